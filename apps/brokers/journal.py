@@ -1,0 +1,70 @@
+"""Write a call down before it leaves; write down once what became of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
+from apps.brokers.port import Accepted, NotSent, Outcome, Refused, Unknown
+
+
+def boot_clock() -> float:
+    """Seconds since boot, counting suspend: a frozen machine cannot hide lost time from it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def open_call(  # noqa: PLR0913 - a journal row has this many columns
+    account: BrokerAccount,
+    verb: Verb,
+    what: str,
+    *,
+    budget: str,
+    request: dict[str, Any] | None = None,
+    correlation_id: str | None = None,
+    permit: UUID | None = None,
+) -> WireCall:
+    """Insert the row of a call that is about to leave, with the right to transmit it."""
+    now = timezone.now()
+    call = WireCall(
+        account=account,
+        verb=verb,
+        what=what,
+        budget=budget,
+        request=request or {},
+        correlation_id=correlation_id,
+        permit=permit,
+        endpoint=account.rest_url,
+        created_at=now,
+        send_by=now + dt.timedelta(seconds=settings.SEND_WITHIN),
+    )
+    call.save(force_insert=True)
+    call.boot_deadline = boot_clock() + settings.SEND_WITHIN
+    return call
+
+
+def outcome_columns(outcome: Outcome) -> dict[str, str]:
+    """An outcome as columns of its journal row."""
+    match outcome:
+        case Accepted(broker_order_id=broker_order_id):
+            return {"outcome": CallOutcome.ACCEPTED, "broker_order_id": broker_order_id}
+        case Refused(code=code, text=text):
+            return {"outcome": CallOutcome.REFUSED, "text": f"{code}: {text}"[:2000]}
+        case NotSent(why=why):
+            return {"outcome": CallOutcome.NOT_SENT, "text": why[:2000]}
+        case Unknown(why=why):
+            return {"outcome": CallOutcome.UNKNOWN, "text": why[:2000]}
+
+
+def close_call(call: WireCall, **columns: Any) -> bool:  # noqa: ANN401 - columns of the row
+    """Complete the row once. False when somebody else already did; theirs stands."""
+    columns.setdefault("answered_at", timezone.now())
+    changed = WireCall.objects.filter(pk=call.pk, outcome="").update(**columns)
+    for name, value in columns.items():
+        setattr(call, name, value)
+    return changed == 1

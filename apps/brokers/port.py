@@ -1,0 +1,338 @@
+"""What a broker is, in our words.
+
+Nothing here knows Django, a network library or any broker's vocabulary. A broker's own words
+are translated by the adapter in its folder (``apps/brokers/dhan``) and nowhere else.
+Prices are rupees as Decimal, quantities are whole units (not lots), times are aware.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Side(StrEnum):
+    """Which way an order trades."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell: the direction in which a fill moves the position."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """How an order is priced."""
+
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    STOP_LIMIT = "STOP_LIMIT"
+
+
+class Product(StrEnum):
+    """Under which product the position is kept."""
+
+    INTRADAY = "INTRADAY"
+    DELIVERY = "DELIVERY"
+    MARGIN = "MARGIN"
+    MTF = "MTF"
+
+
+class Validity(StrEnum):
+    """How long an order works."""
+
+    DAY = "DAY"
+    IOC = "IOC"
+
+
+class Segment(StrEnum):
+    """An exchange and its market; a security id is unique only together with it."""
+
+    NSE_EQ = "NSE_EQ"
+    NSE_FNO = "NSE_FNO"
+    NSE_CURRENCY = "NSE_CURRENCY"
+    BSE_EQ = "BSE_EQ"
+    BSE_FNO = "BSE_FNO"
+    BSE_CURRENCY = "BSE_CURRENCY"
+    MCX_COMM = "MCX_COMM"
+    INDEX = "INDEX"
+
+
+class Intent(StrEnum):
+    """Why an order is wanted: what it does to the exposure of its owner."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+    ADJUST = "ADJUST"
+
+
+class BrokerState(StrEnum):
+    """What a broker says of an order, in a closed vocabulary.
+
+    ``UNRECOGNISED`` is a word that the adapter has never met: it is kept raw and changes nothing.
+    """
+
+    IN_TRANSIT = "IN_TRANSIT"
+    WORKING = "WORKING"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    UNRECOGNISED = "UNRECOGNISED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRequest:
+    """Everything that decides what one order does, as the gate reviewed it.
+
+    ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT.
+    """
+
+    account: str
+    correlation_id: str
+    segment: Segment
+    security_id: str
+    side: Side
+    quantity: int
+    order_type: OrderType
+    price: Decimal | None
+    trigger_price: Decimal | None
+    product: Product
+    validity: Validity
+    disclosed_quantity: int = 0
+    intent: Intent = Intent.ENTRY
+
+    def as_json(self) -> dict[str, Any]:
+        """The request as plain values; equal requests give equal dictionaries."""
+        return {key: _plain(value) for key, value in vars(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModifyRequest:
+    """New terms of a working order; ``quantity`` is the new total, not what is still open."""
+
+    account: str
+    correlation_id: str
+    broker_order_id: str
+    quantity: int
+    order_type: OrderType
+    price: Decimal | None
+    trigger_price: Decimal | None
+    validity: Validity
+    disclosed_quantity: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The request as plain values; equal requests give equal dictionaries."""
+        return {key: _plain(value) for key, value in vars(self).items()}
+
+
+def _plain(value: object) -> object:
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else value
+
+
+# --- what became of a call that may change something at the broker --------------------------
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The broker took the request and named the order. Not yet a word from the exchange."""
+
+    broker_order_id: str
+    state: BrokerState = BrokerState.IN_TRANSIT
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The broker answered, and the answer is no."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """The request provably placed nothing: it never left, or it was turned away by a 429."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Anything may have happened. Only a look at the broker's books can end this."""
+
+    why: str
+
+
+Outcome = Accepted | Refused | NotSent | Unknown
+
+
+# --- what a broker's books say --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Known(Generic[T]):
+    """A value read from the broker; ``as_of`` is when the read *began*."""
+
+    value: T
+    as_of: dt.datetime
+
+
+class ReadFailed(Exception):  # noqa: N818 - reads as a sentence where it is caught
+    """A read brought no usable answer; nothing may be concluded from it.
+
+    ``transient`` says whether asking again can help (network, 5xx, 429) or a person must act
+    (credentials, expired token, wrong address). ``kind`` is one lower-case word for pages.
+    """
+
+    def __init__(self, text: str, *, transient: bool, kind: str = "unavailable") -> None:
+        super().__init__(text)
+        self.transient = transient
+        self.kind = kind
+
+
+class BadWire(ReadFailed):
+    """A reply that does not fit its schema; the text names the field and never its value."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, transient=False, kind="schema")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReport:
+    """What one message of the broker says of one order. ``None`` means "no news", never zero."""
+
+    broker_order_id: str
+    state: BrokerState
+    state_word: str
+    correlation_id: str | None = None
+    exchange_order_id: str | None = None
+    segment: Segment | None = None
+    security_id: str | None = None
+    side: Side | None = None
+    product: Product | None = None
+    order_type: OrderType | None = None
+    quantity: int | None = None
+    filled_quantity: int | None = None
+    average_price: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    reason: str = ""
+    reported_at: dt.datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """One trade at the exchange, from the broker's trade book."""
+
+    broker_order_id: str
+    exchange_trade_id: str
+    segment: Segment
+    security_id: str
+    side: Side
+    product: Product
+    quantity: int
+    price: Decimal
+    traded_at: dt.datetime | None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Net position of the day in one instrument and product; ``net_quantity`` < 0 is short."""
+
+    segment: Segment
+    security_id: str
+    product: Product
+    net_quantity: int
+    buy_quantity: int
+    sell_quantity: int
+    buy_average: Decimal
+    sell_average: Decimal
+    realised: Decimal
+    unrealised: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Funds:
+    """Money in the account, rupees. ``available`` includes pledged collateral on DhanHQ."""
+
+    available: Decimal
+    utilised: Decimal
+    opening: Decimal
+    collateral: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Whom the token belongs to and until when it lives (None: the broker does not say)."""
+
+    client_id: str
+    token_valid_until: dt.datetime | None
+    segments: tuple[str, ...]
+
+
+class Trading(Protocol):
+    """The sending door of one broker. Every method needs its own committed journal row."""
+
+    def place(self, request: OrderRequest) -> Outcome:
+        """Place one order."""
+
+    def modify(self, request: ModifyRequest) -> Outcome:
+        """Change the terms of a working order."""
+
+    def cancel(self, broker_order_id: str) -> Outcome:
+        """Ask for an order to be cancelled."""
+
+
+class Reporting(Protocol):
+    """The reading door of one broker: it cannot send. Every method raises ``ReadFailed``."""
+
+    def order_book(self) -> Known[list[OrderReport]]:
+        """All orders of the trading day."""
+
+    def order(self, broker_order_id: str) -> Known[OrderReport | None]:
+        """One order of the day by the broker's id; None when the broker knows none."""
+
+    def order_by_correlation(self, correlation_id: str) -> Known[OrderReport | None]:
+        """One order of the day by our id. None is no proof of absence (orders in transit)."""
+
+    def trade_book(self) -> Known[list[Fill]]:
+        """All trades of the day."""
+
+    def positions(self) -> Known[list[Position]]:
+        """The day's net positions, closed ones included."""
+
+    def funds(self) -> Known[Funds]:
+        """Money available."""
+
+    def profile(self) -> Known[Profile]:
+        """Who we are to the broker."""
+
+    def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
+        """Last traded price in rupees; raises ``ReadFailed`` when the broker has none."""
+
+
+class OrderStream(Protocol):
+    """The broker's order-update socket of one account."""
+
+    def run(
+        self,
+        on_report: Callable[[OrderReport], None],
+        on_life: Callable[[], None],
+        on_trouble: Callable[[str], None],
+        on_connected: Callable[[], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+
+

@@ -1,0 +1,222 @@
+"""The line to a broker: the one function that holds an HTTP session, and what it heard.
+
+``transmit`` takes only a committed journal row that this process wrote, that has never been
+used and that may still leave. Everything that goes wrong is told apart by one question: could
+a byte have reached the broker? If not, ``NotSent``; otherwise ``Unknown``.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from apps.brokers.journal import boot_clock
+from apps.brokers.models import WireCall
+from apps.brokers.port import NotSent, Unknown
+
+MAX_BODY = 32 * 1024 * 1024  # bytes; a day's order book of 20,000 rows is about 12 MB
+
+
+class NotOnTheWire(RuntimeError):
+    """The row may not be transmitted: a bug in the caller, not an outcome of the broker."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. ``body`` is parsed JSON, or None with ``trouble`` saying why not."""
+
+    status: int | None
+    body: Any
+    trouble: NotSent | Unknown | None = None
+    empty: bool = False  # an answer without a body; some endpoints document that as a yes
+
+
+class _TooLate(OSError):
+    pass
+
+
+class _Call:
+    """The state of the one call that this thread is making."""
+
+    deadline: float | None = None
+    first_byte_out = False
+    sock: socket.socket | None = None
+    timed_out = False
+
+
+class _Current(threading.local):
+    call: _Call | None = None
+
+
+_current = _Current()
+
+
+class _Watched:
+    """Checks the deadline between connecting and the first byte, and notes that it left."""
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's own signature
+        call = _current.call
+        if call is not None and not call.first_byte_out:
+            if self.sock is None:  # type: ignore[has-type]
+                self.connect()  # type: ignore[attr-defined]
+            call.sock = self.sock  # type: ignore[has-type]
+            if call.deadline is not None and boot_clock() > call.deadline:
+                raise _TooLate("the time to send had passed before the first byte")
+            call.first_byte_out = True
+        super().send(data)  # type: ignore[misc]
+
+
+class _WatchedHTTP(_Watched, HTTPConnection):
+    pass
+
+
+class _WatchedHTTPS(_Watched, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedHTTP
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPS
+
+
+class _Adapter(HTTPAdapter):
+    """Our pools, and no retries of any kind."""
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=0, pool_connections=8, pool_maxsize=32)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy or .netrc may redirect an order
+    session.mount("http://", _Adapter())
+    session.mount("https://", _Adapter())
+    return session
+
+
+_session = _new_session()
+
+
+def transmit(
+    call: WireCall, method: str, path: str, payload: dict[str, Any] | None, headers: dict[str, str]
+) -> Reply:
+    """Send one committed call and return what was heard.
+
+    Raises ``NotOnTheWire`` when the row is not committed, not ours, or already used.
+    """
+    _claim_the_row(call)
+    state = _Call()
+    state.deadline = call.boot_deadline
+    call.boot_deadline = None
+    _current.call = state
+    watchdog = threading.Timer(settings.CALL_TIMEOUT, _cut, [state])
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        return _exchange(method, call.endpoint.rstrip("/") + path, payload, headers)
+    except (requests.RequestException, OSError) as error:
+        return Reply(None, None, _classify(error, state))
+    finally:
+        watchdog.cancel()
+        _current.call = None
+
+
+def _claim_the_row(call: WireCall) -> None:
+    if connection.in_atomic_block:
+        raise NotOnTheWire("a call to a broker inside a transaction could be undone: commit first")
+    if call.pk is None or call.boot_deadline is None:
+        raise NotOnTheWire("only the process that wrote the journal row may transmit it, once")
+    now = timezone.now()
+    claimed = WireCall.objects.filter(pk=call.pk, sent_at=None, outcome="").update(sent_at=now)
+    if claimed != 1:
+        raise NotOnTheWire(f"journal row {call.pk} is not committed or was already used")
+    call.sent_at = now
+
+
+def _exchange(
+    method: str, url: str, payload: dict[str, Any] | None, headers: dict[str, str]
+) -> Reply:
+    body = None if payload is None else json.dumps(payload)
+    response = _session.request(
+        method,
+        url,
+        data=body,
+        headers={**headers, "User-Agent": settings.USER_AGENT},
+        timeout=(settings.CONNECT_TIMEOUT, settings.CALL_TIMEOUT),
+        allow_redirects=False,
+        stream=True,
+    )
+    with response:
+        content = response.raw.read(MAX_BODY + 1, decode_content=True)
+    if len(content) > MAX_BODY:
+        return Reply(response.status_code, None, Unknown("the reply is larger than 32 MB"))
+    return _parse(response.status_code, content)
+
+
+def _parse(status: int, content: bytes) -> Reply:
+    if status == 429:
+        return Reply(status, _json_or_none(content), NotSent("429: over the broker's rate limit"))
+    if 300 <= status < 400:
+        return Reply(status, None, Unknown(f"HTTP {status}: a redirect, which is never followed"))
+    if not content.strip():
+        return Reply(status, None, Unknown(f"HTTP {status} with an empty body"), empty=True)
+    body = _json_or_none(content)
+    if body is None:
+        return Reply(status, None, Unknown(f"HTTP {status} with a body that is not JSON"))
+    return Reply(status, body)
+
+
+def _json_or_none(content: bytes) -> Any:  # noqa: ANN401 - JSON is any
+    try:
+        return json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _cut(state: _Call) -> None:
+    """End a call that outlives its total time, however busily the other side drips bytes."""
+    state.timed_out = True
+    if state.sock is not None:
+        try:
+            state.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+def _classify(error: Exception, state: _Call) -> NotSent | Unknown:
+    if not state.first_byte_out:
+        return NotSent(_first_line(error))
+    if state.timed_out or isinstance(error, requests.Timeout):
+        return Unknown(f"no complete reply within {settings.CALL_TIMEOUT:g} s")
+    return Unknown(_first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    """The innermost cause in one line; URLs are left out because some carry secrets."""
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__ or cause
+    return f"{type(cause).__name__}: {cause}".splitlines()[0].split("http", maxsplit=1)[0][:300]

@@ -1,0 +1,11 @@
+"""Django's name for this part of the house."""
+
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    """Orders."""
+
+    name = "apps.orders"
+    label = "orders"
+    verbose_name = "Orders"

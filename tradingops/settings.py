@@ -1,0 +1,199 @@
+"""Every setting of the desk, read from the environment and typed. No secret has a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+from tradingops.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- the house ---------------------------------------------------------------------------------
+SECRET_KEY = env.str("SECRET_KEY")
+CREDENTIAL_KEYS = env.list("CREDENTIAL_KEYS")  # Fernet keys, newest first; older ones still read
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+BEHIND_TLS = env.bool("BEHIND_TLS", default=False)
+SETTINGS_ARE_FOR_TESTS = env.bool("SETTINGS_ARE_FOR_TESTS", default=False)
+
+DATABASES = {"default": env.db_url("DATABASE_URL")}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": None,
+    "CONN_HEALTH_CHECKS": True,
+    "ATOMIC_REQUESTS": False,
+}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"] |= {
+    "options": "-c statement_timeout=15000 -c lock_timeout=8000"
+    " -c idle_in_transaction_session_timeout=30000",
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL")
+
+# --- trading -----------------------------------------------------------------------------------
+LIVE_TRADING = env.bool("LIVE_TRADING", default=False)
+SIMEXCHANGE_URL = env.str("SIMEXCHANGE_URL", default="")
+USER_AGENT = "tradingops-desk/0.1"
+CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", default=3.0)  # seconds
+CALL_TIMEOUT = env.float("CALL_TIMEOUT", default=8.0)  # seconds, first byte out to last byte in
+SEND_WITHIN = env.float("SEND_WITHIN", default=3.0)  # seconds from journal row to first byte
+SETTLE_TIME = env.float("SETTLE_TIME", default=10.0)  # seconds a broker may hide a new order
+DECISION_LIFETIME = env.float("DECISION_LIFETIME", default=30.0)  # seconds an approval lives
+EXIT_DECISION_LIFETIME = env.float("EXIT_DECISION_LIFETIME", default=300.0)
+CLAIM_GRACE = env.float("CLAIM_GRACE", default=5.0)  # seconds before a silent claim is handed back
+SWEEP_EVERY = env.float("SWEEP_EVERY", default=1.0)
+RECONCILE_EVERY = env.float("RECONCILE_EVERY", default=5.0)
+REPORTS_EVERY = env.float("REPORTS_EVERY", default=15.0)  # funds and positions of every account
+GUARD_AFTER = env.float("GUARD_AFTER", default=4.0)  # seconds of silence before guard sweeps
+HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
+HEARTBEAT_STALE = env.float("HEARTBEAT_STALE", default=10.0)
+FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
+FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
+TRADING_ZONE = "Asia/Kolkata"
+
+# The rules an order must pass, in order. An empty or broken list refuses everything.
+RISK_RULES = [
+    "apps.risk.rules.KnownAccount",
+    "apps.risk.rules.Switch",
+    "apps.risk.rules.Tradable",
+    "apps.risk.rules.QuantityAndLot",
+    "apps.risk.rules.PriceAndTick",
+    "apps.risk.rules.AllowedOrderType",
+    "apps.risk.rules.OrderValue",
+    "apps.risk.rules.OpenOrders",
+    "apps.risk.rules.AgeOfData",
+    "apps.risk.rules.ExitCap",
+]
+# Defaults of a new account's policy; afterwards the rows decide.
+RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees
+RISK_MAX_ORDER_QUANTITY = env.int("RISK_MAX_ORDER_QUANTITY", default=5000)
+RISK_MAX_OPEN_ORDERS = env.int("RISK_MAX_OPEN_ORDERS", default=200)
+RISK_MAX_DATA_AGE = env.int("RISK_MAX_DATA_AGE", default=120)  # seconds
+
+# --- Django ------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "axes",
+    "tradingops.apps.TradingOpsConfig",
+    "apps.alerts",
+    "apps.brokers",
+    "apps.risk",
+    "apps.orders",
+    "apps.desk",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "tradingops.urls"
+ASGI_APPLICATION = "tradingops.asgi.application"
+STATIC_URL = "static/"
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+USE_TZ = True
+TIME_ZONE = TRADING_ZONE
+LANGUAGE_CODE = "en-in"
+USE_I18N = False
+DATETIME_FORMAT = "d M Y H:i:s"
+
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
+SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+X_FRAME_OPTIONS = "DENY"
+
+# --- channels and celery -----------------------------------------------------------------------
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": env.str("CHANNEL_PREFIX", default="desk")},
+    }
+}
+
+
+def _kombu_url(url: str) -> str:
+    """Celery spells a Redis socket differently from redis-py."""
+    if not url.startswith("unix://"):
+        return url
+    path, _, query = url.removeprefix("unix://").partition("?")
+    return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or '0'}"
+
+
+CELERY_BROKER_URL = _kombu_url(REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+    "retry_on_timeout": False,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
+CELERY_TIMEZONE = TRADING_ZONE
+
+LOGGING = logging_config(env.str("LOG_LEVEL", default="INFO"))
+LOGGING_CONFIG = "tradingops.logs.configure"
