@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, Signals
-from typing import IO
+from typing import IO, TypedDict
 
 from supervisor.account import Account
 
@@ -43,7 +43,13 @@ def spawn(
     )
 
 
-def identity(account: Account | None) -> dict[str, object]:
+class Identity(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def identity(account: Account | None) -> Identity:
     """The arguments that make a child another account; set before preexec, as setuid clears it."""
     if account is None:
         return {}

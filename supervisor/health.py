@@ -1,0 +1,40 @@
+"""Ask the web part whether the whole desk is well."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection, HTTPException
+
+WELL = 200
+GOOD_WORDS = {True, "ok", "OK", "up", "well"}
+
+
+def missing_at(host: str, port: int) -> str:
+    """What is still missing, in words; empty when all is well. No proxy is ever asked."""
+    line = HTTPConnection(_reachable(host), port, timeout=5)
+    try:
+        line.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
+        answer = line.getresponse()
+        body = answer.read()
+    except (OSError, HTTPException):
+        return "web to answer"
+    finally:
+        line.close()
+    return "" if answer.status == WELL else _named(answer.status, body)
+
+
+def _named(status: int, body: bytes) -> str:
+    try:
+        parts = json.loads(body)
+    except ValueError:
+        return f"web, which answers {status}"
+    if not isinstance(parts, dict):
+        return f"web, which answers {status}"
+    for inner in ("parts", "checks", "failing"):
+        parts = parts[inner] if isinstance(parts.get(inner), dict) else parts
+    failing = [f"{name} ({said})" for name, said in parts.items() if said not in GOOD_WORDS]
+    return ", ".join(failing) or f"web, which answers {status}"
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104

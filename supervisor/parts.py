@@ -1,0 +1,85 @@
+"""The parts of the house, in the order in which they start. Change the house here."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGINT
+
+from supervisor.doors import listens
+from supervisor.part import Part, Tier, store_part
+from supervisor.postgres import Postgres
+from supervisor.valkey import Valkey
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a person may choose, and where things are."""
+
+    host: str
+    port: int
+    exchange_port: int
+    var: Path
+    demo: bool
+    postgres: Postgres | None  # None: the person named a server
+    valkey: Valkey | None
+
+
+def parts_of(plan: Plan) -> list[Part]:
+    return [
+        *_stores(plan),
+        Part("migrate", _manage("migrate", "--noinput"), once=True, patience=120),
+        Part("collectstatic", _manage("collectstatic", "--noinput"), once=True, patience=120),
+        _exchange(plan),
+        Part("bootstrap_demo", _manage("bootstrap_demo"), once=True, shown=True, patience=60),
+        Part(
+            "web",
+            _module("daphne", "-b", plan.host, "-p", str(plan.port), "tradingops.asgi:application"),
+        ),
+        Part("worker", _worker("worker", threads=8, queues="entries,reads,housekeeping")),
+        Part("worker-exits", _worker("exits", threads=4, queues="exits")),
+        Part("beat", _celery("beat", "-s", str(plan.var / "celerybeat-schedule")), Tier.FEED),
+        Part("streams", _manage("stream_orders", "--all"), Tier.FEED, grace=2.0),
+        Part("guard", _manage("guard"), Tier.FEED, grace=2.0),
+        *([Part("demo_trader", _manage("demo_trader"), Tier.FEED, grace=2.0)] if plan.demo else []),
+    ]
+
+
+def _stores(plan: Plan) -> list[Part]:
+    """PostgreSQL wants SIGINT: SIGTERM would wait for every client to leave."""
+    postgres = [store_part("postgres", plan.postgres, stop=SIGINT)] if plan.postgres else []
+    valkey = [store_part("valkey", plan.valkey)] if plan.valkey else []
+    return postgres + valkey
+
+
+def _exchange(plan: Plan) -> Part:
+    port = plan.exchange_port
+    state = plan.var / "simexchange.journal"
+    return Part(
+        "simexchange",
+        _module("simexchange", "--port", str(port), "--seed", "1", "--state", str(state)),
+        Tier.EXCHANGE,
+        grace=1.5,
+        ready=lambda: listens("127.0.0.1", port),
+    )
+
+
+def _worker(name: str, threads: int, queues: str) -> tuple[str, ...]:
+    return _celery(
+        "worker",
+        *("-P", "threads", "-c", str(threads), "-Q", queues, "-n", f"{name}@%h"),
+        *("--without-gossip", "--without-mingle", "--prefetch-multiplier=1"),
+    )
+
+
+def _celery(*words: str) -> tuple[str, ...]:
+    return _module("celery", "-A", "tradingops.celery", *words)
+
+
+def _manage(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "manage.py", *words)
+
+
+def _module(name: str, *words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *words)
