@@ -1,0 +1,68 @@
+"""Command line of the simulated exchange."""
+
+import argparse
+import asyncio
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from simexchange import instruments
+from simexchange.accounts import Account, default_accounts
+from simexchange.app import Options, serve
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    if arguments.print_instruments:
+        table = instruments.load(arguments.instruments)
+        print(json.dumps([instruments.to_row(i) for i in table.values()], indent=2))
+        return
+    options = Options(
+        host=arguments.host,
+        port=arguments.port,
+        seed=arguments.seed,
+        accounts=_accounts(arguments.accounts),
+        instruments=arguments.instruments,
+        rate_limits=not arguments.no_rate_limits,
+        state=arguments.state,
+        tick_ms=arguments.tick_ms,
+        transit_ms=arguments.transit_ms,
+    )
+    asyncio.run(serve(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simexchange",
+        description="A simulated exchange that speaks the DhanHQ v2 wire protocol.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default loopback)")
+    parser.add_argument("--port", type=int, default=9100, help="0 takes a free port")
+    parser.add_argument("--seed", type=int, default=1, help="decides prices, depth and faults")
+    parser.add_argument("--accounts", type=Path, help="JSON list of client_id, token, balance")
+    parser.add_argument("--instruments", type=Path, help="JSON list, as --print-instruments")
+    parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
+    parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")
+    parser.add_argument("--transit-ms", type=int, default=20, help="an order stays in TRANSIT")
+    parser.add_argument("--print-instruments", action="store_true", help="print them and stop")
+    return parser
+
+
+def _accounts(path: Path | None) -> list[Account]:
+    if path is None:
+        return default_accounts()
+    rows = json.loads(path.read_text(), parse_float=Decimal)
+    return [
+        Account(
+            str(row["client_id"]),
+            row["token"],
+            Decimal(row["balance"]),
+            row.get("holdings", []),
+        )
+        for row in rows
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Puts the parts together and runs them as one web server."""
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from simexchange import instruments, journal
+from simexchange.accounts import Account, default_accounts
+from simexchange.clock import ShiftedClock
+from simexchange.control import Control
+from simexchange.exchange import Exchange
+from simexchange.faults import Faults
+from simexchange.journal import Journal
+from simexchange.ledger import Ledger
+from simexchange.limits import RateLimits
+from simexchange.request_log import RequestLog
+from simexchange.rest import RestApi, not_found
+from simexchange.sockets import OrderFeed
+
+SHUTDOWN_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. Times in milliseconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 9100
+    seed: int = 1
+    accounts: list[Account] = field(default_factory=default_accounts)
+    instruments: Path | None = None
+    rate_limits: bool = True
+    state: Path | None = None
+    tick_ms: int = 500
+    transit_ms: int = 20
+
+
+def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Application, Exchange]:
+    clock = ShiftedClock()
+    table = instruments.load(options.instruments)
+    past = list(journal.read(options.state))
+    ledger = Ledger(table, options.accounts, clock, Journal(options.state))
+    exchange = Exchange(ledger, options.seed, loop.call_later, options.transit_ms / 1000)
+    exchange.restore(iter(past))
+    limits = RateLimits(loop.time, options.rate_limits)
+    faults, log = Faults(options.seed), RequestLog()
+    feed = OrderFeed(ledger, faults)
+    app = web.Application()
+    app.add_routes(RestApi(exchange, limits, faults, log).routes())
+    app.add_routes(Control(exchange, limits, faults, log, feed, clock).routes())
+    app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
+    app.add_routes([web.route("*", "/{tail:.*}", not_found)])
+    return app, exchange
+
+
+async def serve(options: Options) -> None:
+    """Run until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    app, exchange = build(options, loop)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    site = web.TCPSite(runner, options.host, options.port)
+    await site.start()
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopped.set)
+    ticker = asyncio.create_task(_tick(exchange, options.tick_ms / 1000))
+    port = runner.addresses[0][1]
+    print(
+        f"simexchange listening on http://{options.host}:{port} "
+        "(REST at /v2, order updates at /order-update)",
+        flush=True,
+    )
+    await stopped.wait()
+    ticker.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await ticker
+    await runner.cleanup()
+    exchange.ledger.save_prices(exchange.prices())
+
+
+async def _tick(exchange: Exchange, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        exchange.tick()

@@ -1,0 +1,27 @@
+"""Time as the exchange sees it: Indian Standard Time, and movable for tests."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+IST = timezone(timedelta(hours=5, minutes=30), "IST")
+
+Clock = Callable[[], datetime]
+Later = Callable[[float, Callable[[], None]], object]
+"""Run a function after so many seconds: the event loop's `call_later`, or a test's own."""
+
+
+class ShiftedClock:
+    """The wall clock in IST, moved by a number of seconds."""
+
+    def __init__(self) -> None:
+        self.shift_seconds = 0.0
+
+    def __call__(self) -> datetime:
+        return datetime.now(IST) + timedelta(seconds=self.shift_seconds)
+
+
+def stamp(moment: datetime | None) -> str:
+    """A time on the wire; "never" is the year one (DhanHQ v2 recordings, live order rows)."""
+    if moment is None:
+        return "0001-01-01 00:00:00"
+    return moment.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,164 @@
+"""Everything the exchange has on record: accounts, orders, trades; and who hears of a change."""
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from decimal import Decimal
+from typing import Any
+
+from simexchange.accounts import Account
+from simexchange.clock import Clock
+from simexchange.instruments import Instrument, Key
+from simexchange.journal import (
+    Entry,
+    Journal,
+    order_entry,
+    order_from,
+    trade_entry,
+    trade_from,
+)
+from simexchange.orders import Order, OrderEvent, Trade
+
+Listener = Callable[[OrderEvent], None]
+
+
+class Ledger:
+    """Records changes, and on `settle` first writes them down, then tells the listeners."""
+
+    def __init__(
+        self,
+        instruments: dict[Key, Instrument],
+        accounts: Iterable[Account],
+        clock: Clock,
+        journal: Journal,
+    ) -> None:
+        self.instruments = instruments
+        self.clock = clock
+        self.accounts = {account.client_id: account for account in accounts}
+        self.orders: dict[str, Order] = {}
+        self.trades: list[Trade] = []
+        self.listeners: list[Listener] = []
+        self.counter = 0
+        self._by_correlation: dict[tuple[str, str], list[Order]] = {}
+        self._journal = journal
+        self._changed: dict[str, Order] = {}
+        self._new_trades: list[Trade] = []
+        self._events: list[OrderEvent] = []
+
+    def next_number(self) -> int:
+        self.counter += 1
+        return self.counter
+
+    def account_for(self, token: str) -> Account | None:
+        return next((a for a in self.accounts.values() if a.token == token), None)
+
+    def add_order(self, order: Order) -> None:
+        self.orders[order.order_id] = order
+        named = self._by_correlation.setdefault((order.client_id, order.correlation_id), [])
+        named.append(order)
+        self._changed[order.order_id] = order
+
+    def changed(self, order: Order, word: str, last_price: Decimal) -> None:
+        """Note an order's new state; `word` is what its socket frame will call it."""
+        order.updated = self.clock()
+        self.touch(order)
+        self._events.append(OrderEvent(copy(order), word, last_price))
+
+    def touch(self, order: Order) -> None:
+        """Note a change nobody is told about."""
+        self.accounts[order.client_id].follow(order, self.instruments[order.key])
+        self._changed[order.order_id] = order
+
+    def add_trade(self, trade: Trade) -> None:
+        self._book(trade)
+        self._new_trades.append(trade)
+
+    def named(self, client_id: str, correlation_id: str) -> list[Order]:
+        """The orders of a client under one correlation id, oldest first."""
+        return self._by_correlation.get((client_id, correlation_id), [])
+
+    def save_account(self, account: Account) -> None:
+        self.accounts[account.client_id] = account
+        self._journal.append({"accounts": [_account_entry(account)]})
+
+    def settle(self) -> None:
+        """Write down what changed since the last call, then tell the listeners."""
+        if self._changed or self._new_trades:
+            self._journal.append(
+                {
+                    "counter": self.counter,
+                    "orders": [order_entry(order) for order in self._changed.values()],
+                    "trades": [trade_entry(trade) for trade in self._new_trades],
+                }
+            )
+        self._changed, self._new_trades = {}, []
+        events, self._events = self._events, []
+        for event in events:
+            for listener in self.listeners:
+                listener(event)
+
+    def save_prices(self, prices: dict[Key, Decimal]) -> None:
+        self._journal.append({"prices": [[*key, price] for key, price in prices.items()]})
+
+    def forget_all(self) -> None:
+        """Drop orders, trades and positions; ids are never handed out twice all the same."""
+        self.orders, self.trades, self._by_correlation = {}, [], {}
+        self._changed, self._new_trades, self._events = {}, [], []
+        for account in self.accounts.values():
+            account.clear()
+        self._journal.append({"reset": True, "counter": self.counter})
+
+    def restore(self, entries: Iterable[Entry]) -> dict[Key, Decimal]:
+        """Take in a journal, shorten it, and return the last prices it holds."""
+        orders: dict[str, Entry] = {}
+        trades: list[Entry] = []
+        accounts: dict[str, Entry] = {}
+        prices: dict[Key, Decimal] = {}
+        for entry in entries:
+            if entry.get("reset"):
+                orders, trades = {}, []
+            self.counter = entry.get("counter", self.counter)
+            orders.update((row["order_id"], row) for row in entry.get("orders", ()))
+            trades.extend(entry.get("trades", ()))
+            accounts.update((row["client_id"], row) for row in entry.get("accounts", ()))
+            prices.update(((s, i), Decimal(price)) for s, i, price in entry.get("prices", ()))
+        self._take_in(accounts.values(), orders.values(), trades)
+        self._journal.rewrite([{**self._snapshot(), "accounts": list(accounts.values())}])
+        return prices
+
+    def _take_in(
+        self, accounts: Iterable[Entry], orders: Iterable[Entry], trades: Iterable[Entry]
+    ) -> None:
+        for row in accounts:
+            self.accounts[row["client_id"]] = _account_from(row)
+        for row in trades:
+            self._book(trade_from(row))
+        for row in sorted(orders, key=lambda row: row["order_id"]):
+            order = order_from(row)
+            self.add_order(order)
+            self.touch(order)
+        self._changed = {}
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "counter": self.counter,
+            "orders": [order_entry(order) for order in self.orders.values()],
+            "trades": [trade_entry(trade) for trade in self.trades],
+        }
+
+    def _book(self, trade: Trade) -> None:
+        self.trades.append(trade)
+        account, instrument = self.accounts[trade.client_id], self.instruments[trade.key]
+        account.book_trade(trade, instrument)
+
+
+def _account_entry(account: Account) -> Entry:
+    return {
+        "client_id": account.client_id,
+        "token": account.token,
+        "balance": account.balance,
+        "holdings": account.holdings,
+    }
+
+
+def _account_from(row: Entry) -> Account:
+    return Account(row["client_id"], row["token"], Decimal(row["balance"]), row.get("holdings", []))

@@ -1,0 +1,44 @@
+"""Requests per account and class, over sliding windows.
+
+Figures: DhanHQ v2 documentation, introduction, rate limit table.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+Window = tuple[float, int]
+"""So many seconds, so many requests in them."""
+
+WINDOWS: dict[str, tuple[Window, ...]] = {
+    "order": ((1, 10), (60, 250), (3600, 1000), (86400, 7000)),
+    "read": ((1, 20),),
+    "quote": ((1, 1),),
+}
+
+
+class RateLimits:
+    """Counts the requests that got through; a refused one is not counted."""
+
+    def __init__(self, now: Callable[[], float], on: bool = True) -> None:
+        self.on = on
+        self.refused = 0
+        self._now = now
+        self._passed: dict[tuple[str, str], deque[float]] = {}
+
+    def admit(self, client_id: str, kind: str) -> bool:
+        """Count one request, or say that it is one too many."""
+        if not self.on:
+            return True
+        windows = WINDOWS[kind]
+        passed = self._passed.setdefault((client_id, kind), deque(maxlen=windows[-1][1]))
+        now = self._now()
+        for seconds, most in windows:
+            if len(passed) >= most and passed[-most] > now - seconds:
+                self.refused += 1
+                return False
+        passed.append(now)
+        return True
+
+    def clear(self) -> None:
+        self._passed.clear()
+        self.refused = 0

@@ -1,0 +1,164 @@
+"""What an account asks for, and what became of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from simexchange.instruments import Key
+from simexchange.money import ZERO
+
+
+class Status(StrEnum):
+    """Order states in the spelling of the order book (DhanHQ v2 documentation, annexure)."""
+
+    TRANSIT = "TRANSIT"
+    PENDING = "PENDING"
+    PART_TRADED = "PART_TRADED"
+    TRADED = "TRADED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
+WORKING = frozenset({Status.PENDING, Status.PART_TRADED})
+OPEN = WORKING | {Status.TRANSIT}
+HEALTHY = "CONFIRMED"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An order as it was asked for, checked for form only. Prices in rupees, sizes in units."""
+
+    side: str
+    segment: str
+    security_id: str
+    product: str
+    order_type: str
+    validity: str
+    quantity: int
+    price: Decimal = ZERO
+    trigger: Decimal = ZERO
+    disclosed: int = 0
+    after_market: bool = False
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A modification; `quantity` is the new total, not what is left (DhanHQ v2 releases)."""
+
+    order_type: str
+    validity: str
+    quantity: int | None = None
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    disclosed: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """One order of one account. `sequence` is its time priority, `request` what brought it.
+
+    `received` moves with each modification, `created` does not; `reached` is None until the
+    exchange has it, and moves with each answer of the exchange.
+    """
+
+    order_id: str
+    client_id: str
+    correlation_id: str
+    side: str
+    segment: str
+    security_id: str
+    product: str
+    order_type: str
+    validity: str
+    quantity: int
+    price: Decimal
+    trigger: Decimal
+    disclosed: int
+    after_market: bool
+    created: datetime
+    received: datetime
+    updated: datetime
+    sequence: int
+    request: int
+    status: Status = Status.TRANSIT
+    reached: datetime | None = None
+    exchange_order_id: str = "0"
+    filled: int = 0
+    value: Decimal = ZERO
+    last_traded: Decimal = ZERO
+    reason: str = HEALTHY
+    triggered: bool = False
+    modifications: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.segment, self.security_id
+
+    @property
+    def is_buy(self) -> bool:
+        return self.side == "BUY"
+
+    @property
+    def remaining(self) -> int:
+        return self.quantity - self.filled
+
+    @property
+    def average(self) -> Decimal:
+        return self.value / self.filled if self.filled else ZERO
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    @property
+    def is_working(self) -> bool:
+        return self.status in WORKING
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        return self.order_type == "STOP_LOSS" and not self.triggered
+
+    def accepts(self, price: Decimal) -> bool:
+        """Whether a fill at this price is no worse than the limit."""
+        return price <= self.price if self.is_buy else price >= self.price
+
+    def take(self, quantity: int, price: Decimal) -> None:
+        """Book a fill of `quantity` units at `price` rupees."""
+        if not 0 < quantity <= self.remaining:
+            raise ValueError(f"cannot fill {quantity} of the {self.remaining} left")
+        self.filled += quantity
+        self.value += quantity * price
+        self.last_traded = price
+        self.status = Status.PART_TRADED if self.remaining else Status.TRADED
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One fill of one order, at `price` rupees."""
+
+    trade_id: str
+    order_id: str
+    client_id: str
+    side: str
+    segment: str
+    security_id: str
+    product: str
+    quantity: int
+    price: Decimal
+    at: datetime
+
+    @property
+    def key(self) -> Key:
+        return self.segment, self.security_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """A copy of an order at the moment it changed; `word` is the status on the socket."""
+
+    order: Order
+    word: str
+    last_price: Decimal = field(default=ZERO)

@@ -1,0 +1,75 @@
+"""What the exchange did, for the tests that must prove nothing was sent twice or lost."""
+
+from collections import Counter
+from typing import Any
+
+from simexchange import rows
+from simexchange.exchange import Exchange
+from simexchange.faults import Faults
+from simexchange.limits import RateLimits
+from simexchange.orders import Order
+from simexchange.request_log import RequestLog
+
+
+def report(
+    exchange: Exchange, limits: RateLimits, faults: Faults, log: RequestLog
+) -> dict[str, Any]:
+    """Every accepted order by correlation id; `doubled` lists ids accepted more than once.
+
+    The slices of one slicing request count as one acceptance.
+    """
+    accepted: dict[str, list[dict[str, Any]]] = {}
+    requests: dict[str, set[tuple[str, int]]] = {}
+    for order in exchange.ledger.orders.values():
+        accepted.setdefault(order.correlation_id, []).append(_summary(order))
+        requests.setdefault(order.correlation_id, set()).add((order.client_id, order.request))
+    return {
+        "accepted": accepted,
+        "orders": len(exchange.ledger.orders),
+        "trades": len(exchange.ledger.trades),
+        "doubled": [name for name, times in requests.items() if len(times) > 1],
+        "statuses": dict(Counter(o.status.value for o in exchange.ledger.orders.values())),
+        "requests": dict(log.counts),
+        "rate_limited": limits.refused,
+        "faults": [{"id": f.id, "fault": f.fault, "fired": f.fired} for f in faults],
+    }
+
+
+def state(exchange: Exchange) -> dict[str, Any]:
+    """Accounts with funds, positions and orders as the wire shows them, and the prices."""
+    ledger, prices = exchange.ledger, exchange.prices()
+    return {
+        "walk": exchange.walk_on,
+        "auto": exchange.auto_on,
+        "prices": {"/".join(key): float(price) for key, price in prices.items()},
+        "accounts": [
+            {
+                "funds": rows.fund_row(account),
+                "positions": [
+                    rows.position_row(account.client_id, p, prices[p.instrument.key])
+                    for p in account.positions.values()
+                ],
+                "orders": [
+                    rows.order_row(order, ledger.instruments[order.key])
+                    for order in exchange.orders_of(account)
+                ],
+            }
+            for account in ledger.accounts.values()
+        ],
+    }
+
+
+def _summary(order: Order) -> dict[str, Any]:
+    return {
+        "orderId": order.order_id,
+        "clientId": order.client_id,
+        "orderStatus": order.status.value,
+        "transactionType": order.side,
+        "exchangeSegment": order.segment,
+        "securityId": order.security_id,
+        "quantity": order.quantity,
+        "filledQty": order.filled,
+        "averageTradedPrice": float(order.average),
+        "omsErrorDescription": order.reason,
+        "acceptedAt": order.created.isoformat(),
+    }

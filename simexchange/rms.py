@@ -1,0 +1,48 @@
+"""The broker's risk checks: what is accepted with HTTP 200 and only then rejected in the book.
+
+Only the text for missing funds is recorded from the wire; the others follow its pattern.
+"""
+
+from decimal import Decimal
+
+from simexchange.accounts import Account
+from simexchange.instruments import Instrument
+from simexchange.money import PAISA, on_tick
+from simexchange.orders import Order
+
+
+def objection(order: Order, instrument: Instrument, account: Account) -> str:
+    """Why the order may not go to the exchange, or an empty text."""
+    text = _form(order, instrument) or _funds(order, instrument, account)
+    return f"RMS:{order.order_id}:{text}" if text else ""
+
+
+def _form(order: Order, instrument: Instrument) -> str:
+    if order.quantity % instrument.lot:
+        return f"Quantity should be in multiples of lot size {instrument.lot}."
+    if instrument.freeze and order.quantity > instrument.freeze:
+        return f"Quantity exceeds the freeze quantity {instrument.freeze}."
+    prices = [order.price]
+    if order.order_type == "STOP_LOSS":
+        prices.append(order.trigger)
+    for price in prices:
+        if text := _price(price, instrument):
+            return text
+    return ""
+
+
+def _price(price: Decimal, instrument: Instrument) -> str:
+    if not on_tick(price, instrument.tick):
+        return f"Price should be in multiples of tick size {instrument.tick:.2f}."
+    if not instrument.lower <= price <= instrument.upper:
+        band = f"{instrument.lower:.2f} - {instrument.upper:.2f}"
+        return f"Price is outside the circuit limits {band}."
+    return ""
+
+
+def _funds(order: Order, instrument: Instrument, account: Account) -> str:
+    missing = account.shortfall(order, instrument)
+    if not missing:
+        return ""
+    amount = missing.quantize(PAISA)
+    return f"You have insufficient funds. Please add Rs.{amount} to trade."

@@ -1,0 +1,174 @@
+"""REST rows in the field names and spellings of the wire.
+
+Names follow the DhanHQ v2 documentation (orders, portfolio and funds pages); where a live
+recording differs from it ("NA" for no leg, "0" for no error), the recording is followed.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from simexchange.accounts import Account, Position
+from simexchange.clock import Clock, stamp
+from simexchange.instruments import Instrument
+from simexchange.money import wire
+from simexchange.orders import Order, Trade
+
+Row = dict[str, Any]
+
+AVERAGE = Decimal("0.0001")
+OPTION_WORDS = {"CE": "CALL", "PE": "PUT"}
+
+
+def accepted(order: Order) -> Row:
+    return {"orderId": order.order_id, "orderStatus": "TRANSIT"}
+
+
+def order_row(order: Order, instrument: Instrument) -> Row:
+    return {
+        "dhanClientId": order.client_id,
+        "orderId": order.order_id,
+        "exchangeOrderId": order.exchange_order_id,
+        "correlationId": order.correlation_id,
+        "orderStatus": order.status.value,
+        "transactionType": order.side,
+        "exchangeSegment": order.segment,
+        "productType": order.product,
+        "orderType": order.order_type,
+        "validity": order.validity,
+        "tradingSymbol": instrument.symbol,
+        "securityId": order.security_id,
+        "quantity": order.quantity,
+        "disclosedQuantity": order.disclosed,
+        "price": wire(order.price),
+        "triggerPrice": wire(order.trigger),
+        "afterMarketOrder": order.after_market,
+        "boProfitValue": 0.0,
+        "boStopLossValue": 0.0,
+        "legName": "NA",
+        "createTime": stamp(order.created),
+        "updateTime": stamp(order.updated),
+        "exchangeTime": stamp(order.reached),
+        **_derivative(instrument),
+        "omsErrorCode": "0",
+        "omsErrorDescription": order.reason,
+        "algoId": "0",
+        "remainingQuantity": order.remaining,
+        "averageTradedPrice": wire(order.average, AVERAGE),
+        "filledQty": order.filled,
+    }
+
+
+def trade_row(trade: Trade, order: Order, instrument: Instrument) -> Row:
+    return {
+        "dhanClientId": trade.client_id,
+        "orderId": trade.order_id,
+        "exchangeOrderId": order.exchange_order_id,
+        "exchangeTradeId": trade.trade_id,
+        "transactionType": trade.side,
+        "exchangeSegment": trade.segment,
+        "productType": trade.product,
+        "orderType": order.order_type,
+        "tradingSymbol": instrument.symbol,
+        "customSymbol": instrument.name,
+        "securityId": trade.security_id,
+        "tradedQuantity": trade.quantity,
+        "tradedPrice": wire(trade.price),
+        "createTime": stamp(order.created),
+        "updateTime": stamp(trade.at),
+        "exchangeTime": stamp(trade.at),
+        **_derivative(instrument),
+    }
+
+
+def position_row(client_id: str, position: Position, last: Decimal) -> Row:
+    """One row per instrument and product; a squared-off one stays, as CLOSED."""
+    instrument = position.instrument
+    return {
+        "dhanClientId": client_id,
+        "tradingSymbol": instrument.symbol,
+        "securityId": instrument.security_id,
+        "positionType": _position_type(position.net),
+        "exchangeSegment": instrument.segment,
+        "productType": position.product,
+        "buyAvg": wire(_average(position.buy_value, position.buy_quantity), AVERAGE),
+        "buyQty": position.buy_quantity,
+        "costPrice": wire(position.cost, AVERAGE),
+        "sellAvg": wire(_average(position.sell_value, position.sell_quantity), AVERAGE),
+        "sellQty": position.sell_quantity,
+        "netQty": position.net,
+        "realizedProfit": wire(position.realised),
+        "unrealizedProfit": wire(position.unrealised(last)),
+        "rbiReferenceRate": 1.0,
+        "multiplier": 1,
+        "carryForwardBuyQty": 0,
+        "carryForwardSellQty": 0,
+        "carryForwardBuyValue": 0.0,
+        "carryForwardSellValue": 0.0,
+        "dayBuyQty": position.buy_quantity,
+        "daySellQty": position.sell_quantity,
+        "dayBuyValue": wire(position.buy_value),
+        "daySellValue": wire(position.sell_value),
+        **_derivative(instrument),
+        "crossCurrency": False,
+    }
+
+
+def fund_row(account: Account) -> Row:
+    """Rupees. `availabelBalance` and `receiveableAmount` are the wire's own spellings."""
+    return {
+        "dhanClientId": account.client_id,
+        "availabelBalance": wire(account.available),
+        "sodLimit": wire(account.balance),
+        "collateralAmount": 0.0,
+        "receiveableAmount": 0.0,
+        "utilizedAmount": wire(account.utilised),
+        "blockedPayoutAmount": 0.0,
+        "withdrawableBalance": wire(max(account.available, Decimal(0))),
+    }
+
+
+def profile_row(account: Account, clock: Clock) -> Row:
+    return {
+        "dhanClientId": account.client_id,
+        "tokenValidity": f"{clock() + timedelta(days=1):%d/%m/%Y %H:%M}",
+        "activeSegment": "E, D, C, M, ",
+        "ddpi": "Deactive",
+        "mtf": "Deactive",
+        "dataPlan": "Active",
+        "dataValidity": f"{clock() + timedelta(days=30):%Y-%m-%d %H:%M:%S}.0",
+    }
+
+
+def holding_row(holding: Row, instrument: Instrument) -> Row:
+    quantity = holding["quantity"]
+    return {
+        "exchange": "ALL",
+        "tradingSymbol": instrument.symbol,
+        "securityId": instrument.security_id,
+        "isin": instrument.isin,
+        "totalQty": quantity,
+        "dpQty": quantity,
+        "t1Qty": 0,
+        "availableQty": quantity,
+        "collateralQty": 0,
+        "avgCostPrice": float(holding["avgCostPrice"]),
+    }
+
+
+def _derivative(instrument: Instrument) -> Row:
+    return {
+        "drvExpiryDate": instrument.expiry or "0001-01-01",
+        "drvOptionType": OPTION_WORDS.get(instrument.option or "", "NA"),
+        "drvStrikePrice": wire(instrument.strike),
+    }
+
+
+def _position_type(net: int) -> str:
+    if net == 0:
+        return "CLOSED"
+    return "LONG" if net > 0 else "SHORT"
+
+
+def _average(value: Decimal, quantity: int) -> Decimal:
+    return value / quantity if quantity else Decimal(0)

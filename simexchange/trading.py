@@ -1,0 +1,112 @@
+"""What each REST endpoint of the trading side answers: plain functions from call to reply."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from simexchange import rows
+from simexchange.accounts import Account
+from simexchange.exchange import Exchange, OrderRefusedError
+from simexchange.intake import check_prices, read_change, read_ticket
+from simexchange.orders import Order
+from simexchange.replies import NO_HOLDINGS, NOT_NAMED, RefusedError, Reply, order_error
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request."""
+
+    account: Account
+    body: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    client_header: str | None = None
+
+
+class Trading:
+    """Orders, trades and the account's own figures, as DhanHQ v2 answers them."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._ledger = exchange.ledger
+
+    def place(self, call: Call) -> Reply:
+        ticket = read_ticket(call.body, self._ledger.instruments)
+        return Reply(200, rows.accepted(self._exchange.place(call.account, ticket)))
+
+    def slice(self, call: Call) -> Reply:
+        ticket = read_ticket(call.body, self._ledger.instruments)
+        orders = self._exchange.slice(call.account, ticket)
+        return Reply(200, [rows.accepted(order) for order in orders])
+
+    def modify(self, call: Call) -> Reply:
+        change, order_id = read_change(call.body), call.params["order_id"]
+        order = self._exchange.find(call.account, order_id)
+        if order is not None:
+            price = order.price if change.price is None else change.price
+            trigger = order.trigger if change.trigger is None else change.trigger
+            check_prices(change.order_type, order.side, price, trigger)
+        try:
+            order = self._exchange.modify(call.account, order_id, change)
+        except OrderRefusedError as refusal:
+            raise RefusedError(order_error(str(refusal))) from refusal
+        return Reply(200, rows.accepted(order))
+
+    def cancel(self, call: Call) -> Reply:
+        try:
+            order = self._exchange.cancel(call.account, call.params["order_id"])
+        except OrderRefusedError as refusal:
+            raise RefusedError(order_error(str(refusal))) from refusal
+        return Reply(200, {"orderId": order.order_id, "orderStatus": "CANCELLED"})
+
+    def book(self, call: Call) -> Reply:
+        return Reply(200, [self._row(o) for o in self._exchange.orders_of(call.account)])
+
+    def order(self, call: Call) -> Reply:
+        """An array even for one order, and an empty one for an unknown id (live wire)."""
+        order = self._exchange.find(call.account, call.params["order_id"])
+        return Reply(200, [] if order is None else [self._row(order)])
+
+    def by_correlation(self, call: Call) -> Reply:
+        order = self._exchange.latest_named(call.account, call.params["correlation_id"])
+        return NOT_NAMED if order is None else Reply(200, self._row(order))
+
+    def trades(self, call: Call) -> Reply:
+        trades = self._exchange.trades_of(call.account, call.params.get("order_id"))
+        return Reply(
+            200,
+            [
+                rows.trade_row(
+                    trade, self._ledger.orders[trade.order_id], self._ledger.instruments[trade.key]
+                )
+                for trade in trades
+            ],
+        )
+
+    def positions(self, call: Call) -> Reply:
+        prices = self._exchange.prices()
+        held = call.account.positions.values()
+        return Reply(
+            200,
+            [rows.position_row(call.account.client_id, p, prices[p.instrument.key]) for p in held],
+        )
+
+    def holdings(self, call: Call) -> Reply:
+        """An empty portfolio is an HTTP 500 at this broker (live wire)."""
+        if not call.account.holdings:
+            return NO_HOLDINGS
+        instruments = self._ledger.instruments
+        return Reply(
+            200,
+            [
+                rows.holding_row(row, instruments[row["segment"], row["securityId"]])
+                for row in call.account.holdings
+            ],
+        )
+
+    def funds(self, call: Call) -> Reply:
+        return Reply(200, rows.fund_row(call.account))
+
+    def profile(self, call: Call) -> Reply:
+        return Reply(200, rows.profile_row(call.account, self._ledger.clock))
+
+    def _row(self, order: Order) -> rows.Row:
+        return rows.order_row(order, self._ledger.instruments[order.key])
