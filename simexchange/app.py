@@ -17,6 +17,7 @@ from simexchange.faults import Faults
 from simexchange.journal import Journal
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
+from simexchange.market_control import MarketControl
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.sockets import OrderFeed
@@ -52,6 +53,7 @@ def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Applic
     app = web.Application()
     app.add_routes(RestApi(exchange, limits, faults, log).routes())
     app.add_routes(Control(exchange, limits, faults, log, feed, clock).routes())
+    app.add_routes(MarketControl(exchange, feed, clock).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
     app.add_routes([web.route("*", "/{tail:.*}", not_found)])
     return app, exchange
@@ -80,7 +82,7 @@ async def serve(options: Options) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await ticker
     await runner.cleanup()
-    exchange.ledger.save_prices(exchange.prices())
+    exchange.ledger.save_prices(exchange.floor.prices())
 
 
 async def _tick(exchange: Exchange, seconds: float) -> None:

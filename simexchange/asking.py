@@ -1,10 +1,14 @@
 """Reading the bodies of the control API; a bad one is answered with what is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from aiohttp import web
+
+from simexchange.inflict import respond
 from simexchange.money import read_rupees
+from simexchange.replies import Reply
 
 
 class BadControlError(Exception):
@@ -69,3 +73,20 @@ class Asked:
         if value is None:
             raise BadControlError(f"{name}: a number from {least} is needed")
         return value
+
+
+Act = Callable[[Asked, web.Request], object]
+"""From what was asked to the JSON answer."""
+
+
+def route(method: str, path: str, act: Act) -> web.RouteDef:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        try:
+            body = await request.json() if await request.read() else {}
+            return respond(Reply(200, act(Asked(body), request)))
+        except BadControlError as refusal:
+            return respond(Reply(400, {"error": str(refusal)}))
+        except ValueError:
+            return respond(Reply(400, {"error": "body: JSON is needed"}))
+
+    return web.route(method, f"/_sim/{path}", serve)

@@ -5,7 +5,7 @@ requests in the same order fail in the same way.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -52,7 +52,6 @@ DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0}
 class Fault:
     """One order for failure. `times` None means without end; `seconds` fits the fault."""
 
-    id: int
     fault: str
     endpoint: str = "any"
     client_id: str | None = None
@@ -61,6 +60,7 @@ class Fault:
     seconds: float | None = None
     accept: bool = False
     status: int | None = None
+    id: int = 0
     fired: int = 0
     made_at: float = 0.0
 
@@ -92,11 +92,10 @@ class Faults:
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._faults.values())
 
-    def add(self, make: Callable[[int], Fault]) -> Fault:
-        fault = make(next(self._ids))
-        fault.made_at = time.monotonic()
+    def add(self, fault: Fault) -> int:
+        fault.id, fault.made_at = next(self._ids), time.monotonic()
         self._faults[fault.id] = fault
-        return fault
+        return fault.id
 
     def remove(self, fault_id: int) -> bool:
         return self._faults.pop(fault_id, None) is not None

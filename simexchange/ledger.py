@@ -1,5 +1,6 @@
 """Everything the exchange has on record: accounts, orders, trades; and who hears of a change."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from copy import copy
 from decimal import Decimal
@@ -21,6 +22,10 @@ from simexchange.orders import Order, OrderEvent, Trade
 Listener = Callable[[OrderEvent], None]
 
 
+class StateError(Exception):
+    """The state file does not fit the accounts and instruments given."""
+
+
 class Ledger:
     """Records changes, and on `settle` first writes them down, then tells the listeners."""
 
@@ -37,16 +42,20 @@ class Ledger:
         self.orders: dict[str, Order] = {}
         self.trades: list[Trade] = []
         self.listeners: list[Listener] = []
-        self.counter = 0
+        self._numbers: Counter[str] = Counter()
         self._by_correlation: dict[tuple[str, str], list[Order]] = {}
         self._journal = journal
         self._changed: dict[str, Order] = {}
         self._new_trades: list[Trade] = []
         self._events: list[OrderEvent] = []
 
-    def next_number(self) -> int:
-        self.counter += 1
-        return self.counter
+    def next_number(self, kind: str) -> int:
+        """Count up from 1, each kind by itself; no number comes twice, whatever is reset."""
+        self._numbers[kind] += 1
+        return self._numbers[kind]
+
+    def working(self) -> list[Order]:
+        return [order for order in self.orders.values() if order.is_working]
 
     def account_for(self, token: str) -> Account | None:
         return next((a for a in self.accounts.values() if a.token == token), None)
@@ -85,7 +94,7 @@ class Ledger:
         if self._changed or self._new_trades:
             self._journal.append(
                 {
-                    "counter": self.counter,
+                    "numbers": self._numbers,
                     "orders": [order_entry(order) for order in self._changed.values()],
                     "trades": [trade_entry(trade) for trade in self._new_trades],
                 }
@@ -105,7 +114,7 @@ class Ledger:
         self._changed, self._new_trades, self._events = {}, [], []
         for account in self.accounts.values():
             account.clear()
-        self._journal.append({"reset": True, "counter": self.counter})
+        self._journal.append({"reset": True, "numbers": self._numbers})
 
     def restore(self, entries: Iterable[Entry]) -> dict[Key, Decimal]:
         """Take in a journal, shorten it, and return the last prices it holds."""
@@ -116,7 +125,7 @@ class Ledger:
         for entry in entries:
             if entry.get("reset"):
                 orders, trades = {}, []
-            self.counter = entry.get("counter", self.counter)
+            self._numbers = Counter(entry.get("numbers", self._numbers))
             orders.update((row["order_id"], row) for row in entry.get("orders", ()))
             trades.extend(entry.get("trades", ()))
             accounts.update((row["client_id"], row) for row in entry.get("accounts", ()))
@@ -130,6 +139,8 @@ class Ledger:
     ) -> None:
         for row in accounts:
             self.accounts[row["client_id"]] = _account_from(row)
+        for row in [*orders, *trades]:
+            self._check_known(row)
         for row in trades:
             self._book(trade_from(row))
         for row in sorted(orders, key=lambda row: row["order_id"]):
@@ -138,9 +149,17 @@ class Ledger:
             self.touch(order)
         self._changed = {}
 
+    def _check_known(self, row: Entry) -> None:
+        client_id, key = row["client_id"], (row["segment"], row["security_id"])
+        if client_id not in self.accounts or key not in self.instruments:
+            raise StateError(
+                f"the state file holds an order of account {client_id} in {'/'.join(key)}, "
+                "and one of the two is unknown here: start with the same accounts and instruments"
+            )
+
     def _snapshot(self) -> dict[str, Any]:
         return {
-            "counter": self.counter,
+            "numbers": self._numbers,
             "orders": [order_entry(order) for order in self.orders.values()],
             "trades": [trade_entry(trade) for trade in self.trades],
         }

@@ -1,6 +1,6 @@
 """What an account asks for, and what became of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -81,8 +81,8 @@ class Order:
     created: datetime
     received: datetime
     updated: datetime
-    sequence: int
-    request: int
+    sequence: int = 0
+    request: int = 0
     status: Status = Status.TRANSIT
     reached: datetime | None = None
     exchange_order_id: str = "0"
@@ -92,6 +92,30 @@ class Order:
     reason: str = HEALTHY
     triggered: bool = False
     modifications: int = 0
+
+    @classmethod
+    def from_ticket(cls, ticket: Ticket, order_id: str, client_id: str, now: datetime) -> "Order":
+        """A new order; without a correlation id the broker makes one up (live recordings)."""
+        made_up = f"{client_id}-{int(now.timestamp() * 1000)}"
+        return cls(
+            order_id=order_id,
+            client_id=client_id,
+            correlation_id=ticket.correlation_id or made_up,
+            side=ticket.side,
+            segment=ticket.segment,
+            security_id=ticket.security_id,
+            product=ticket.product,
+            order_type=ticket.order_type,
+            validity=ticket.validity,
+            quantity=ticket.quantity,
+            price=ticket.price,
+            trigger=ticket.trigger,
+            disclosed=ticket.disclosed,
+            after_market=ticket.after_market,
+            created=now,
+            received=now,
+            updated=now,
+        )
 
     @property
     def key(self) -> Key:
@@ -124,6 +148,25 @@ class Order:
     def accepts(self, price: Decimal) -> bool:
         """Whether a fill at this price is no worse than the limit."""
         return price <= self.price if self.is_buy else price >= self.price
+
+    def with_change(self, change: Change) -> "Order":
+        """A copy as it would stand after a modification."""
+        return replace(
+            self,
+            order_type=change.order_type,
+            validity=change.validity,
+            quantity=self.quantity if change.quantity is None else change.quantity,
+            price=self.price if change.price is None else change.price,
+            trigger=self.trigger if change.trigger is None else change.trigger,
+            disclosed=self.disclosed if change.disclosed is None else change.disclosed,
+            modifications=self.modifications + 1,
+        )
+
+    def adopt(self, wanted: "Order") -> None:
+        """Take over what a modification may change from a changed copy."""
+        for name in ("order_type", "validity", "quantity", "price", "trigger", "disclosed"):
+            setattr(self, name, getattr(wanted, name))
+        self.modifications, self.sequence = wanted.modifications, wanted.sequence
 
     def take(self, quantity: int, price: Decimal) -> None:
         """Book a fill of `quantity` units at `price` rupees."""

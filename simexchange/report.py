@@ -37,10 +37,10 @@ def report(
 
 def state(exchange: Exchange) -> dict[str, Any]:
     """Accounts with funds, positions and orders as the wire shows them, and the prices."""
-    ledger, prices = exchange.ledger, exchange.prices()
+    ledger, prices = exchange.ledger, exchange.floor.prices()
     return {
         "walk": exchange.walk_on,
-        "auto": exchange.auto_on,
+        "auto": exchange.floor.auto_on,
         "prices": {"/".join(key): float(price) for key, price in prices.items()},
         "accounts": [
             {

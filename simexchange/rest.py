@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
 
@@ -128,12 +127,13 @@ async def not_found(request: web.Request) -> web.StreamResponse:
     return respond(unknown_path(request.path))
 
 
-def _read_body(raw: bytes) -> Any:
+def _read_body(raw: bytes) -> object:
     """The JSON body; an absent one counts as empty, one that is not JSON stays text."""
     if not raw:
         return {}
     try:
-        return json.loads(raw)
+        body: object = json.loads(raw)
+        return body
     except ValueError:
         return raw.decode(errors="replace")[:2000]
 

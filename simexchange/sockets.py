@@ -5,6 +5,7 @@ token is answered by a code 50 packet with reason 807, then the connection close
 """
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +36,9 @@ class Line:
         self.frames.put_nowait(frame)
 
     async def send_all(self) -> None:
-        while not self.socket.closed:
-            await self.socket.send_str(await self.frames.get())
+        with contextlib.suppress(ConnectionError):
+            while not self.socket.closed:
+                await self.socket.send_str(await self.frames.get())
 
 
 class OrderFeed:
@@ -145,9 +147,10 @@ class OrderFeed:
 
 
 async def _say_goodbye(socket: web.WebSocketResponse, reason: int | None) -> None:
-    if reason is not None:
-        await socket.send_bytes(farewell(reason))
-    await socket.close()
+    with contextlib.suppress(ConnectionError):
+        if reason is not None:
+            await socket.send_bytes(farewell(reason))
+        await socket.close()
 
 
 def _read_login(text: str) -> tuple[str, str]:

@@ -82,7 +82,7 @@ class Trading:
         )
 
     def positions(self, call: Call) -> Reply:
-        prices = self._exchange.prices()
+        prices = self._exchange.floor.prices()
         held = call.account.positions.values()
         return Reply(
             200,

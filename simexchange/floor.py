@@ -1,0 +1,104 @@
+"""The trading floor: every market, and what happens to an order that stands in one."""
+
+from decimal import Decimal
+
+from simexchange.book import Fill
+from simexchange.instruments import Key
+from simexchange.ledger import Ledger
+from simexchange.market import Market
+from simexchange.orders import HEALTHY, Order, Status, Trade
+
+
+class Floor:
+    """Enters, fills, and finishes orders. Nothing here settles: the caller does."""
+
+    def __init__(self, ledger: Ledger, seed: int) -> None:
+        self._ledger = ledger
+        self._seed = seed
+        self.auto_on = True
+        self.markets: dict[Key, Market] = {}
+        self.open()
+
+    def open(self) -> None:
+        """Start every market afresh from its previous close, with empty books."""
+        self.auto_on = True
+        table = self._ledger.instruments
+        self.markets = {key: Market(each, self._seed) for key, each in table.items()}
+
+    def prices(self) -> dict[Key, Decimal]:
+        return {key: market.last for key, market in self.markets.items()}
+
+    def enter(self, order: Order) -> None:
+        """Put a working order in its market: let it wait, fill it, or let the rest stand."""
+        market = self.markets[order.key]
+        if order.waits_for_trigger and market.has_reached(order):
+            order.triggered = True
+        if self.auto_on and not order.waits_for_trigger:
+            for fill in market.book.match(order):
+                self._book_sides(fill)
+        if not order.remaining:
+            return
+        if order.validity == "IOC" and self.auto_on and not order.waits_for_trigger:
+            self.finish(order, Status.CANCELLED)
+        else:
+            self.stand(order)
+
+    def stand(self, order: Order) -> None:
+        market = self.markets[order.key]
+        if order.waits_for_trigger:
+            market.stops.append(order)
+        else:
+            market.book.rest(order)
+
+    def withdraw(self, order: Order) -> None:
+        self.markets[order.key].withdraw(order)
+
+    def look_again(self, market: Market) -> None:
+        """After a price move: fire stops, and fill what the price has come to."""
+        if not self.auto_on:
+            return
+        for order in [order for order in market.stops if market.has_reached(order)]:
+            market.stops.remove(order)
+            order.triggered = True
+            self.tell(order)
+            self.enter(order)
+        for fill in market.book.uncross():
+            self._book_sides(fill)
+
+    def book_fill(self, order: Order, quantity: int, price: Decimal) -> None:
+        """Record a fill the order has already taken."""
+        self.markets[order.key].volume += quantity
+        now = self._ledger.clock()
+        order.reached = now
+        trade = Trade(
+            trade_id=f"{self._ledger.next_number('trade'):08d}",
+            order_id=order.order_id,
+            client_id=order.client_id,
+            side=order.side,
+            segment=order.segment,
+            security_id=order.security_id,
+            product=order.product,
+            quantity=quantity,
+            price=price,
+            at=now,
+        )
+        self._ledger.add_trade(trade)
+        self.tell(order)
+
+    def finish(self, order: Order, status: Status) -> None:
+        if order.is_working:
+            self.withdraw(order)
+        order.status = status
+        if status != Status.REJECTED:
+            order.reason = HEALTHY
+        self.tell(order)
+
+    def tell(self, order: Order, word: str = "") -> None:
+        """Let the account hear of the order's state, under its own name or another."""
+        last = self.markets[order.key].last
+        self._ledger.changed(order, word or order.status.capitalize(), last)
+
+    def _book_sides(self, fill: Fill) -> None:
+        self.book_fill(fill.order, fill.quantity, fill.price)
+        if fill.resting is not None:
+            self.book_fill(fill.resting, fill.quantity, fill.price)
