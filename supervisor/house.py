@@ -70,7 +70,9 @@ class House:
             if time.monotonic() - began > HEALTH_PATIENCE:
                 raise HouseError(f"not healthy after {HEALTH_PATIENCE:.0f} s: {missing}")
             self.attention.pause(0.2)
-        self._watch_the_start()
+        while any(child.age < child.part.settle for child in self._started if not child.part.once):
+            self._watch_the_start()
+            self.attention.pause()
 
     def _wait(self, done: Callable[[], bool], patience: float, complaint: str) -> None:
         until = time.monotonic() + patience

@@ -30,6 +30,7 @@ class Part:
     shown: bool = False  # what it writes to stdout is for the person at the terminal
     patience: float = 30.0  # seconds until it must be ready
     ready: Callable[[], bool] | None = None
+    settle: float = 1.0  # seconds it must live before the house is open
     store: Store | None = None
 
 

@@ -25,6 +25,7 @@ COMMON = {
     "max_connections": "200",
     "log_line_prefix": "%m [%p] ",
 }
+OWN_PROCESS = Path("/proc/self")
 THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -88,18 +89,24 @@ class Postgres:
     def _clear_the_way(self) -> None:
         """End a server that outlived its supervisor; drop a pid file that names a stranger."""
         lock = self.data / "postmaster.pid"
-        if not lock.exists():
-            return
+        if not lock.exists() or not OWN_PROCESS.exists():
+            return  # without /proc the server itself decides what the file means
         pid = int(lock.read_text().split("\n", 1)[0] or 0)
         for signal in (SIGQUIT, SIGKILL):
-            if not self._is_ours(pid):
-                break
-            _end(pid, signal)
+            if self._is_ours(pid):
+                os.kill(pid, signal)
+            self._wait_for_the_end_of(pid)
         lock.unlink(missing_ok=True)
 
+    def _wait_for_the_end_of(self, pid: int, patience: float = 3.0) -> None:
+        until = time.monotonic() + patience
+        while self._is_ours(pid) and time.monotonic() < until:
+            time.sleep(0.02)
+
     def _is_ours(self, pid: int) -> bool:
+        """A server works in its data directory. One that is dead already has none."""
         try:
-            return Path(f"/proc/{pid}/cwd").readlink() == self.data
+            return Path(f"/proc/{pid}/cwd").readlink() == self.data.resolve()
         except OSError:
             return False
 
@@ -114,14 +121,3 @@ class Postgres:
             env=bare_environment(),
             **identity(self.account),
         )
-
-
-def _end(pid: int, signal: Signals, patience: float = 3.0) -> None:
-    try:
-        os.kill(pid, signal)
-        until = time.monotonic() + patience
-        while time.monotonic() < until:
-            os.kill(pid, 0)
-            time.sleep(0.02)
-    except ProcessLookupError:
-        return

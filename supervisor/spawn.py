@@ -38,6 +38,7 @@ def spawn(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
+        umask=0o077,
         preexec_fn=_die_with(os.getpid(), death),
         **identity(account),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from supervisor.account import postgres_account
@@ -20,6 +21,7 @@ from supervisor.store import Store, start_store
 from supervisor.valkey import Valkey
 
 MARK = "TRADINGOPS_THROWAWAY"  # the servers in the environment may be filled and emptied
+PREFIX = "tradingops-test-"
 PATIENCE = 20.0  # seconds
 
 
@@ -32,9 +34,8 @@ class Throwaway:
 
     def start(self) -> None:
         with ExitStack() as undo:
-            top = Path(tempfile.mkdtemp(prefix="tradingops-", dir=SHORT_TOP))
-            undo.callback(shutil.rmtree, top, ignore_errors=True)
-            top.chmod(0o711)
+            _sweep()
+            top = undo.enter_context(_directory())
             postgres, valkey = _stores(top)
             for store in (valkey, postgres):
                 _start(store, undo)
@@ -45,6 +46,30 @@ class Throwaway:
 
     def stop(self) -> None:
         self._undo.close()
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """Locked for as long as we live, which is how another run knows that it is in use."""
+    top = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SHORT_TOP))
+    try:
+        top.chmod(0o711)  # PostgreSQL, as nobody, passes through
+        with (top / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield top
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what runs left that were killed."""
+    for lock in SHORT_TOP.glob(f"{PREFIX}*/lock"):
+        try:
+            with lock.open() as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent)
+        except OSError:  # in use, or somebody else's, or another run sweeps as well
+            continue
 
 
 def _stores(top: Path) -> tuple[Postgres, Valkey]:

@@ -1,6 +1,6 @@
 """A house of small fake parts, run as a process of its own: argv is the checkout and the parts.
 
-Each part is NAME=WHAT, where WHAT is: sleep, dies, once, fails, stubborn, family.
+Each part is NAME=WHAT, where WHAT is: sleep, dies, once, fails, slow, stubborn, family.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ STORY = "import os, pathlib, signal, subprocess, sys, time; "
 WHAT = {
     "sleep": "time.sleep(600)",
     "dies": "print('the disk is full'); sys.exit(3)",
+    "slow": "time.sleep(600)",
     "once": "print('a secret for the operator')",
     "fails": "[print('line', n) for n in range(40)]; sys.exit(1)",
     "stubborn": "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)",
@@ -31,12 +32,13 @@ NOTE_STOP = (
 
 def part(described: str) -> Part:
     name, _, what = described.partition("=")
-    once = what in {"once", "fails"}
+    once = what in {"once", "fails", "slow"}
     note = NOTE_STOP.format(name=name) if what == "sleep" else ""
     mark = f"open('started', 'a').write('{name}\\n'); "
     argv = (sys.executable, "-u", "-c", STORY + note + mark + WHAT[what])
+    grace = float(os.environ.get("GRACE", "1"))
     tier = Tier.FEED if name.startswith("feed") else Tier.DESK
-    return Part(name, argv, tier, grace=1.0, once=once, shown=what == "once", patience=10)
+    return Part(name, argv, tier, grace=grace, once=once, shown=what == "once", settle=0.4)
 
 
 def main(root: str, *described: str) -> int:
