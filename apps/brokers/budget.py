@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -57,12 +58,10 @@ def used(account: BrokerAccount, budget: Budget, now: dt.datetime) -> dict[int, 
     windows = list(WINDOWS[budget])
     spans = [window + (_MARGIN if window < 60 else 0) for window in windows]
     spans = [spans[0]] * (4 - len(spans)) + spans
+    values: dict[str, Any] = {f"w{index}": span for index, span in enumerate(spans)}
+    values |= {"now": now, "account": account.pk, "budget": budget.value}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _COUNT,
-            {"now": now, "account": account.pk, "budget": budget.value}
-            | {f"w{index}": span for index, span in enumerate(spans)},
-        )
+        cursor.execute(_COUNT, values)
         counts = cursor.fetchone()
     return dict(zip(windows, counts[4 - len(windows) :], strict=True))
 

@@ -19,7 +19,7 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def open_call(  # noqa: PLR0913 - a journal row has this many columns
+def open_call(
     account: BrokerAccount,
     verb: Verb,
     what: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -45,7 +46,7 @@ class BrokerAccount(models.Model):
     stamp_zone = models.CharField(
         max_length=40,
         default="Asia/Kolkata",
-        help_text="Zone of the broker's time stamps. DhanHQ: Asia/Kolkata live, UTC in the sandbox.",
+        help_text="Zone of the broker's stamps. DhanHQ: Asia/Kolkata live, UTC in the sandbox.",
     )
     enabled = models.BooleanField(default=True)
     armed_until = models.DateTimeField(
@@ -75,7 +76,11 @@ class BrokerAccount(models.Model):
 
     def clean(self) -> None:
         """Name the field that is wrong; endpoint and client id are fixed by the first call."""
+        if self.stamp_zone not in available_timezones():
+            raise ValidationError({"stamp_zone": "Not a time zone; for example Asia/Kolkata."})
         scheme = urlsplit(self.rest_url).scheme
+        if scheme not in {"http", "https"}:
+            raise ValidationError({"rest_url": "Must start with https:// (paper: http://)."})
         if self.environment == "live" and scheme != "https":
             raise ValidationError({"rest_url": "A live address must start with https://."})
         if self.environment == "live" and not self.feed_url.startswith("wss://"):
@@ -302,4 +307,3 @@ class Quote(models.Model):
 
     def __str__(self) -> str:
         return f"{self.last_price} at {self.as_of:%H:%M:%S}"
-

@@ -334,5 +334,3 @@ class OrderStream(Protocol):
         should_stop: Callable[[], bool],
     ) -> None:
         """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
-
-

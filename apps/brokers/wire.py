@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import requests
+import urllib3
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -29,7 +30,7 @@ from apps.brokers.port import NotSent, Unknown
 MAX_BODY = 32 * 1024 * 1024  # bytes; a day's order book of 20,000 rows is about 12 MB
 
 
-class NotOnTheWire(RuntimeError):
+class NotOnTheWire(RuntimeError):  # noqa: N818 - reads as a sentence where it is caught
     """The row may not be transmitted: a bug in the caller, not an outcome of the broker."""
 
 
@@ -43,7 +44,7 @@ class Reply:
     empty: bool = False  # an answer without a body; some endpoints document that as a yes
 
 
-class _TooLate(OSError):
+class _TooLate(OSError):  # noqa: N818
     pass
 
 
@@ -66,12 +67,16 @@ _current = _Current()
 class _Watched:
     """Checks the deadline between connecting and the first byte, and notes that it left."""
 
+    sock: socket.socket | None
+
     def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's own signature
         call = _current.call
         if call is not None and not call.first_byte_out:
-            if self.sock is None:  # type: ignore[has-type]
+            if self.sock is None:
                 self.connect()  # type: ignore[attr-defined]
-            call.sock = self.sock  # type: ignore[has-type]
+            call.sock = self.sock
+            if call.timed_out:
+                raise _TooLate("the total time of the call was over before the first byte")
             if call.deadline is not None and boot_clock() > call.deadline:
                 raise _TooLate("the time to send had passed before the first byte")
             call.first_byte_out = True
@@ -101,7 +106,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(max_retries=0, pool_connections=8, pool_maxsize=32)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
@@ -132,11 +137,14 @@ def transmit(
     watchdog.daemon = True
     watchdog.start()
     try:
-        return _exchange(method, call.endpoint.rstrip("/") + path, payload, headers)
-    except (requests.RequestException, OSError) as error:
+        reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers)
+        # A body that ends with its connection cannot be told from one that we cut off.
+        return Reply(reply.status, None, _too_slow()) if state.timed_out else reply
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         return Reply(None, None, _classify(error, state))
     finally:
         watchdog.cancel()
+        state.sock = None  # it goes back to the pool and may soon serve another call
         _current.call = None
 
 
@@ -209,9 +217,13 @@ def _cut(state: _Call) -> None:
 def _classify(error: Exception, state: _Call) -> NotSent | Unknown:
     if not state.first_byte_out:
         return NotSent(_first_line(error))
-    if state.timed_out or isinstance(error, requests.Timeout):
-        return Unknown(f"no complete reply within {settings.CALL_TIMEOUT:g} s")
+    if state.timed_out or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return _too_slow()
     return Unknown(_first_line(error))
+
+
+def _too_slow() -> Unknown:
+    return Unknown(f"no complete reply within {settings.CALL_TIMEOUT:g} s")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,229 @@
+"""Rows and frames of DhanHQ as our words, and our requests as arguments of the SDK."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from apps.brokers.dhan import words
+from apps.brokers.dhan.schemas import (
+    FundsBody,
+    OrderFrame,
+    OrderRow,
+    PositionRow,
+    ProfileBody,
+    TradeRow,
+    read,
+)
+from apps.brokers.port import (
+    BadWire,
+    Fill,
+    Funds,
+    ModifyRequest,
+    OrderReport,
+    OrderRequest,
+    OrderType,
+    Position,
+    Profile,
+    Segment,
+)
+from apps.brokers.storable import storable
+
+W = TypeVar("W")
+INDIA = ZoneInfo("Asia/Kolkata")
+
+
+def report_from_row(row: object, zone: ZoneInfo, what: str = "order row") -> OrderReport:
+    """One row of the order book, or a postback. Raises ``BadWire``."""
+    found = read(OrderRow, row, what)
+    return _report(found, words.SEGMENTS.get(found.segment or ""), zone, row)
+
+
+def report_from_frame(data: object, zone: ZoneInfo) -> OrderReport:
+    """``Data`` of one socket message, in the casing of the wire or of the documentation."""
+    found = read(OrderFrame, camel(data), "order frame")
+    pair = ((found.exchange or "").upper(), (found.segment or "").upper())
+    return _report(found, words.SOCKET_SEGMENTS.get(pair), zone, data)
+
+
+def camel(data: object) -> object:
+    """Keys with a small first letter; where both casings are there, the wire's own wins."""
+    if not isinstance(data, Mapping):
+        return data
+    lowered = {f"{key[:1].lower()}{key[1:]}": value for key, value in data.items()}
+    return lowered | {key: value for key, value in data.items() if key[:1].islower()}
+
+
+def _report(
+    found: OrderRow | OrderFrame, segment: Segment | None, zone: ZoneInfo, raw: object
+) -> OrderReport:
+    exchange_order_id = found.exchange_order_id
+    return OrderReport(
+        broker_order_id=found.order_id,
+        state=words.state_of(found.status),
+        state_word=found.status[:40],
+        correlation_id=found.correlation_id,
+        exchange_order_id=None if exchange_order_id == "0" else exchange_order_id,
+        segment=segment,
+        security_id=found.security_id,
+        side=_known(words.SIDES, found.side),
+        product=_known(words.PRODUCTS, found.product),
+        order_type=_known(words.ORDER_TYPES, found.order_type),
+        quantity=found.quantity,
+        filled_quantity=found.filled,
+        average_price=found.average,
+        price=found.price,
+        trigger_price=found.trigger,
+        reason=_reason(found.reason),
+        reported_at=_first_stamp(zone, found.updated, found.at_exchange, found.created),
+        raw=storable(raw),
+    )
+
+
+def _known(table: dict[str, W], word: str | None) -> W | None:
+    return table.get((word or "").upper())
+
+
+def _reason(text: str | None) -> str:
+    return "" if text is None or text.upper() in words.NO_REASON else text[:500]
+
+
+def _first_stamp(zone: ZoneInfo, *texts: str | None) -> dt.datetime | None:
+    return next((at for at in (stamp(text, zone) for text in texts) if at is not None), None)
+
+
+def stamp(text: str | None, zone: ZoneInfo) -> dt.datetime | None:
+    """``YYYY-MM-DD HH:MM:SS`` in the zone; None for the broker's "never" and for nonsense."""
+    try:
+        at = dt.datetime.fromisoformat(text or "")
+        # The broker writes "never" as the year 1.
+        return None if at.year < 2000 else at.replace(tzinfo=at.tzinfo or zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def fill_from_row(row: object, zone: ZoneInfo, what: str = "trade row") -> Fill:
+    """One row of the trade book. Raises ``BadWire``."""
+    found = read(TradeRow, row, what)
+    return Fill(
+        broker_order_id=found.order_id,
+        exchange_trade_id=found.trade_id,
+        segment=_must(words.SEGMENTS, found.segment, f"{what}: exchangeSegment"),
+        security_id=found.security_id,
+        side=_must(words.SIDES, found.side, f"{what}: transactionType"),
+        product=_must(words.HELD_PRODUCTS, found.product, f"{what}: productType"),
+        quantity=found.quantity,
+        price=found.price,
+        traded_at=_first_stamp(zone, found.at_exchange, found.created),
+        raw=storable(row),
+    )
+
+
+def position_from_row(row: object, what: str = "position row") -> Position:
+    """One row of the positions. Raises ``BadWire``."""
+    found = read(PositionRow, row, what)
+    return Position(
+        segment=_must(words.SEGMENTS, found.segment, f"{what}: exchangeSegment"),
+        security_id=found.security_id,
+        product=_must(words.HELD_PRODUCTS, found.product, f"{what}: productType"),
+        net_quantity=found.net,
+        buy_quantity=found.bought,
+        sell_quantity=found.sold,
+        buy_average=found.buy_average,
+        sell_average=found.sell_average,
+        realised=found.realised,
+        unrealised=found.unrealised,
+    )
+
+
+def _must(table: dict[str, W], word: str, field: str) -> W:
+    known = table.get(word.upper())
+    if known is None:
+        raise BadWire(f"{field} is a word that we do not know")
+    return known
+
+
+def funds_from_body(body: object) -> Funds:
+    """The fund limit, rupees. Raises ``BadWire``."""
+    found = read(FundsBody, body, "funds")
+    return Funds(
+        available=found.available,
+        utilised=found.utilised,
+        opening=found.opening,
+        collateral=found.collateral,
+    )
+
+
+def profile_from_body(body: object) -> Profile:
+    """The profile; ``tokenValidity`` is DD/MM/YYYY HH:MM, Indian time (recorded on the wire)."""
+    found = read(ProfileBody, body, "profile")
+    parts = (part.strip() for part in (found.active_segment or "").split(","))
+    return Profile(
+        client_id=found.client_id,
+        token_valid_until=_token_validity(found.token_validity),
+        segments=tuple(part for part in parts if part),
+    )
+
+
+def _token_validity(text: str | None) -> dt.datetime | None:
+    try:
+        return dt.datetime.strptime(text or "", "%d/%m/%Y %H:%M").replace(tzinfo=INDIA)
+    except ValueError:
+        return None
+
+
+def place_arguments(request: OrderRequest) -> dict[str, Any]:
+    """The request as keyword arguments of the SDK's ``place_order``."""
+    return {
+        "security_id": str(request.security_id),
+        "exchange_segment": words.SEGMENT_WORD[request.segment],
+        "transaction_type": words.SIDE_WORD[request.side],
+        "quantity": request.quantity,
+        "order_type": words.ORDER_TYPE_WORD[request.order_type],
+        "product_type": words.PRODUCT_WORD[request.product],
+        "validity": words.VALIDITY_WORD[request.validity],
+        "disclosed_quantity": request.disclosed_quantity,
+        "tag": request.correlation_id,
+        **_prices(request),
+    }
+
+
+def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
+    """The request as keyword arguments of the SDK's ``modify_order``; quantity is the total."""
+    return {
+        "order_id": request.broker_order_id,
+        "order_type": words.ORDER_TYPE_WORD[request.order_type],
+        "leg_name": None,
+        "quantity": request.quantity,
+        "disclosed_quantity": request.disclosed_quantity,
+        "validity": words.VALIDITY_WORD[request.validity],
+        **_prices(request),
+    }
+
+
+def _prices(request: OrderRequest | ModifyRequest) -> dict[str, float]:
+    """The SDK speaks float; every price on a tick of 0.0001 survives the way there and back."""
+    return {"price": _float(request.price), "trigger_price": _float(request.trigger_price)}
+
+
+def _float(value: Decimal | None) -> float:
+    return 0.0 if value is None else float(value)
+
+
+def body_to_send(payload: dict[str, Any], client_id: str) -> dict[str, Any]:
+    """The SDK's body without what must be left out, and with the client id.
+
+    The broker refuses empty texts (recorded in the sandbox), a MARKET order has no price, and
+    only a stop order has a trigger.
+    """
+    body = {key: value for key, value in payload.items() if value is not None and value != ""}
+    if body.get("orderType") == words.ORDER_TYPE_WORD[OrderType.MARKET]:
+        body.pop("price", None)
+    if body.get("orderType") != words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]:
+        body.pop("triggerPrice", None)
+    if not body.get("disclosedQuantity"):
+        body.pop("disclosedQuantity", None)
+    return {"dhanClientId": client_id, **body}

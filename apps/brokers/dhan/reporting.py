@@ -1,0 +1,259 @@
+"""The reading door of DhanHQ: every read has its own journal row and its own budget slot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import tenacity
+
+from apps.brokers.budget import Budget
+from apps.brokers.dhan.client import ReadClient
+from apps.brokers.dhan.errors import complaint_in, read_failed
+from apps.brokers.dhan.fields import price as read_price
+from apps.brokers.dhan.mapping import (
+    fill_from_row,
+    funds_from_body,
+    position_from_row,
+    profile_from_body,
+    report_from_row,
+)
+from apps.brokers.dhan.words import SEGMENT_WORD
+from apps.brokers.journal import close_call
+from apps.brokers.models import BrokerAccount, CallOutcome, WireCall
+from apps.brokers.port import (
+    BadWire,
+    Fill,
+    Funds,
+    Known,
+    OrderReport,
+    Position,
+    Profile,
+    ReadFailed,
+    Segment,
+)
+from apps.brokers.slots import open_read
+from apps.brokers.storable import clean_text
+from apps.brokers.wire import Reply
+
+T = TypeVar("T")
+ATTEMPTS = 3
+PATIENCE = 4.0  # seconds after which no further attempt begins
+
+
+class DhanReporting:
+    """Reads of one account. ``retries=False`` makes one attempt, for a caller with a lock."""
+
+    def __init__(self, account: BrokerAccount, *, retries: bool = True) -> None:
+        self._account = account
+        self._zone = ZoneInfo(account.stamp_zone)
+        self._attempts = ATTEMPTS if retries else 1
+
+    def __repr__(self) -> str:
+        return f"<DhanReporting of {self._account}>"
+
+    def order_book(self) -> Known[list[OrderReport]]:
+        """All orders of the trading day (``GET /orders``, today only)."""
+        return self._read("order book", lambda client: client.get_order_list(), self._reports)
+
+    def order(self, broker_order_id: str) -> Known[OrderReport | None]:
+        """One order of the day. Documented as an object, an array on the wire; [] is unknown."""
+
+        def understand(body: Any) -> OrderReport | None:  # noqa: ANN401 - JSON is any
+            report = self._one_report(body)
+            if report is not None and report.broker_order_id != broker_order_id:
+                raise BadWire("order: orderId names another order")
+            return report
+
+        return self._read(
+            "order", lambda client: client.get_order_by_id(broker_order_id), understand
+        )
+
+    def order_by_correlation(self, correlation_id: str) -> Known[OrderReport | None]:
+        """One order of the day by our id; 404 DH-906 is "unknown or still in transit"."""
+
+        def understand(body: Any) -> OrderReport | None:  # noqa: ANN401 - JSON is any
+            report = self._one_report(body)
+            if report is not None and report.correlation_id != correlation_id:
+                raise BadWire("order: correlationId names another order")
+            return report
+
+        return self._read(
+            "order by correlation id",
+            lambda client: client.get_order_by_correlationID(correlation_id),
+            understand,
+            absent=_unknown_correlation,
+        )
+
+    def trade_book(self) -> Known[list[Fill]]:
+        """All trades of the day (``GET /trades``, today only)."""
+
+        def understand(body: Any) -> list[Fill]:  # noqa: ANN401 - JSON is any
+            return [
+                fill_from_row(row, self._zone, f"trade book row {number}")
+                for number, row in enumerate(_rows(body, "trade book"))
+            ]
+
+        return self._read("trade book", lambda client: client.get_trade_book(), understand)
+
+    def positions(self) -> Known[list[Position]]:
+        """The day's net positions, closed ones included."""
+
+        def understand(body: Any) -> list[Position]:  # noqa: ANN401 - JSON is any
+            return [
+                position_from_row(row, f"positions row {number}")
+                for number, row in enumerate(_rows(body, "positions"))
+            ]
+
+        return self._read("positions", lambda client: client.get_positions(), understand)
+
+    def funds(self) -> Known[Funds]:
+        """Money available, rupees."""
+        return self._read("funds", lambda client: client.get_fund_limits(), funds_from_body)
+
+    def profile(self) -> Known[Profile]:
+        """Who we are to the broker; the SDK's own call for it bypasses every transport."""
+        return self._read("profile", lambda client: client.line.get("/profile"), profile_from_body)
+
+    def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
+        """Last traded price, rupees; an unknown instrument is missing from a 200 (recorded)."""
+        if not (security_id.isascii() and security_id.isdigit()):
+            raise ReadFailed("a security id is a number", transient=False, kind="request")
+        word = SEGMENT_WORD[segment]
+
+        def understand(body: Any) -> Decimal:  # noqa: ANN401 - JSON is any
+            return _price_in(body, word, security_id)
+
+        return self._read(
+            "last price",
+            lambda client: client.ticker_data({word: [int(security_id)]}),
+            understand,
+            budget=Budget.QUOTE,
+        )
+
+    def _reports(self, body: object) -> list[OrderReport]:
+        return [
+            report_from_row(row, self._zone, f"order book row {number}")
+            for number, row in enumerate(_rows(body, "order book"))
+        ]
+
+    def _one_report(self, body: object) -> OrderReport | None:
+        rows = [body] if isinstance(body, dict) else _rows(body, "order")
+        return report_from_row(rows[0], self._zone, "order") if rows else None
+
+    def _read(
+        self,
+        what: str,
+        ask: Callable[[ReadClient], Reply],
+        understand: Callable[[Any], T],
+        *,
+        budget: Budget = Budget.READ,
+        absent: Callable[[Reply], bool] = lambda reply: False,
+    ) -> Known[T]:
+        """One read with its retries; only trouble that can pass by itself is retried."""
+
+        def attempt() -> Known[T]:
+            call = open_read(self._account, what, budget)
+            return _Attempt(call).run(ask, understand, absent)
+
+        return tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._attempts) | tenacity.stop_before_delay(PATIENCE),
+            wait=tenacity.wait_exponential_jitter(initial=0.2, max=2, jitter=0.3),
+            retry=tenacity.retry_if_exception(_passes),
+            sleep=time.sleep,
+            reraise=True,
+        )(attempt)
+
+
+class _Attempt:
+    """One request of a read, written down to its end."""
+
+    def __init__(self, call: WireCall) -> None:
+        self._call = call
+        self._client = ReadClient(call)
+
+    def run(
+        self,
+        ask: Callable[[ReadClient], Reply],
+        understand: Callable[[Any], T],
+        absent: Callable[[Reply], bool],
+    ) -> Known[T]:
+        reply = ask(self._client)
+        try:
+            value = understand([] if absent(reply) else self._usable(reply))
+        except ReadFailed as error:
+            self._close(CallOutcome.FAILED, reply, text=str(error))
+            raise
+        self._close(CallOutcome.ANSWERED, reply, response=_summary(reply.body))
+        return Known(value, self._call.created_at)
+
+    def _usable(self, reply: Reply) -> Any:  # noqa: ANN401 - JSON is any
+        complaint = complaint_in(reply.body)
+        if complaint is not None:
+            failure = read_failed(reply.status, complaint)
+            failure.args = (self._client.line.scrubbed(str(failure)),)
+            raise failure
+        if reply.trouble is not None:
+            raise self._failed(reply.trouble.why, transient=True, kind=_kind(reply))
+        if reply.status != 200:
+            server = (reply.status or 0) >= 500
+            raise self._failed(
+                f"HTTP {reply.status}", transient=server, kind="server" if server else "refused"
+            )
+        return reply.body
+
+    def _failed(self, why: str, *, transient: bool, kind: str) -> ReadFailed:
+        return ReadFailed(
+            self._client.line.scrubbed(clean_text(why)), transient=transient, kind=kind
+        )
+
+    def _close(self, outcome: CallOutcome, reply: Reply, **columns: Any) -> None:  # noqa: ANN401
+        close_call(self._call, outcome=outcome, http_status=reply.status, **columns)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, ReadFailed) and error.transient and error.kind != "budget"
+
+
+def _kind(reply: Reply) -> str:
+    return "rate" if reply.status == 429 else "network"
+
+
+def _unknown_correlation(reply: Reply) -> bool:
+    complaint = complaint_in(reply.body)
+    return (
+        reply.status == 404
+        and complaint is not None
+        and complaint.code == "DH-906"
+        and complaint.kind == "refused"
+    )
+
+
+def _rows(body: object, what: str) -> list[Any]:
+    if not isinstance(body, list):
+        raise BadWire(f"{what} is not a list")
+    return body
+
+
+def _price_in(body: object, word: str, security_id: str) -> Decimal:
+    found = body
+    for key in ("data", word, security_id, "last_price"):
+        if not isinstance(found, dict):
+            raise BadWire(f"last price: {key} has no place to be in")
+        found = found.get(key)
+        if found is None:
+            raise ReadFailed("the broker has no price for it", transient=False, kind="quote")
+    try:
+        price = read_price(found)
+    except ValueError as error:
+        raise BadWire(f"last price: last_price {error}") from None
+    if not price:
+        raise ReadFailed("the broker has no price for it", transient=False, kind="quote")
+    return price
+
+
+def _summary(body: object) -> dict[str, int]:
+    return {"rows": len(body) if isinstance(body, list) else 1}

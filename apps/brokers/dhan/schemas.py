@@ -1,0 +1,154 @@
+"""What DhanHQ's replies must look like for us to believe them; other keys are left alone.
+
+Sources: DhanHQ v2 documentation, orders, portfolio, funds, user-profile and order-update pages,
+with what was recorded on the wire where it differs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from apps.brokers.dhan.fields import (
+    Id,
+    NoPrice,
+    NoUnits,
+    Price,
+    Rupees,
+    SignedUnits,
+    SomeUnits,
+    Text,
+    Units,
+    Word,
+)
+from apps.brokers.port import BadWire
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class OrderReply(_Reply):
+    """The answer to place, modify and cancel; the id must be text, as documented."""
+
+    order_id: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9A-Za-z]{1,40}$")] = (
+        Field(alias="orderId")
+    )
+    status: Word = Field(alias="orderStatus")
+
+
+class OrderRow(_Reply):
+    """A row of the order book, or the body of a postback (there ``filled_qty``)."""
+
+    order_id: Id = Field(alias="orderId")
+    status: Word = Field(alias="orderStatus")
+    correlation_id: Text = Field(None, alias="correlationId")
+    exchange_order_id: Text = Field(None, alias="exchangeOrderId")
+    segment: Text = Field(None, alias="exchangeSegment")
+    security_id: Text = Field(None, alias="securityId")
+    side: Text = Field(None, alias="transactionType")
+    product: Text = Field(None, alias="productType")
+    order_type: Text = Field(None, alias="orderType")
+    quantity: NoUnits = None
+    filled: NoUnits = Field(None, validation_alias=AliasChoices("filledQty", "filled_qty"))
+    average: NoPrice = Field(None, alias="averageTradedPrice")
+    price: NoPrice = None
+    trigger: NoPrice = Field(None, alias="triggerPrice")
+    reason: Text = Field(None, alias="omsErrorDescription")
+    updated: Text = Field(None, alias="updateTime")
+    at_exchange: Text = Field(None, alias="exchangeTime")
+    created: Text = Field(None, alias="createTime")
+
+
+class OrderFrame(_Reply):
+    """``Data`` of a socket message; the wire writes camelCase and leaves out zero and empty."""
+
+    order_id: Id = Field(alias="orderNo")
+    status: Word
+    client_id: Text = Field(None, alias="clientId")
+    correlation_id: Text = Field(None, alias="correlationId")
+    exchange_order_id: Text = Field(None, alias="exchOrderNo")
+    exchange: Text = None
+    segment: Text = None
+    security_id: Text = Field(None, alias="securityId")
+    side: Text = Field(None, alias="txnType")
+    product: Text = None
+    order_type: Text = Field(None, alias="orderType")
+    quantity: NoUnits = None
+    filled: NoUnits = Field(None, alias="tradedQty")
+    average: NoPrice = Field(None, alias="avgTradedPrice")
+    price: NoPrice = None
+    trigger: NoPrice = Field(None, alias="triggerPrice")
+    reason: Text = Field(None, alias="reasonDescription")
+    updated: Text = Field(None, alias="lastUpdatedTime")
+    at_exchange: Text = Field(None, alias="exchOrderTime")
+    created: Text = Field(None, alias="orderDateTime")
+
+
+class TradeRow(_Reply):
+    """A row of the trade book; it carries no correlation id."""
+
+    order_id: Id = Field(alias="orderId")
+    trade_id: Id = Field(alias="exchangeTradeId")
+    segment: Word = Field(alias="exchangeSegment")
+    security_id: Id = Field(alias="securityId")
+    side: Word = Field(alias="transactionType")
+    product: Word = Field(alias="productType")
+    quantity: SomeUnits = Field(alias="tradedQuantity")
+    price: Price = Field(alias="tradedPrice")
+    at_exchange: Text = Field(None, alias="exchangeTime")
+    created: Text = Field(None, alias="createTime")
+
+
+class PositionRow(_Reply):
+    """A row of the positions; closed ones stay in the list all day."""
+
+    segment: Word = Field(alias="exchangeSegment")
+    security_id: Id = Field(alias="securityId")
+    product: Word = Field(alias="productType")
+    net: SignedUnits = Field(alias="netQty")
+    bought: Units = Field(alias="buyQty")
+    sold: Units = Field(alias="sellQty")
+    buy_average: Price = Field(alias="buyAvg")
+    sell_average: Price = Field(alias="sellAvg")
+    realised: Rupees = Field(alias="realizedProfit")
+    unrealised: Rupees = Field(alias="unrealizedProfit")
+
+
+class FundsBody(_Reply):
+    """The fund limit. ``availabelBalance`` is the broker's spelling, on the wire as in the docs."""
+
+    available: Rupees = Field(alias="availabelBalance")
+    utilised: Rupees = Field(alias="utilizedAmount")
+    opening: Rupees = Field(alias="sodLimit")
+    collateral: Rupees = Field(alias="collateralAmount")
+
+
+class ProfileBody(_Reply):
+    """Whom the token belongs to."""
+
+    client_id: Word = Field(alias="dhanClientId")
+    token_validity: Text = Field(None, alias="tokenValidity")
+    active_segment: Text = Field(None, alias="activeSegment")
+
+
+M = TypeVar("M", bound=_Reply)
+
+
+def read(model: type[M], value: object, what: str) -> M:
+    """The value as the model; raises ``BadWire`` naming the field, never its value."""
+    if not isinstance(value, dict):
+        raise BadWire(f"{what} is not an object")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise BadWire(f"{what}: {first['loc'][0]} {_wrong(first)}") from None
+
+
+def _wrong(first: object) -> str:
+    detail = dict(first)  # type: ignore[call-overload]
+    if detail["type"] == "missing":
+        return "is missing"
+    return str(detail["ctx"]["error"]) if detail["type"] == "value_error" else "is not an id"

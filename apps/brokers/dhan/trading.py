@@ -1,0 +1,117 @@
+"""The sending door of DhanHQ: one journal row, one request, one of four outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from apps.brokers.dhan.client import DhanClient
+from apps.brokers.dhan.errors import Complaint, complaint_in
+from apps.brokers.dhan.mapping import modify_arguments, place_arguments
+from apps.brokers.dhan.schemas import OrderReply, read
+from apps.brokers.dhan.words import state_of
+from apps.brokers.models import WireCall
+from apps.brokers.port import (
+    Accepted,
+    BadWire,
+    ModifyRequest,
+    NotSent,
+    OrderRequest,
+    Outcome,
+    Refused,
+    Unknown,
+)
+from apps.brokers.storable import clean_text, redacted
+from apps.brokers.wire import Reply
+
+
+class DhanTrading:
+    """Place, modify and cancel through the SDK. Never raises because of what the broker says."""
+
+    def __init__(self, call: WireCall) -> None:
+        self._call = call
+        self._client = DhanClient(call)
+
+    def __repr__(self) -> str:
+        return f"<DhanTrading on {self._call}>"
+
+    def place(self, request: OrderRequest) -> Outcome:
+        """Place one order; the broker's REJECTED with an id is accepted: the order exists."""
+        return self._outcome(lambda: self._client.place_order(**place_arguments(request)))
+
+    def modify(self, request: ModifyRequest) -> Outcome:
+        """Change a working order; ``quantity`` is the new total (release notes of v2.0)."""
+        return self._outcome(
+            lambda: self._client.modify_order(**modify_arguments(request)),
+            request.broker_order_id,
+        )
+
+    def cancel(self, broker_order_id: str) -> Outcome:
+        """Cancel; the orders page documents an empty 202 as a yes."""
+        return self._outcome(
+            lambda: self._client.cancel_order(broker_order_id),
+            broker_order_id,
+            empty_is_yes=True,
+        )
+
+    def _outcome(
+        self, send: Callable[[], Reply], asked_id: str = "", *, empty_is_yes: bool = False
+    ) -> Outcome:
+        reply = send()
+        line = self._client.line
+        self._call.http_status = reply.status
+        self._call.response = redacted(reply.body, line.secrets())
+        outcome = outcome_of(reply, asked_id, empty_is_yes=empty_is_yes)
+        match outcome:
+            case Refused(code=code, text=text):
+                return Refused(line.scrubbed(code), line.scrubbed(text))
+            case NotSent(why=why):
+                return NotSent(line.scrubbed(clean_text(why)))
+            case Unknown(why=why):
+                return Unknown(line.scrubbed(clean_text(why)))
+        return outcome
+
+
+def outcome_of(reply: Reply, asked_id: str = "", *, empty_is_yes: bool = False) -> Outcome:
+    """Classify a reply. What is not provably a yes, a no or a non-event is ``Unknown``."""
+    status = reply.status or 0
+    complaint = complaint_in(reply.body)
+    if reply.empty and empty_is_yes and status in (200, 202, 204):
+        return Accepted(asked_id)
+    if reply.trouble is not None:
+        return reply.trouble
+    if 200 <= status < 300:
+        return _from_success(reply, complaint, asked_id)
+    if 400 <= status < 500:
+        return _from_refusal(status, reply, complaint)
+    return Unknown(f"HTTP {status}: {complaint or 'no usable answer'}")
+
+
+def _from_success(reply: Reply, complaint: Complaint | None, asked_id: str) -> Outcome:
+    if complaint is not None:
+        has_id = isinstance(reply.body, dict) and bool(reply.body.get("orderId"))
+        if complaint.code.startswith("DH-") and not has_id:
+            return _meaning(complaint)
+        return Unknown(f"HTTP {reply.status}, but it speaks of a failure: {complaint}")
+    try:
+        found = read(OrderReply, reply.body, "reply")
+    except BadWire as error:
+        return Unknown(f"HTTP {reply.status}, but {error}")
+    if asked_id and found.order_id != asked_id:
+        return Unknown(f"HTTP {reply.status}, but orderId names another order")
+    return Accepted(found.order_id, state_of(found.status))
+
+
+def _from_refusal(status: int, reply: Reply, complaint: Complaint | None) -> Outcome:
+    if complaint is not None:
+        return _meaning(complaint, f"HTTP {status}")
+    if status in (401, 403) and isinstance(reply.body, dict):
+        return Refused(f"HTTP {status}", "the broker does not let us in")
+    return Unknown(f"HTTP {status} without an error that DhanHQ documents")
+
+
+def _meaning(complaint: Complaint, code: str = "") -> Outcome:
+    if complaint.code == "DH-904":
+        return NotSent(f"over the broker's rate limit ({complaint})")
+    if complaint.ambiguous:
+        return Unknown(f"the broker failed inside ({complaint})")
+    return Refused(complaint.code or code, complaint.text)

@@ -1,0 +1,81 @@
+"""DhanHQ's words and ours, as tables. Nothing above this folder knows the left-hand sides.
+
+Sources: DhanHQ v2 documentation, annexure and orders pages; order-update page and recordings on
+the wire for the letters of the socket.
+"""
+
+from __future__ import annotations
+
+import re
+
+from apps.brokers.port import BrokerState, OrderType, Product, Segment, Side, Validity
+
+# TRIGGERED, CLOSED, CONFIRM and INACTIVE belong to other kinds of order and change nothing here.
+STATES = {
+    "TRANSIT": BrokerState.IN_TRANSIT,
+    "PENDING": BrokerState.WORKING,
+    "MODIFIED": BrokerState.WORKING,
+    "PART_TRADED": BrokerState.PARTIALLY_FILLED,
+    "TRADED": BrokerState.FILLED,
+    "REJECTED": BrokerState.REJECTED,
+    "CANCELLED": BrokerState.CANCELLED,
+    "EXPIRED": BrokerState.EXPIRED,
+}
+SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "B": Side.BUY, "S": Side.SELL}
+SEGMENTS = {segment.value: segment for segment in Segment if segment is not Segment.INDEX} | {
+    "IDX_I": Segment.INDEX
+}
+SOCKET_SEGMENTS = {
+    ("NSE", "E"): Segment.NSE_EQ,
+    ("NSE", "D"): Segment.NSE_FNO,
+    ("NSE", "C"): Segment.NSE_CURRENCY,
+    ("BSE", "E"): Segment.BSE_EQ,
+    ("BSE", "D"): Segment.BSE_FNO,
+    ("BSE", "C"): Segment.BSE_CURRENCY,
+    ("MCX", "M"): Segment.MCX_COMM,
+}
+PRODUCTS = {
+    "CNC": Product.DELIVERY,
+    "INTRADAY": Product.INTRADAY,
+    "MARGIN": Product.MARGIN,
+    "MTF": Product.MTF,
+    "C": Product.DELIVERY,
+    "I": Product.INTRADAY,
+    "M": Product.MARGIN,
+    "F": Product.MTF,
+}
+# What bracket and cover orders hold is squared off the same day (annexure: intraday only). An
+# order of theirs is not an intraday order, but a position or a fill of theirs is.
+HELD_PRODUCTS = PRODUCTS | {"CO": Product.INTRADAY, "BO": Product.INTRADAY}
+ORDER_TYPES = {
+    "LIMIT": OrderType.LIMIT,
+    "MARKET": OrderType.MARKET,
+    "STOP_LOSS": OrderType.STOP_LIMIT,
+    "LMT": OrderType.LIMIT,
+    "MKT": OrderType.MARKET,
+    "SL": OrderType.STOP_LIMIT,
+}
+
+SEGMENT_WORD = {segment: word for word, segment in SEGMENTS.items()}
+PRODUCT_WORD = {
+    Product.DELIVERY: "CNC",
+    Product.INTRADAY: "INTRADAY",
+    Product.MARGIN: "MARGIN",
+    Product.MTF: "MTF",
+}
+ORDER_TYPE_WORD = {
+    OrderType.LIMIT: "LIMIT",
+    OrderType.MARKET: "MARKET",
+    OrderType.STOP_LIMIT: "STOP_LOSS",
+}
+SIDE_WORD = {Side.BUY: "BUY", Side.SELL: "SELL"}
+VALIDITY_WORD = {Validity.DAY: "DAY", Validity.IOC: "IOC"}
+
+# Texts that the broker puts into the field of reasons when all is well.
+NO_REASON = {"CONFIRMED", "TRADE CONFIRMED", "NA", "NR", "0"}
+
+
+def state_of(word: str) -> BrokerState:
+    """REST writes PART_TRADED, the socket Title case with any separator; the rest is unknown."""
+    key = re.sub(r"[\s_-]+", "_", word.strip().upper())
+    return STATES.get(key, BrokerState.UNRECOGNISED)

@@ -1,0 +1,46 @@
+"""Which adapter serves which broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from apps.brokers.dhan.reporting import DhanReporting
+from apps.brokers.dhan.stream import DhanOrderStream
+from apps.brokers.dhan.trading import DhanTrading
+from apps.brokers.models import BrokerAccount, BrokerKind, WireCall
+from apps.brokers.port import OrderStream, Reporting, Trading
+
+
+class _OpenTrading(Protocol):
+    def __call__(self, call: WireCall) -> Trading: ...
+
+
+class _OpenReporting(Protocol):
+    def __call__(self, account: BrokerAccount, *, retries: bool) -> Reporting: ...
+
+
+class _OpenStream(Protocol):
+    def __call__(self, account: BrokerAccount) -> OrderStream: ...
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The three objects of one broker."""
+
+    trading: _OpenTrading
+    reporting: _OpenReporting
+    stream: _OpenStream
+
+
+ADAPTERS = {
+    BrokerKind.DHAN.value: Adapter(DhanTrading, DhanReporting, DhanOrderStream),
+}
+
+
+def adapter_of(account: BrokerAccount) -> Adapter:
+    """The adapter of the account's broker; ``LookupError`` names a kind without one."""
+    try:
+        return ADAPTERS[account.broker]
+    except KeyError:
+        raise LookupError(f"no adapter for broker {account.broker!r}") from None

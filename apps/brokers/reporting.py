@@ -1,0 +1,85 @@
+"""Door 2: reading a broker's books, listening to it, and keeping the last reports.
+
+Nothing that comes out of this door can place, modify or cancel. Every read raises
+``ReadFailed``; a failed read leaves the stored report as it was.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
+from apps.brokers.port import Known, OrderStream, Position, Reporting, Segment
+from apps.brokers.registry import adapter_of
+
+
+def reports_of(account: BrokerAccount, *, retries: bool = True) -> Reporting:
+    """The account's books. Without retries a read is one attempt, for a caller with a lock."""
+    return adapter_of(account).reporting(account, retries=retries)
+
+
+def stream_of(account: BrokerAccount) -> OrderStream:
+    """The account's order updates."""
+    return adapter_of(account).stream(account)
+
+
+def store_funds(account: BrokerAccount, *, retries: bool = True) -> FundsReport:
+    """Read the funds and keep them, unless a younger read is already kept."""
+    known = reports_of(account, retries=retries).funds()
+    columns: dict[str, Any] = {name: getattr(known.value, name) for name in _FUNDS}
+    report, created = FundsReport.objects.get_or_create(
+        account=account, defaults={**columns, "as_of": known.as_of}
+    )
+    if not created:
+        FundsReport.objects.filter(account=account, as_of__lt=known.as_of).update(
+            **columns, as_of=known.as_of
+        )
+        report.refresh_from_db()
+    return report
+
+
+_FUNDS = ("available", "utilised", "opening", "collateral")
+
+
+def store_positions(account: BrokerAccount, *, retries: bool = True) -> PositionsReport:
+    """Read the positions and keep the whole list, unless a younger read is already kept."""
+    known = reports_of(account, retries=retries).positions()
+    rows = [_row(position) for position in known.value]
+    report, created = PositionsReport.objects.get_or_create(
+        account=account, defaults={"rows": rows, "as_of": known.as_of}
+    )
+    if not created:
+        PositionsReport.objects.filter(account=account, as_of__lt=known.as_of).update(
+            rows=rows, as_of=known.as_of
+        )
+        report.refresh_from_db()
+    return report
+
+
+def _row(position: Position) -> dict[str, str | int]:
+    """Units as integers, rupees as text, so that nothing is rounded on the way."""
+    return {
+        name: format(value, "f") if isinstance(value, Decimal) else value
+        for name, value in vars(position).items()
+    }
+
+
+def store_quote(account: BrokerAccount, instrument: Instrument, *, retries: bool = True) -> Quote:
+    """Read the last price of an instrument and keep it, unless a younger one is kept."""
+    books = reports_of(account, retries=retries)
+    known = books.last_price(Segment(instrument.segment), instrument.security_id)
+    return keep_quote(instrument, known)
+
+
+def keep_quote(instrument: Instrument, known: Known[Decimal]) -> Quote:
+    """Keep a price that was heard, unless a younger one is kept."""
+    quote, created = Quote.objects.get_or_create(
+        instrument=instrument, defaults={"last_price": known.value, "as_of": known.as_of}
+    )
+    if not created:
+        Quote.objects.filter(instrument=instrument, as_of__lt=known.as_of).update(
+            last_price=known.value, as_of=known.as_of
+        )
+        quote.refresh_from_db()
+    return quote
