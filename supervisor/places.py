@@ -56,9 +56,17 @@ class Places:
         self.outside.chmod(0o711)
         return self.outside / "postgres"
 
-    def socket_home(self, wanted: Path) -> Path:
-        """The wanted directory, or a short one when a socket in it would not be accepted."""
-        if len(bytes(wanted)) <= SOCKET_LIMIT and not set(str(wanted)) & set(" ,\"'"):
-            return wanted
-        name = hashlib.sha256(bytes(wanted)).hexdigest()[:12]
-        return SHORT_TOP / f"tradingops-{name}"
+    def postgres_sockets(self, account: Account | None) -> Path:
+        return _short(self.postgres_home(account) / "socket")
+
+    @property
+    def valkey_sockets(self) -> Path:
+        return _short(self.var / "valkey")
+
+
+def _short(wanted: Path) -> Path:
+    """The wanted directory, or another one when a socket in it would not be accepted."""
+    if len(bytes(wanted)) <= SOCKET_LIMIT and not set(str(wanted)) & set(" ,\"'"):
+        return wanted
+    name = hashlib.sha256(bytes(wanted)).hexdigest()[:12]
+    return SHORT_TOP / f"tradingops-{name}"

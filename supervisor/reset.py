@@ -15,7 +15,10 @@ def reset(places: Places) -> None:
         say("nothing to forget: there is no var/")
         return
     with only_one(places):
-        if postgres_account() is not None and places.outside.exists():
+        account = postgres_account()
+        for directory in (places.postgres_sockets(account), places.valkey_sockets):
+            shutil.rmtree(directory, ignore_errors=True)
+        if account is not None and places.outside.exists():
             shutil.rmtree(places.outside)
         shutil.rmtree(places.var)
     say("var/ is gone: the next `make run` begins with an empty house")

@@ -106,12 +106,12 @@ def _postgres(places: Places) -> Postgres:
     account = postgres_account()
     home = places.postgres_home(account)
     programs = postgres_programs(account, home.parent / "postgres-programs")
-    return Postgres(home, places.socket_home(home / "socket"), programs, account)
+    return Postgres(home, places.postgres_sockets(account), programs, account)
 
 
 def _valkey(places: Places) -> Valkey:
     home = places.var / "valkey"
-    return Valkey(home, places.socket_home(home), valkey_program())
+    return Valkey(home, places.valkey_sockets, valkey_program())
 
 
 def _port(text: str) -> int:

@@ -139,7 +139,14 @@ def test_without_any_postgresql_it_says_what_to_install(monkeypatch, tmp_path):
         postgres_programs(None, tmp_path)
 
 
-def test_a_path_too_long_for_a_socket_is_replaced_by_a_short_one(tmp_path):
-    long = tmp_path / ("x" * 100)
-    assert len(str(Places(long).socket_home(long / "socket"))) < 60
-    assert Places(tmp_path).socket_home(Path("/srv/desk")) == Path("/srv/desk")
+@pytest.mark.parametrize("name", ["x" * 100, "my desk"])
+def test_a_path_that_no_socket_accepts_is_replaced_by_a_short_one(tmp_path, name):
+    places = Places(tmp_path / name)
+    places.var.mkdir(parents=True)
+    assert places.valkey_sockets.parent == SHORT_TOP
+    assert places.postgres_sockets(None).parent == SHORT_TOP
+    assert places.postgres_sockets(None) != places.valkey_sockets
+
+
+def test_a_path_that_fits_is_used_as_it_is():
+    assert Places(Path("/srv/desk")).valkey_sockets == Path("/srv/desk/var/valkey")
