@@ -10,5 +10,5 @@ class TradingOpsConfig(AppConfig):
     verbose_name = "Trading operations"
 
     def ready(self) -> None:
-        """Load the checks."""
-        from tradingops import checks  # noqa: F401, PLC0415
+        """Load the checks, and the celery app that bells are rung through."""
+        from tradingops import celery, checks  # noqa: F401

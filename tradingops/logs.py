@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-_SECRET_KEYS = re.compile(r"token|secret|password|pin|totp|authorization|credential", re.I)
+_SECRET_KEYS = re.compile(r"token|secret|password|pin|totp|authorization|credential", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
     r"(?i)((?:access-)?token|secret|password|totp|pin)([\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
@@ -66,6 +66,7 @@ def logging_config(level: str) -> dict[str, Any]:
             "daphne": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
         },
     }

@@ -186,7 +186,7 @@ class Known(Generic[T]):
     as_of: dt.datetime
 
 
-class ReadFailed(Exception):  # noqa: N818 - reads as a sentence where it is caught
+class ReadFailed(Exception):
     """A read brought no usable answer; nothing may be concluded from it.
 
     ``transient`` says whether asking again can help (network, 5xx, 429) or a person must act

@@ -30,7 +30,7 @@ from apps.brokers.port import NotSent, Unknown
 MAX_BODY = 32 * 1024 * 1024  # bytes; a day's order book of 20,000 rows is about 12 MB
 
 
-class NotOnTheWire(RuntimeError):  # noqa: N818 - reads as a sentence where it is caught
+class NotOnTheWire(RuntimeError):
     """The row may not be transmitted: a bug in the caller, not an outcome of the broker."""
 
 
@@ -44,7 +44,7 @@ class Reply:
     empty: bool = False  # an answer without a body; some endpoints document that as a yes
 
 
-class _TooLate(OSError):  # noqa: N818
+class _TooLate(OSError):
     pass
 
 

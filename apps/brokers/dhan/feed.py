@@ -20,7 +20,7 @@ MAX_FRAME = 1024 * 1024  # bytes; an order update has about one thousand
 _FRAGMENT = 1
 
 
-class Refused(Exception):  # noqa: N818 - reads as a sentence where it is caught
+class Refused(Exception):
     """The handshake was answered, but not with a WebSocket."""
 
     def __init__(self, status: int | None) -> None:

@@ -31,7 +31,7 @@ HEALTHY_AFTER = 30.0  # seconds of life after which the pauses start from the be
 TELL_AGAIN = 60.0  # seconds before the same kind of trouble is told again
 
 
-class _Ended(Exception):  # noqa: N818 - reads as a sentence where it is caught
+class _Ended(Exception):
     """This connection is over."""
 
     def __init__(self, kind: str, text: str, *, slow: bool = False) -> None:

@@ -1,0 +1,133 @@
+"""Send one approved order and write down what became of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.brokers.journal import close_call, outcome_columns
+from apps.brokers.models import WireCall
+from apps.brokers.port import Accepted, BrokerState, NotSent, Outcome, Refused, Unknown
+from apps.orders import lifecycle
+from apps.orders.ingest import REPLY
+from apps.orders.lifecycle import Happening
+from apps.orders.models import Order
+from apps.orders.states import Event
+from apps.risk import gate
+
+log = structlog.get_logger(__name__)
+
+
+def dispatch(order_id: int) -> None:
+    """Claim the order and send it. Being second is normal and does nothing."""
+    claim_id = lifecycle.claim(order_id)
+    if claim_id is None:
+        return
+    order = Order.objects.select_related("account", "instrument").get(pk=order_id)
+    with structlog.contextvars.bound_contextvars(correlation_id=order.correlation_id):
+        send_claimed(order, claim_id)
+
+
+def send_claimed(order: Order, claim_id: uuid.UUID) -> None:
+    """Send an order under a claim, and settle."""
+    match gate.send(order.request(), claim_id):
+        case gate.Sent(call=call, outcome=outcome):
+            settle(order, call, outcome)
+        case gate.Deferred(not_before=not_before):
+            _hand_back(order, not_before, "waiting for the rate budget")
+        case gate.Stopped(why=why, expired=expired):
+            event = Event.LAPSE if expired else Event.DENY
+            lifecycle.apply(order.pk, Happening(event=event, origin="gate", text=why))
+        case gate.NotYours(why=why):
+            log.info("not sent", why=why)
+
+
+def settle(order: Order, call: WireCall, outcome: Outcome) -> None:
+    """Journal row and order in one transaction. A lost transaction leaves the row open: we look."""
+    log.info("placed", outcome=type(outcome).__name__, ms=_milliseconds(call))
+    with transaction.atomic():
+        first = close_call(
+            call,
+            http_status=call.http_status,
+            response=call.response,
+            **outcome_columns(outcome),
+        )
+        if not first and isinstance(outcome, NotSent | Unknown):
+            return  # the sweep has already called it UNKNOWN; looking will end that
+        lifecycle.apply(order.pk, _happening(order, call, outcome))
+
+
+def _happening(order: Order, call: WireCall, outcome: Outcome) -> Happening:
+    match outcome:
+        case Accepted(broker_order_id=broker_order_id, state=state):
+            event = Event.REJECT if state is BrokerState.REJECTED else Event.ACCEPT
+            return Happening(
+                event=event,
+                origin=REPLY,
+                key=f"{event}|{broker_order_id}",
+                broker_order_id=broker_order_id,
+                wire_call_id=call.pk,
+            )
+        case Refused(code=code, text=text):
+            return Happening(
+                event=Event.REFUSE,
+                origin=REPLY,
+                key=f"REFUSE|{call.pk}",
+                text=f"{code}: {text}" if code else text,
+                wire_call_id=call.pk,
+            )
+        case Unknown(why=why):
+            return Happening(
+                event=Event.LOSE,
+                origin=REPLY,
+                text=why,
+                wire_call_id=call.pk,
+                columns={"next_look_at": timezone.now()},
+            )
+        case NotSent(why=why):
+            return _not_sent(order, call, why)
+
+
+def _not_sent(order: Order, call: WireCall, why: str) -> Happening:
+    alive = order.decide_by is not None and order.decide_by > timezone.now()
+    return Happening(
+        event=Event.HAND_BACK if alive else Event.LAPSE,
+        origin=REPLY,
+        text=f"not sent: {why}",
+        wire_call_id=call.pk,
+        columns={"not_before": timezone.now() + back_off(order.attempts)} if alive else {},
+    )
+
+
+def _hand_back(order: Order, not_before: dt.datetime, why: str) -> None:
+    lifecycle.apply(
+        order.pk,
+        Happening(
+            event=Event.HAND_BACK, origin="gate", text=why, columns={"not_before": not_before}
+        ),
+    )
+
+
+def back_off(attempts: int) -> dt.timedelta:
+    """0.5 s doubling to 15 s, with jitter."""
+    seconds = min(0.5 * 2 ** min(attempts, 6), 15.0)
+    return dt.timedelta(seconds=seconds * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+
+
+def call_time_out() -> dt.timedelta:
+    """The longest that a journal row may honestly stay without an outcome."""
+    return dt.timedelta(
+        seconds=settings.SEND_WITHIN + settings.CONNECT_TIMEOUT + settings.CALL_TIMEOUT + 1
+    )
+
+
+def _milliseconds(call: WireCall) -> float | None:
+    if call.sent_at is None:
+        return None
+    return round((timezone.now() - call.sent_at).total_seconds() * 1000, 1)

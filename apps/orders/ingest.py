@@ -1,0 +1,187 @@
+"""The broker's news, from whichever channel, turned into happenings of our orders."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from apps.alerts.models import Severity
+from apps.alerts.raising import raise_alert
+from apps.brokers.models import BrokerAccount
+from apps.brokers.port import BrokerState, Fill, OrderReport
+from apps.orders import lifecycle
+from apps.orders import models as rows
+from apps.orders.lifecycle import Happening, Terms
+from apps.orders.models import Order, Unattributed, trading_day
+from apps.orders.states import EVENT_OF, Event
+
+REPLY, FEED, BOOK, LOOK = "reply", "feed", "book", "look"
+
+
+def apply_report(account: BrokerAccount, report: OrderReport, origin: str) -> Order | None:
+    """Apply one report to the order it speaks of; None when it speaks of none of ours.
+
+    News that matches no order is kept as unattributed. An unknown word alerts and changes nothing.
+    """
+    order = find_order(account, report)
+    if order is None:
+        _keep_unattributed(account, report, origin)
+        return None
+    if report.state is BrokerState.UNRECOGNISED:
+        _keep_unrecognised(order, report, origin)
+        return order
+    if _differs(order, report):
+        _keep_mismatch(order, report, origin)
+        return order
+    lifecycle.apply(order.pk, happening_of(report, origin))
+    return order
+
+
+def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
+    """Our order: by the broker's id of today, else by our correlation id."""
+    mine = Order.objects.select_related("account", "instrument").filter(account=account)
+    by_id = mine.filter(trading_day=trading_day(), broker_order_id=report.broker_order_id).first()
+    if by_id is not None or not report.correlation_id:
+        return by_id
+    return mine.filter(correlation_id=report.correlation_id).first()
+
+
+def happening_of(report: OrderReport, origin: str) -> Happening:
+    """A report as a happening, with a key that is a function of the fact and not of the channel."""
+    event = EVENT_OF[report.state]
+    return Happening(
+        event=event,
+        origin=origin,
+        key=_key(event, report),
+        text=report.reason,
+        filled_quantity=report.filled_quantity,
+        average_price=report.average_price,
+        broker_order_id=report.broker_order_id,
+        exchange_order_id=report.exchange_order_id or "",
+        terms=Terms(
+            quantity=report.quantity, price=report.price, trigger_price=report.trigger_price
+        ),
+        reported_at=report.reported_at,
+        raw=dict(report.raw),
+    )
+
+
+def _key(event: Event, report: OrderReport) -> str:
+    if event is Event.ACCEPT:
+        return f"ACCEPT|{report.broker_order_id}"
+    parts: list[object] = [event, report.broker_order_id, report.filled_quantity]
+    if event in {Event.WORK, Event.PARTIAL}:
+        when = report.reported_at.isoformat() if report.reported_at else ""
+        parts += [report.quantity, _short(report.price), _short(report.trigger_price), when]
+    return "|".join("" if part is None else str(part) for part in parts)
+
+
+def _short(value: object) -> str:
+    return "" if not value else f"{value:f}".rstrip("0").rstrip(".")
+
+
+def _differs(order: Order, report: OrderReport) -> bool:
+    """True when the report speaks of another instrument or side than the order it names."""
+    pairs = (
+        (report.security_id, order.instrument.security_id),
+        (report.segment, order.instrument.segment),
+        (report.side, order.side),
+    )
+    return any(theirs is not None and theirs != ours for theirs, ours in pairs)
+
+
+def _keep_mismatch(order: Order, report: OrderReport, origin: str) -> None:
+    _note(order, report, origin, "the report names another instrument or side; not applied")
+    raise_alert(
+        f"mismatch:{order.correlation_id}",
+        f"order {order.correlation_id} on {order.account.name}: the broker reports another "
+        "instrument or side under its id; nothing was changed",
+        Severity.CRITICAL,
+    )
+
+
+def _keep_unrecognised(order: Order, report: OrderReport, origin: str) -> None:
+    _note(order, report, origin, f"unknown status word “{report.state_word}”; nothing changed")
+    raise_alert(
+        f"word:{order.account.broker}:{report.state_word}",
+        f"{order.account.broker} used the unknown order status “{report.state_word}” "
+        f"for {order.correlation_id}; nothing was changed",
+        Severity.CRITICAL,
+    )
+
+
+def _note(order: Order, report: OrderReport, origin: str, text: str) -> None:
+    key = f"{report.state_word}|{report.filled_quantity}|{report.reported_at}"
+    lifecycle.apply(
+        order.pk,
+        Happening(
+            event=Event.NOTE,
+            origin=origin,
+            key=f"note|{key}|{text[:40]}",
+            text=text,
+            raw=dict(report.raw),
+            reported_at=report.reported_at,
+        ),
+    )
+
+
+def _keep_unattributed(account: BrokerAccount, report: OrderReport, origin: str) -> None:
+    Unattributed.objects.update_or_create(
+        account=account,
+        trading_day=trading_day(),
+        broker_order_id=report.broker_order_id,
+        defaults={
+            "state_word": report.state_word,
+            "origin": origin,
+            "raw": dict(report.raw),
+            "last_seen": timezone.now(),
+        },
+    )
+
+
+def apply_fill(account: BrokerAccount, fill: Fill) -> bool:
+    """Store one trade once, and raise its order's filled quantity to the sum of its trades."""
+    order = (
+        Order.objects.filter(
+            account=account, trading_day=trading_day(), broker_order_id=fill.broker_order_id
+        )
+        .select_related("account")
+        .first()
+    )
+    if order is None:
+        return False
+    with transaction.atomic():
+        _, new = rows.Fill.objects.get_or_create(
+            account=account,
+            trading_day=order.trading_day,
+            segment=fill.segment,
+            broker_order_id=fill.broker_order_id,
+            exchange_trade_id=fill.exchange_trade_id,
+            defaults={
+                "order": order,
+                "quantity": fill.quantity,
+                "price": fill.price,
+                "traded_at": fill.traded_at,
+                "raw": dict(fill.raw),
+            },
+        )
+    if new:
+        _raise_filled(order)
+    return new
+
+
+def _raise_filled(order: Order) -> None:
+    total = order.fills.aggregate(total=Sum("quantity"))["total"] or 0
+    if total <= order.filled_quantity:
+        return
+    event = Event.FILL if total >= order.quantity else Event.PARTIAL
+    lifecycle.apply(
+        order.pk,
+        Happening(
+            event=event,
+            origin="trades",
+            key=f"{event}|{order.broker_order_id}|{total}",
+            filled_quantity=total,
+        ),
+    )

@@ -1,0 +1,338 @@
+"""Orders, what happened to them, their fills and changes of terms."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from apps.brokers.models import BrokerAccount, Instrument, WireCall
+from apps.brokers.port import (
+    Intent,
+    ModifyRequest,
+    OrderRequest,
+    OrderType,
+    Product,
+    Segment,
+    Side,
+    Validity,
+)
+from apps.orders.states import AT_BROKER, TERMINAL, Status
+from apps.risk.models import Decision
+
+
+def _choices(words: type) -> list[tuple[str, str]]:
+    return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]  # type: ignore[attr-defined]
+
+
+def new_correlation_id() -> str:
+    """20 lower-case hex characters: within every broker's length and alphabet."""
+    return secrets.token_hex(10)
+
+
+def trading_day(at: dt.datetime | None = None) -> dt.date:
+    """The exchange's calendar day, on which broker order ids and books are unique."""
+    return timezone.localtime(at, ZoneInfo(settings.TRADING_ZONE)).date()
+
+
+class Source(models.TextChoices):
+    """Through which door an order came in."""
+
+    ADMIN = "ADMIN", "Admin"
+    COMMAND = "COMMAND", "Command"
+    DEMO = "DEMO", "Demo trader"
+    SYSTEM = "SYSTEM", "System"
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """Questions asked of the orders."""
+
+    def working(self) -> OrderQuerySet:
+        """Orders that the broker has and that may still trade."""
+        return self.filter(status__in=AT_BROKER)
+
+    def alive(self) -> OrderQuerySet:
+        """Orders that are not over."""
+        return self.exclude(status__in=TERMINAL)
+
+
+class Order(models.Model):
+    """One order. ``status`` is written by ``lifecycle`` alone."""
+
+    correlation_id = models.CharField(max_length=25, unique=True, default=new_correlation_id)
+    request_key = models.CharField(max_length=64, null=True, unique=True)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="orders")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders")
+    side = models.CharField(max_length=4, choices=_choices(Side))
+    quantity = models.IntegerField(help_text="Units, not lots.")
+    order_type = models.CharField(max_length=10, choices=_choices(OrderType))
+    price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    trigger_price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    product = models.CharField(max_length=10, choices=_choices(Product))
+    validity = models.CharField(max_length=3, choices=_choices(Validity), default=Validity.DAY)
+    disclosed_quantity = models.IntegerField(default=0)
+    intent = models.CharField(max_length=8, choices=_choices(Intent), default=Intent.ENTRY)
+    strategy = models.CharField(max_length=80, blank=True)
+    source = models.CharField(max_length=10, choices=Source.choices)
+    actor = models.CharField(max_length=150)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+    cause = models.CharField(max_length=300, blank=True)
+    replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+
+    status = models.CharField(max_length=20, choices=_choices(Status), default=Status.NEW)
+    reason = models.TextField(blank=True)
+    filled_quantity = models.IntegerField(default=0)
+    average_price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    broker_order_id = models.CharField(max_length=40, blank=True)
+    exchange_order_id = models.CharField(max_length=40, blank=True)
+    trading_day = models.DateField(default=trading_day)
+    terms_as_of = models.DateTimeField(null=True)
+    news_at = models.DateTimeField(null=True)
+    live_seq = models.BigIntegerField(default=0)
+
+    claim_id = models.UUIDField(null=True)
+    not_before = models.DateTimeField(null=True)
+    decide_by = models.DateTimeField(null=True, help_text="The decision's end.")
+    attempts = models.PositiveIntegerField(default=0)
+    looks = models.PositiveIntegerField(default=0)
+    absences = models.PositiveIntegerField(default=0, help_text="Proofs of absence so far.")
+    next_look_at = models.DateTimeField(null=True)
+    cancel_wanted_at = models.DateTimeField(null=True)
+    next_cancel_at = models.DateTimeField(null=True)
+    cancel_attempts = models.PositiveIntegerField(default=0)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    approved_at = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    submitted_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "trading_day", "broker_order_id"],
+                condition=~models.Q(broker_order_id=""),
+                name="broker_id_is_unique_per_day",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(filled_quantity__gte=0), name="filled_is_not_negative"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "live_seq"], name="order_live"),
+            models.Index(
+                fields=["account", "status"],
+                condition=~models.Q(status__in=sorted(TERMINAL)),
+                name="order_alive",
+            ),
+            models.Index(fields=["account", "trading_day"], name="order_day"),
+        ]
+        permissions = [
+            ("place_order", "Can place orders"),
+            ("cancel_order", "Can cancel orders"),
+            ("modify_order", "Can modify orders"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} {self.instrument.symbol} ({self.correlation_id})"
+
+    @property
+    def over(self) -> bool:
+        """True once nothing more is expected of the order."""
+        return self.status in TERMINAL
+
+    @property
+    def can_cancel(self) -> bool:
+        """True while a cancel can still do something."""
+        return not self.over and self.cancel_wanted_at is None
+
+    @property
+    def open_quantity(self) -> int:
+        """Units that may still fill."""
+        return 0 if self.over else max(self.quantity - self.filled_quantity, 0)
+
+    def request(self) -> OrderRequest:
+        """The order as the gate reviews and sends it."""
+        return OrderRequest(
+            account=self.account.name,
+            correlation_id=self.correlation_id,
+            segment=Segment(self.instrument.segment),
+            security_id=self.instrument.security_id,
+            side=Side(self.side),
+            quantity=self.quantity,
+            order_type=OrderType(self.order_type),
+            price=self.price,
+            trigger_price=self.trigger_price,
+            product=Product(self.product),
+            validity=Validity(self.validity),
+            disclosed_quantity=self.disclosed_quantity,
+            intent=Intent(self.intent),
+        )
+
+
+class OrderEvent(models.Model):
+    """One thing that happened to an order. Append-only; ``applied`` False changed nothing."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    event = models.CharField(max_length=20)
+    origin = models.CharField(max_length=20, help_text="Who told us.")
+    dedupe_key = models.CharField(max_length=200, unique=True)
+    applied = models.BooleanField()
+    before = models.CharField(max_length=20)
+    after = models.CharField(max_length=20)
+    text = models.TextField(blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    facts = models.JSONField(default=dict)
+    raw = models.JSONField(null=True)
+    wire_call = models.ForeignKey(WireCall, null=True, on_delete=models.PROTECT)
+    decision = models.ForeignKey(Decision, null=True, on_delete=models.PROTECT)
+    reported_at = models.DateTimeField(null=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.event}: {self.before} → {self.after}"
+
+
+class Fill(models.Model):
+    """One trade at the exchange, once, however often it is reported."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT)
+    trading_day = models.DateField()
+    segment = models.CharField(max_length=20)
+    broker_order_id = models.CharField(max_length=40)
+    exchange_trade_id = models.CharField(max_length=60)
+    quantity = models.PositiveIntegerField()
+    price = models.DecimalField(max_digits=14, decimal_places=4)
+    traded_at = models.DateTimeField(null=True)
+    recorded_at = models.DateTimeField(default=timezone.now)
+    raw = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=[
+                    "account",
+                    "trading_day",
+                    "segment",
+                    "broker_order_id",
+                    "exchange_trade_id",
+                ],
+                name="one_fill_per_trade",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} @ {self.price}"
+
+
+class Change(models.TextChoices):
+    """Where a change of terms is."""
+
+    DENIED = "DENIED"
+    APPROVED = "APPROVED"
+    SENDING = "SENDING"
+    ACCEPTED = "ACCEPTED", "Accepted, not yet read back"
+    UNKNOWN = "UNKNOWN"
+    APPLIED = "APPLIED"
+    REFUSED = "REFUSED"
+    LAPSED = "LAPSED"
+
+
+UNDER_WAY = (Change.APPROVED, Change.SENDING, Change.ACCEPTED, Change.UNKNOWN)
+
+
+class Modification(models.Model):
+    """New terms asked for a working order; at most one under way per order."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="modifications")
+    quantity = models.IntegerField(help_text="New total, units.")
+    price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    trigger_price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    status = models.CharField(max_length=10, choices=Change.choices)
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT)
+    wire_call = models.ForeignKey(WireCall, null=True, on_delete=models.PROTECT)
+    reason = models.TextField(blank=True)
+    actor = models.CharField(max_length=150)
+    cause = models.CharField(max_length=300, blank=True)
+    not_before = models.DateTimeField(null=True)
+    requested_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=models.Q(status__in=[word.value for word in UNDER_WAY]),
+                name="one_change_under_way",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} @ {self.price}"
+
+    def request(self) -> ModifyRequest:
+        """The change as the gate sends it."""
+        order = self.order
+        return ModifyRequest(
+            account=order.account.name,
+            correlation_id=order.correlation_id,
+            broker_order_id=order.broker_order_id,
+            quantity=self.quantity,
+            order_type=OrderType(order.order_type),
+            price=self.price,
+            trigger_price=self.trigger_price,
+            validity=Validity(order.validity),
+            disclosed_quantity=order.disclosed_quantity,
+        )
+
+
+class Unattributed(models.Model):
+    """News of an order that is not ours, or not yet known to be. Kept until it finds its order."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT)
+    trading_day = models.DateField(default=trading_day)
+    broker_order_id = models.CharField(max_length=40)
+    state_word = models.CharField(max_length=40)
+    origin = models.CharField(max_length=20)
+    raw = models.JSONField(default=dict)
+    first_seen = models.DateTimeField(default=timezone.now)
+    last_seen = models.DateTimeField(default=timezone.now)
+    order = models.ForeignKey(Order, null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "unattributed news"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "trading_day", "broker_order_id"], name="one_row_per_stranger"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.broker_order_id} {self.state_word}"
+
+
+class DeskSequence(models.Model):
+    """The last change number of an account: counts up by one per committed change."""
+
+    account = models.OneToOneField(BrokerAccount, on_delete=models.PROTECT)
+    value = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.value)

@@ -1,0 +1,39 @@
+"""Ring the workers. The rows are the queue: a bell that nobody hears costs one sweep.
+
+Tasks are named by text so that workflow modules need not import them.
+"""
+
+from __future__ import annotations
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger(__name__)
+
+
+def ring_dispatch(order_id: int, *, exiting: bool) -> None:
+    """Somebody should send this order now."""
+    _ring("orders.dispatch", order_id, "exits" if exiting else "entries")
+
+
+def ring_cancel(order_id: int) -> None:
+    """Somebody should ask the broker to cancel this order now."""
+    _ring("orders.cancel", order_id, "exits")
+
+
+def ring_modify(modification_id: int, *, exiting: bool) -> None:
+    """Somebody should send these new terms now."""
+    _ring("orders.modify", modification_id, "exits" if exiting else "entries")
+
+
+def ring_reconcile(account_id: int) -> None:
+    """Somebody should read this account's books now."""
+    _ring("orders.reconcile", account_id, "reads")
+
+
+def _ring(task: str, row_id: int, queue: str) -> None:
+    try:
+        current_app.send_task(task, args=[row_id], queue=queue, retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("bell lost", task=task, row=row_id, error=type(error).__name__)

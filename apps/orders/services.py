@@ -1,0 +1,272 @@
+"""What people and programs may ask of orders: place, cancel, modify. Every way in ends here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import structlog
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.brokers import reporting
+from apps.brokers.models import BrokerAccount, FundsReport, Instrument, Quote
+from apps.brokers.port import Intent, OrderType, Product, ReadFailed, Side, Validity
+from apps.orders import lifecycle, queue
+from apps.orders.lifecycle import Happening
+from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
+from apps.orders.states import AT_BROKER, Event, Status
+from apps.risk import gate
+
+log = structlog.get_logger(__name__)
+
+FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
+QUOTE_GOOD_FOR = dt.timedelta(seconds=5)
+
+
+class BadOrder(ValueError):
+    """What was asked cannot be an order at all; names the field and what would be right."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(f"{field}: {text}")
+        self.field = field
+        self.text = text
+
+
+class TooLate(Exception):
+    """The order is in no state for this; the text says which one it is in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who asks: an operator with a user, or a program by name."""
+
+    name: str
+    user: User | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderIntent:
+    """What is wanted. Quantity in units, prices in rupees."""
+
+    account: BrokerAccount
+    instrument: Instrument
+    side: Side
+    quantity: int
+    order_type: OrderType
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    product: Product = Product.INTRADAY
+    validity: Validity = Validity.DAY
+    disclosed_quantity: int = 0
+    intent: Intent = Intent.ENTRY
+    strategy: str = ""
+    replaces: Order | None = None
+
+
+def place(
+    intent: OrderIntent, actor: Actor, source: Source, cause: str = "", request_key: str = ""
+) -> Order:
+    """Store, review and queue one order; the answer is a row in APPROVED or DENIED.
+
+    The same ``request_key`` twice is the same order. Raises ``BadOrder`` for what is no order.
+    """
+    _check_shape(intent)
+    if request_key and (known := Order.objects.filter(request_key=request_key).first()):
+        return known
+    refresh_inputs(intent)
+    try:
+        order = _store_and_review(intent, actor, source, cause, request_key or None)
+    except IntegrityError:
+        known = Order.objects.filter(request_key=request_key).first() if request_key else None
+        if known is None:
+            raise
+        return known
+    log.info("reviewed", correlation_id=order.correlation_id, status=order.status)
+    return order
+
+
+@transaction.atomic(durable=True)
+def _store_and_review(
+    intent: OrderIntent, actor: Actor, source: Source, cause: str, request_key: str | None
+) -> Order:
+    order = Order.objects.create(
+        **vars(intent),
+        actor=actor.name,
+        user=actor.user,
+        source=source,
+        cause=cause[:300],
+        request_key=request_key,
+    )
+    decision = gate.review(order.request())
+    event = Event.APPROVE if decision.allowed else Event.DENY
+    lifecycle.apply(
+        order.pk,
+        Happening(
+            event=event,
+            origin="gate",
+            text=decision.reasons,
+            actor=actor.name,
+            decision_id=decision.pk,
+            columns={"decide_by": decision.expires_at} if decision.allowed else {},
+        ),
+    )
+    if decision.allowed:
+        exiting = intent.intent is Intent.EXIT
+        transaction.on_commit(lambda: queue.ring_dispatch(order.pk, exiting=exiting))
+    order.refresh_from_db()
+    return order
+
+
+def cancel(order: Order, actor: Actor, reason: str) -> Order:
+    """Wish an order cancelled. One that never left is cancelled here and now.
+
+    The wish stands until the order is over. Raises ``TooLate`` when it already is.
+    """
+    order.refresh_from_db()
+    if order.over:
+        raise TooLate(f"the order is already {order.status}")
+    if order.status in {Status.APPROVED, Status.AWAITING_APPROVAL} and _withdraw(
+        order, actor, reason
+    ):
+        order.refresh_from_db()
+        return order
+    now = timezone.now()
+    columns = {"cancel_wanted_at": order.cancel_wanted_at or now, "next_cancel_at": now}
+    lifecycle.apply(
+        order.pk,
+        Happening(
+            event=Event.WANT_CANCEL,
+            origin="desk",
+            text=reason,
+            actor=actor.name,
+            columns=columns,
+        ),
+    )
+    queue.ring_cancel(order.pk)
+    order.refresh_from_db()
+    return order
+
+
+def _withdraw(order: Order, actor: Actor, reason: str) -> bool:
+    happening = Happening(
+        event=Event.WITHDRAW,
+        origin="desk",
+        text=f"cancelled before sending: {reason}",
+        actor=actor.name,
+    )
+    try:
+        return lifecycle.apply(order.pk, happening)
+    except lifecycle.ImpossibleTransition:
+        return False  # a sender was quicker; the wish goes the long way
+
+
+def modify(
+    order: Order,
+    actor: Actor,
+    reason: str,
+    *,
+    quantity: int | None = None,
+    price: Decimal | None = None,
+    trigger_price: Decimal | None = None,
+) -> Modification:
+    """Ask for new terms; ``quantity`` is the new total. Reviewed like a placement.
+
+    Raises ``TooLate`` when the broker does not have the order or a change is under way.
+    """
+    order.refresh_from_db()
+    if order.status not in AT_BROKER or order.cancel_wanted_at is not None:
+        raise TooLate(f"the order is {order.status}; only a working order can be changed")
+    terms = {
+        "quantity": order.quantity if quantity is None else quantity,
+        "price": order.price if price is None else price,
+        "trigger_price": order.trigger_price if trigger_price is None else trigger_price,
+    }
+    if terms["quantity"] == order.quantity and all(
+        terms[name] == getattr(order, name) for name in ("price", "trigger_price")
+    ):
+        raise BadOrder("price", "the new terms are the ones the order has")
+    if terms["quantity"] <= order.filled_quantity:
+        raise BadOrder("quantity", f"must be above the {order.filled_quantity} already filled")
+    _check_prices(terms["price"], terms["trigger_price"])
+    try:
+        return _store_change(order, actor, reason, terms)
+    except IntegrityError as error:
+        raise TooLate("another change of this order is under way") from error
+
+
+@transaction.atomic(durable=True)
+def _store_change(
+    order: Order, actor: Actor, reason: str, terms: dict[str, int | Decimal | None]
+) -> Modification:
+    decision = gate.review(replace(order.request(), **terms), "MODIFY", order.correlation_id)  # type: ignore[arg-type]
+    change = Modification.objects.create(
+        order=order,
+        **terms,
+        status=Change.APPROVED if decision.allowed else Change.DENIED,
+        decision=decision,
+        reason=decision.reasons,
+        actor=actor.name,
+        cause=reason[:300],
+        settled_at=None if decision.allowed else timezone.now(),
+    )
+    lifecycle.apply(
+        order.pk,
+        Happening(
+            event=Event.NOTE,
+            origin="gate",
+            actor=actor.name,
+            text=f"change to {change}: {change.status.lower()} {decision.reasons}".strip(),
+            decision_id=decision.pk,
+        ),
+    )
+    if decision.allowed:
+        exiting = order.intent == Intent.EXIT
+        transaction.on_commit(lambda: queue.ring_modify(change.pk, exiting=exiting))
+    return change
+
+
+def change_under_way(order: Order) -> Modification | None:
+    """The change of terms that is not settled yet, if there is one."""
+    return order.modifications.filter(status__in=UNDER_WAY).first()
+
+
+def _check_shape(intent: OrderIntent) -> None:
+    if isinstance(intent.quantity, bool) or not isinstance(intent.quantity, int):
+        raise BadOrder("quantity", "must be a whole number of units")
+    if not -(2**31) < intent.quantity < 2**31:
+        raise BadOrder("quantity", "is too large")
+    _check_prices(intent.price, intent.trigger_price)
+
+
+def _check_prices(price: Decimal | None, trigger_price: Decimal | None) -> None:
+    for name, value in (("price", price), ("trigger_price", trigger_price)):
+        if value is None:
+            continue
+        if not value.is_finite() or abs(value) >= 10**9:
+            raise BadOrder(name, "must be a finite amount of rupees below 1,00,00,00,000")
+        if value != round(value, 4):
+            raise BadOrder(name, "has more than four decimals")
+
+
+def refresh_inputs(intent: OrderIntent) -> None:
+    """Read from the broker what the review will need and does not have fresh.
+
+    A read that fails leaves the old row: the rules see its age and decide.
+    """
+    account, now = intent.account, timezone.now()
+    if not account.enabled or account.token() is None:
+        return
+    try:
+        if intent.intent is Intent.EXIT:
+            reporting.store_positions(account)
+        elif not FundsReport.objects.filter(account=account, as_of__gt=now - FUNDS_GOOD_FOR):
+            reporting.store_funds(account)
+        if intent.order_type is OrderType.MARKET and not Quote.objects.filter(
+            instrument=intent.instrument, as_of__gt=now - QUOTE_GOOD_FOR
+        ):
+            reporting.store_quote(account, intent.instrument)
+    except ReadFailed as error:
+        log.warning("input not refreshed", account=account.name, error=str(error))

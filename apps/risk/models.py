@@ -1,0 +1,189 @@
+"""Limits, decisions, permits, holds and the switch. History here is never edited or deleted."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from apps.brokers.models import BrokerAccount
+
+DESK = "desk"
+
+
+def _all_order_types() -> list[str]:
+    return ["LIMIT", "MARKET", "STOP_LIMIT"]
+
+
+class RiskPolicy(models.Model):
+    """One version of an account's limits. Changing a limit writes the next version."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="policies")
+    version = models.PositiveIntegerField()
+    max_order_quantity = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    max_order_value = models.DecimalField(
+        max_digits=16, decimal_places=2, help_text="Rupees per order."
+    )
+    max_open_orders = models.PositiveIntegerField()
+    max_data_age = models.PositiveIntegerField(help_text="Seconds funds and positions stay fresh.")
+    order_types = models.JSONField(default=_all_order_types)
+    reason = models.CharField(max_length=300)
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["account", "-version"]
+        verbose_name_plural = "risk policies"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "version"], name="policy_versions_count_up")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} v{self.version}"
+
+
+class SwitchState(models.TextChoices):
+    """What the switch lets through."""
+
+    ACTIVE = "ACTIVE", "Active"
+    REDUCING = "REDUCING", "Reducing: exits only"
+    HALTED = "HALTED", "Halted: exits only"
+
+
+class TradingState(models.Model):
+    """The switch of one account, or of the whole desk. Its row is the account's risk lock."""
+
+    scope = models.CharField(max_length=40, unique=True)
+    account = models.OneToOneField(
+        BrokerAccount, null=True, blank=True, on_delete=models.PROTECT, related_name="risk_state"
+    )
+    switch = models.CharField(max_length=10, choices=SwitchState.choices)
+    reason = models.CharField(max_length=300, blank=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["scope"]
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.switch}"
+
+
+class StateChange(models.Model):
+    """One turn of a switch: who, why, from what to what."""
+
+    scope = models.CharField(max_length=40)
+    before = models.CharField(max_length=10)
+    after = models.CharField(max_length=10)
+    reason = models.CharField(max_length=300)
+    actor = models.CharField(max_length=150)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.before} → {self.after}"
+
+
+class Decision(models.Model):
+    """What the gate decided of one order or modification, with all it saw and every refusal."""
+
+    correlation_id = models.CharField(max_length=25, db_index=True)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="decisions")
+    action = models.CharField(max_length=10, choices=[("PLACE", "Place"), ("MODIFY", "Modify")])
+    allowed = models.BooleanField()
+    request = models.JSONField()
+    inputs = models.JSONField()
+    refusals = models.JSONField(default=list)
+    decided_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{'yes' if self.allowed else 'no'} to {self.action} {self.correlation_id}"
+
+    @property
+    def reasons(self) -> str:
+        """All refusals in one line."""
+        return "; ".join(f"{row['rule']}: {row['reason']}" for row in self.refusals)
+
+
+class Permit(models.Model):
+    """The right to send once. The database lets one journal row spend it, and only of its order."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="permits")
+    correlation_id = models.CharField(max_length=25)
+    issued_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["id", "correlation_id"], name="permit_of_one_order")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    """Questions asked of the book of holds."""
+
+    def open(self) -> HoldQuerySet:
+        """Holds of orders that may still trade."""
+        return self.filter(released_at=None)
+
+
+class Hold(models.Model):
+    """What one order may still do to the account, from its approval until it is over.
+
+    ``claim_id`` is the sender that has the order now; the gate sends for nobody else.
+    """
+
+    correlation_id = models.CharField(max_length=25, unique=True)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="holds")
+    segment = models.CharField(max_length=20)
+    security_id = models.CharField(max_length=30)
+    product = models.CharField(max_length=10)
+    side = models.CharField(max_length=4)
+    intent = models.CharField(max_length=8)
+    quantity = models.IntegerField(help_text="Total quantity of the order, units.")
+    filled = models.IntegerField(default=0)
+    value = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    claim_id = models.UUIDField(null=True)
+    taken_at = models.DateTimeField(default=timezone.now)
+    released_at = models.DateTimeField(null=True)
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["account"], condition=models.Q(released_at=None), name="hold_open"
+            ),
+            models.Index(fields=["account", "security_id", "released_at"], name="hold_of_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} for {self.correlation_id}"
+
+
+def policy_defaults() -> dict[str, Any]:
+    """The first policy of a new account, from the settings."""
+    return {
+        "max_order_quantity": settings.RISK_MAX_ORDER_QUANTITY,
+        "max_order_value": settings.RISK_MAX_ORDER_VALUE,
+        "max_open_orders": settings.RISK_MAX_OPEN_ORDERS,
+        "max_data_age": settings.RISK_MAX_DATA_AGE,
+        "reason": "defaults of a new account",
+        "created_by": "system",
+    }

@@ -1,0 +1,90 @@
+"""Gather what a decision may see, under the account's lock and from committed rows only."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
+from apps.brokers.port import OrderRequest
+from apps.risk import book
+from apps.risk.models import RiskPolicy, TradingState
+from apps.risk.rules import InstrumentFacts, Limits, Snapshot
+
+
+def take_snapshot(
+    request: OrderRequest,
+    account: BrokerAccount,
+    state: TradingState | None,
+    desk_switch: str | None,
+    changes: str | None,
+) -> Snapshot:
+    """The snapshot for one request. What is not known is None, never zero."""
+    now = timezone.now()
+    instrument = Instrument.objects.filter(
+        segment=request.segment, security_id=request.security_id
+    ).first()
+    quote = Quote.objects.filter(instrument=instrument).first() if instrument else None
+    funds = FundsReport.objects.filter(account=account).first()
+    positions = PositionsReport.objects.filter(account=account).first()
+    return Snapshot(
+        request=request,
+        today=timezone.localdate(),
+        account_known=True,
+        account_enabled=account.enabled,
+        environment=account.environment,
+        live_allowed=settings.LIVE_TRADING,
+        armed=account.armed_until is not None and account.armed_until > now,
+        switch=state.switch if state else None,
+        desk_switch=desk_switch,
+        instrument=_facts(instrument),
+        limits=_limits(account),
+        open_orders=book.open_orders(account) - (1 if changes else 0),
+        last_price=quote.last_price if quote else None,
+        last_price_age=_age(quote.as_of if quote else None, now),
+        funds_age=_age(funds.as_of if funds else None, now),
+        net_position=_net(positions, request),
+        position_age=_age(positions.as_of if positions else None, now),
+        exits_pending=book.exits_pending(account, request, positions.as_of) if positions else 0,
+        changes=changes,
+    )
+
+
+def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:
+    if positions is None:
+        return None
+    return positions.net(request.segment, request.security_id, request.product)
+
+
+def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
+    if instrument is None:
+        return None
+    return InstrumentFacts(
+        lot_size=instrument.lot_size,
+        tick_size=instrument.tick_size,
+        freeze_quantity=instrument.freeze_quantity,
+        lower_limit=instrument.lower_limit,
+        upper_limit=instrument.upper_limit,
+        expiry=instrument.expiry,
+        tradable=instrument.tradable,
+    )
+
+
+def _limits(account: BrokerAccount) -> Limits | None:
+    policy = RiskPolicy.objects.filter(account=account).order_by("-version").first()
+    if policy is None:
+        return None
+    return Limits(
+        version=policy.version,
+        max_order_quantity=policy.max_order_quantity,
+        max_order_value=policy.max_order_value,
+        max_open_orders=policy.max_open_orders,
+        max_data_age=policy.max_data_age,
+        order_types=tuple(policy.order_types),
+    )
+
+
+def _age(as_of: dt.datetime | None, now: dt.datetime) -> float | None:
+    return None if as_of is None else (now - as_of).total_seconds()

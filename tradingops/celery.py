@@ -1,0 +1,79 @@
+"""Celery: the bells. Queues, the beat table, and the heartbeats of worker and beat."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_ready, worker_shutting_down
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
+
+app = Celery("tradingops")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["apps.orders"])
+
+
+@app.on_after_configure.connect  # type: ignore[misc]
+def schedule(sender: Celery, **_: object) -> None:
+    """The beat table. A late run is dropped: the next one sees the same rows."""
+    from django.conf import settings
+
+    for task, every, queue in (
+        ("orders.sweep", settings.SWEEP_EVERY, "housekeeping"),
+        ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
+        ("orders.reports", settings.REPORTS_EVERY, "reads"),
+    ):
+        sender.conf.beat_schedule[task] = {
+            "task": task,
+            "schedule": every,
+            "options": {"queue": queue, "expires": max(every, 2)},
+        }
+
+
+@setup_logging.connect  # type: ignore[misc]
+def keep_our_logging(**_: object) -> None:
+    """Leave logging as the settings made it."""
+
+
+@worker_ready.connect  # type: ignore[misc]
+def worker_is_up(sender: Any, **_: object) -> None:  # noqa: ANN401 - celery's signal
+    """Start the worker's heartbeat, named like the worker."""
+    _start_heartbeat(f"worker:{sender.hostname.split('@')[0]}")
+
+
+@worker_shutting_down.connect  # type: ignore[misc]
+def worker_goes_down(**_: object) -> None:
+    """Stop the heartbeat at once, so that the desk shows it."""
+    _stop.set()
+
+
+@beat_init.connect  # type: ignore[misc]
+def beat_is_up(**_: object) -> None:
+    """Start beat's heartbeat."""
+    _start_heartbeat("beat")
+
+
+_stop = threading.Event()
+
+
+def _start_heartbeat(name: str) -> None:
+    threading.Thread(target=_beat, args=[name], name="heartbeat", daemon=True).start()
+
+
+def _beat(name: str) -> None:
+    from django.conf import settings
+    from django.db import Error, close_old_connections, connection
+
+    from apps.alerts.raising import sign_of_life
+
+    while True:
+        try:
+            sign_of_life(name)
+        except Error:
+            connection.close()
+            close_old_connections()
+        if _stop.wait(settings.HEARTBEAT_EVERY):
+            return

@@ -1,0 +1,78 @@
+"""Refuse an unsafe start: what these checks name could lose, double or expose an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from apps.brokers.models import BrokerAccount
+from apps.risk.verdict import NoRules, rules_in_force
+
+
+@register
+def database_is_postgresql(**_: object) -> Sequence[CheckMessage]:
+    """Row locks, partial unique indexes and triggers are what the promise rests on."""
+    if connection.vendor == "postgresql":
+        return []
+    return [Error("DATABASE_URL must name a PostgreSQL database.", id="desk.E001")]
+
+
+@register
+def channel_layer_is_shared(**_: object) -> Sequence[CheckMessage]:
+    """An in-memory layer would leave every process alone with its news."""
+    backend = settings.CHANNEL_LAYERS["default"]["BACKEND"]
+    if "InMemory" not in backend or settings.SETTINGS_ARE_FOR_TESTS:
+        return []
+    return [Error("CHANNEL_LAYERS must not be in memory with several processes.", id="desk.E002")]
+
+
+@register
+def rules_are_in_force(**_: object) -> Sequence[CheckMessage]:
+    """Without rules the gate refuses everything; say so at the start."""
+    try:
+        rules_in_force()
+    except NoRules as error:
+        return [Error(f"{error}; every order would be refused.", id="desk.E003")]
+    return []
+
+
+@register(Tags.database)
+def no_debug_with_a_live_account(
+    databases: Sequence[str] | None = None, **_: object
+) -> Sequence[CheckMessage]:
+    """Debug pages show settings and queries to whoever meets an error."""
+    if not settings.DEBUG or not databases:
+        return []
+    try:
+        live = [row.name for row in BrokerAccount.objects.all() if row.environment == "live"]
+    except DatabaseError:
+        return []
+    if not live:
+        return []
+    return [Error(f"DEBUG is on and {', '.join(live)} is a live account.", id="desk.E004")]
+
+
+@register
+def redis_keeps_its_queue(**_: object) -> Sequence[CheckMessage]:
+    """Without persistence a restart of Redis drops every bell (orders survive, slower)."""
+    if settings.SETTINGS_ARE_FOR_TESTS:
+        return []
+    config = _redis_config()
+    if config is None or config.get("appendonly") == "yes":
+        return []
+    return [Warning("Redis runs without an append-only file: set appendonly yes.", id="desk.W001")]
+
+
+def _redis_config() -> dict[str, Any] | None:
+    import redis
+
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1) as client:
+            return dict(client.config_get("appendonly"))
+    except redis.RedisError:
+        return None

@@ -1,0 +1,13 @@
+"""Addresses: the admin is the desk; health for machines."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", include("apps.desk.urls")),
+    path("admin/", admin.site.urls),
+]
