@@ -16,7 +16,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["apps.orders"])
 
 
-@app.on_after_configure.connect  # type: ignore[misc]
+@app.on_after_configure.connect
 def schedule(sender: Celery, **_: object) -> None:
     """The beat table. A late run is dropped: the next one sees the same rows."""
     from django.conf import settings
@@ -33,24 +33,24 @@ def schedule(sender: Celery, **_: object) -> None:
         }
 
 
-@setup_logging.connect  # type: ignore[misc]
+@setup_logging.connect
 def keep_our_logging(**_: object) -> None:
     """Leave logging as the settings made it."""
 
 
-@worker_ready.connect  # type: ignore[misc]
+@worker_ready.connect
 def worker_is_up(sender: Any, **_: object) -> None:  # noqa: ANN401 - celery's signal
     """Start the worker's heartbeat, named like the worker."""
     _start_heartbeat(f"worker:{sender.hostname.split('@')[0]}")
 
 
-@worker_shutting_down.connect  # type: ignore[misc]
+@worker_shutting_down.connect
 def worker_goes_down(**_: object) -> None:
     """Stop the heartbeat at once, so that the desk shows it."""
     _stop.set()
 
 
-@beat_init.connect  # type: ignore[misc]
+@beat_init.connect
 def beat_is_up(**_: object) -> None:
     """Start beat's heartbeat."""
     _start_heartbeat("beat")

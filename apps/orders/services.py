@@ -15,7 +15,7 @@ from apps.brokers import reporting
 from apps.brokers.models import BrokerAccount, FundsReport, Instrument, Quote
 from apps.brokers.port import Intent, OrderType, Product, ReadFailed, Side, Validity
 from apps.orders import lifecycle, queue
-from apps.orders.lifecycle import Happening
+from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
@@ -179,32 +179,35 @@ def modify(
     order.refresh_from_db()
     if order.status not in AT_BROKER or order.cancel_wanted_at is not None:
         raise TooLate(f"the order is {order.status}; only a working order can be changed")
-    terms = {
-        "quantity": order.quantity if quantity is None else quantity,
-        "price": order.price if price is None else price,
-        "trigger_price": order.trigger_price if trigger_price is None else trigger_price,
-    }
-    if terms["quantity"] == order.quantity and all(
-        terms[name] == getattr(order, name) for name in ("price", "trigger_price")
-    ):
-        raise BadOrder("price", "the new terms are the ones the order has")
-    if terms["quantity"] <= order.filled_quantity:
-        raise BadOrder("quantity", f"must be above the {order.filled_quantity} already filled")
-    _check_prices(terms["price"], terms["trigger_price"])
+    terms = Terms(
+        quantity=order.quantity if quantity is None else quantity,
+        price=order.price if price is None else price,
+        trigger_price=order.trigger_price if trigger_price is None else trigger_price,
+    )
+    _check_change(order, terms)
     try:
         return _store_change(order, actor, reason, terms)
     except IntegrityError as error:
         raise TooLate("another change of this order is under way") from error
 
 
+def _check_change(order: Order, terms: Terms) -> None:
+    if terms == Terms(
+        quantity=order.quantity, price=order.price, trigger_price=order.trigger_price
+    ):
+        raise BadOrder("price", "the new terms are the ones the order has")
+    if (terms.quantity or 0) <= order.filled_quantity:
+        raise BadOrder("quantity", f"must be above the {order.filled_quantity} already filled")
+    _check_prices(terms.price, terms.trigger_price)
+
+
 @transaction.atomic(durable=True)
-def _store_change(
-    order: Order, actor: Actor, reason: str, terms: dict[str, int | Decimal | None]
-) -> Modification:
-    decision = gate.review(replace(order.request(), **terms), "MODIFY", order.correlation_id)  # type: ignore[arg-type]
+def _store_change(order: Order, actor: Actor, reason: str, terms: Terms) -> Modification:
+    request = replace(order.request(), **vars(terms))
+    decision = gate.review(request, "MODIFY", order.correlation_id)
     change = Modification.objects.create(
         order=order,
-        **terms,
+        **vars(terms),
         status=Change.APPROVED if decision.allowed else Change.DENIED,
         decision=decision,
         reason=decision.reasons,

@@ -53,10 +53,10 @@ def judge(snapshot: Snapshot) -> list[dict[str, str]]:
 def _ask(rule: Rule, snapshot: Snapshot) -> str | None:
     """A rule that breaks says no, whatever broke it: refusing is the only safe answer."""
     try:
-        reason = rule.refusal(snapshot)
+        reason: object = rule.refusal(snapshot)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         log.exception("rule broke", rule=rule.name)
         return f"the rule could not be applied ({type(error).__name__})"
-    if reason is not None and not isinstance(reason, str):
-        return "the rule gave no readable answer"
-    return reason
+    if reason is None or isinstance(reason, str):
+        return reason
+    return "the rule gave no readable answer"
