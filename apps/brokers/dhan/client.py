@@ -37,7 +37,7 @@ class DhanClient(dhanhq):  # type: ignore[misc]
 
 
 class ReadClient(DhanClient):
-    """The SDK on a line that only reads; ``user_profile`` is missing in the SDK's own class."""
+    """The SDK on a line that only reads, whichever method is called."""
 
     @staticmethod
     def _line_for(call: WireCall) -> Line:

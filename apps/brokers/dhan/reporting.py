@@ -219,7 +219,11 @@ def _passes(error: BaseException) -> bool:
 
 
 def _kind(reply: Reply) -> str:
-    return "rate" if reply.status == 429 else "network"
+    if reply.status is None:
+        return "network"
+    if reply.status == 429:
+        return "rate"
+    return "server" if reply.status >= 500 else "answer"
 
 
 def _unknown_correlation(reply: Reply) -> bool:

@@ -1,0 +1,69 @@
+"""Opening accounts and putting tokens in force, for the command line and the admin alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from apps.brokers.models import AccessToken, BrokerAccount
+
+_TOKEN = re.compile(r"[\x21-\x7e]{8,4096}", re.ASCII)
+_INDIA = ZoneInfo("Asia/Kolkata")
+
+
+def create_account(
+    account: BrokerAccount, token: str, token_expires: dt.datetime | None = None
+) -> BrokerAccount:
+    """Save a new account with its first token. Raises ``ValidationError`` by field."""
+    problems: dict[str, list[ValidationError]] = {}
+    for step in (account.full_clean, lambda: check_token(token, token_expires)):
+        try:
+            step()
+        except ValidationError as error:
+            problems |= error.error_dict
+    if problems:
+        raise ValidationError(problems)
+    with transaction.atomic():
+        account.save(force_insert=True)
+        AccessToken.put_in_force(account, token, token_expires)
+    return account
+
+
+def store_token(
+    account: BrokerAccount, token: str, token_expires: dt.datetime | None = None
+) -> AccessToken:
+    """Put a new token in force and retire the old one. Raises ``ValidationError`` by field."""
+    check_token(token, token_expires)
+    with transaction.atomic():
+        BrokerAccount.objects.select_for_update().get(pk=account.pk)
+        return AccessToken.put_in_force(account, token, token_expires)
+
+
+def check_token(token: str, token_expires: dt.datetime | None) -> None:
+    """Refuse what cannot be a token, without showing it. Raises ``ValidationError`` by field."""
+    if not token:
+        raise ValidationError({"token": "The access token is empty."})
+    if not _TOKEN.fullmatch(token):
+        raise ValidationError(
+            {"token": "An access token is one word of 8 to 4096 plain characters, without spaces."}
+        )
+    if token_expires is not None and token_expires <= timezone.now():
+        raise ValidationError({"token_expires": "This time has passed: get a new token."})
+
+
+def expiry(text: str | None) -> dt.datetime | None:
+    """An ISO time; without an offset it is Indian time. Raises ``ValidationError``."""
+    if not text:
+        return None
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValidationError(
+            {"token_expires": "Not an ISO time; for example 2026-09-23T08:00+05:30."}
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=_INDIA)
