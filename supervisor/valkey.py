@@ -1,4 +1,4 @@
-"""A real Valkey of our own on a unix socket. The house keeps every write; a test keeps none."""
+"""A real Valkey of our own on a unix socket. The house waits for the disk; a test does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from supervisor.account import Account, private_directory
 
 DATABASES = 64  # the parallel workers of a test run have one each
 DURABLE = ["--appendonly", "yes", "--appendfsync", "always"]
-THROWAWAY = ["--appendonly", "no"]
+THROWAWAY = ["--appendonly", "yes", "--appendfsync", "no"]  # as durable to the desk's checks
 
 
 @dataclass(frozen=True)
