@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 
 from simexchange import instruments
 from simexchange.accounts import Account, default_accounts
 from simexchange.app import Options, serve
+from simexchange.ledger import StateError
 
 
 def main() -> None:
@@ -28,7 +30,10 @@ def main() -> None:
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
     )
-    asyncio.run(serve(options))
+    try:
+        asyncio.run(serve(options))
+    except (OSError, StateError) as failure:
+        sys.exit(f"simexchange cannot start: {failure}")
 
 
 def _parser() -> argparse.ArgumentParser:

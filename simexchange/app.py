@@ -65,8 +65,7 @@ async def serve(options: Options) -> None:
     app, exchange = build(options, loop)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    site = web.TCPSite(runner, options.host, options.port)
-    await site.start()
+    await web.TCPSite(runner, options.host, options.port).start()
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)

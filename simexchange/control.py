@@ -122,7 +122,8 @@ class Control:
 
     def _reset(self, asked: Asked, request: web.Request) -> object:
         """Back to the start: no orders, trades, positions, faults or counts; accounts stay."""
-        self._exchange.reset()
+        asked.only("walk")
+        self._exchange.reset(walk=asked.flag("walk", True))
         self._faults.clear()
         self._limits.clear()
         self._log.clear()

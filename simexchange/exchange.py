@@ -182,10 +182,10 @@ class Exchange:
             self.floor.finish(order, Status.EXPIRED)
         self.ledger.settle()
 
-    def reset(self) -> None:
+    def reset(self, walk: bool = True) -> None:
         """Forget orders, trades and positions; accounts stay, and no id comes back."""
         self.ledger.forget_all()
-        self.walk_on = True
+        self.walk_on = walk
         self.floor.open()
 
     def restore(self, entries: Iterator[Entry]) -> None:

@@ -17,9 +17,7 @@ def running() -> Iterator[Server]:
 
 @pytest.fixture
 def server(running: Server) -> Server:
-    running.sim("reset", {})
-    running.sim("limits", {"on": False})
-    running.sim("walk", {"on": False})
+    running.sim("reset", {"walk": False})
     return running
 
 

@@ -133,9 +133,7 @@ class Hall:
         self.exchange.walk_on = False
         self.events: list[tuple[str, str, int]] = []
         self.ledger.listeners.append(
-            lambda event: self.events.append(
-                (event.order.order_id, event.word, event.order.filled)
-            )
+            lambda event: self.events.append((event.order.order_id, event.word, event.order.filled))
         )
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simexchange.accounts import margin
-from simexchange.orders import Status
+from simexchange.exchange import OrderRefusedError
+from simexchange.orders import Change, Status
 from tests.simexchange.harness import CLIENT, OTHER, Hall
 
 CALL = {"segment": "NSE_FNO", "security_id": "53103", "product": "MARGIN", "quantity": 65}
@@ -66,17 +67,12 @@ def test_profit_of_a_closed_position_moves_the_balance(hall: Hall) -> None:
 
 def test_a_position_turned_round_restarts_its_cost(hall: Hall) -> None:
     hall.exchange.force_fill(hall.place(price="1300"), 10, Decimal(1300))
-    hall.exchange.force_fill(
-        hall.place(side="SELL", quantity=25, price="1500"), 25, Decimal(1500)
-    )
+    hall.exchange.force_fill(hall.place(side="SELL", quantity=25, price="1500"), 25, Decimal(1500))
     (position,) = hall.account().positions.values()
     assert (position.net, position.cost, position.realised) == (-15, 1500, 2000)
 
 
 def test_a_modification_beyond_the_funds_is_refused_and_changes_nothing(hall: Hall) -> None:
-    from simexchange.exchange import OrderRefusedError
-    from simexchange.orders import Change
-
     order = hall.place(price="1300")
     with pytest.raises(OrderRefusedError, match="insufficient funds"):
         hall.exchange.modify(

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from simexchange.exchange import OrderRefusedError
-from simexchange.orders import Change, Status
+from simexchange.orders import Change, Status, Ticket
 from tests.simexchange.harness import OTHER, Hall
 
 NIFTY_CALL = {"segment": "NSE_FNO", "security_id": "53103", "product": "MARGIN"}
@@ -27,7 +27,7 @@ def test_a_limit_that_crosses_fills_in_steps_no_worse_than_its_limit(hall: Hall)
     order = hall.place(quantity=1500, price="1402.4")
     trades = hall.exchange.trades_of(hall.account())
     assert len(trades) > 1
-    assert all(Decimal("1402") <= trade.price <= order.price for trade in trades)
+    assert all(Decimal(1402) <= trade.price <= order.price for trade in trades)
     assert order.status == Status.PART_TRADED
     words = [word for _, word, _ in hall.events]
     assert words == ["Pending"] + ["Part_traded"] * len(trades)
@@ -164,10 +164,8 @@ def test_a_cancelled_order_keeps_its_fills(hall: Hall) -> None:
 def test_slices_never_exceed_the_freeze_quantity(hall: Hall) -> None:
     account = hall.account()
     account.balance = Decimal(10_000_000)
-    from simexchange.orders import Ticket
-
     ticket = Ticket(
-        "BUY", "NSE_FNO", "53103", "MARGIN", "LIMIT", "DAY", 65 * 60, price=Decimal("200")
+        "BUY", "NSE_FNO", "53103", "MARGIN", "LIMIT", "DAY", 65 * 60, price=Decimal(200)
     )
     orders = hall.exchange.slice(account, ticket)
     assert [order.quantity for order in orders] == [1755, 1755, 390]

@@ -9,14 +9,18 @@ from collections.abc import Iterator
 
 import pytest
 import websocket
+from aiohttp import ClientSession, WSMsgType, web
 from dhanhq import DhanContext
 from dhanhq.orderupdate import OrderUpdate
 
+from simexchange import sockets
+from simexchange.faults import Faults
 from tests.simexchange.harness import (
     CLIENT,
     OTHER,
     OTHER_TOKEN,
     TOKEN,
+    Hall,
     Server,
     eventually,
     payload,
@@ -269,12 +273,6 @@ def test_a_feed_fault_closes_the_connection_at_the_next_frame(server: Server, ea
 
 
 def test_who_does_not_log_in_is_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aiohttp import ClientSession, WSMsgType, web
-
-    from simexchange import sockets
-    from simexchange.faults import Faults
-    from tests.simexchange.harness import Hall
-
     monkeypatch.setattr(sockets, "LOGIN_SECONDS", 0.05)
 
     async def visit() -> WSMsgType:

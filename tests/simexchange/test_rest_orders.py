@@ -206,9 +206,7 @@ def test_without_a_correlation_id_the_broker_makes_one_up(server: Server) -> Non
         ),
     ],
 )
-def test_bad_stops_are_refused_as_order_errors(
-    server: Server, changes: dict, message: str
-) -> None:
+def test_bad_stops_are_refused_as_order_errors(server: Server, changes: dict, message: str) -> None:
     reply = server.call("POST", "/orders", limit_order(**changes))
     assert error_of(reply) == (400, "DH-906")
     assert reply.json()["errorMessage"] == message
