@@ -1,10 +1,11 @@
-"""python -m supervisor run | env | reset | with-services -- COMMAND"""
+"""python -m supervisor run [--var DIRECTORY] | env | reset | with-services -- COMMAND"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from supervisor.environment import exports
 from supervisor.errors import HouseError
@@ -21,6 +22,8 @@ def main(words: Sequence[str]) -> int:
         match words:
             case ["run"]:
                 return run(os.environ, places)
+            case ["run", "--var", directory]:
+                return run(os.environ, Places(elsewhere=Path(directory).resolve()))
             case ["env"]:
                 say(exports(places))
                 return 0

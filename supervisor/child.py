@@ -26,18 +26,18 @@ class Child:
         self.due: float | None = None  # when it may start again
         self._env = env
         self._cwd = cwd
-        self._log = log / f"{part.name}.log"
+        self.log = log / f"{part.name}.log"
         self._shown = tempfile.TemporaryFile() if part.shown else None  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
         self._born = 0.0
         self._delay = FIRST_DELAY
-        if self._log.exists():
-            self._log.replace(self._log.with_suffix(".log.1"))
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".log.1"))
 
     def start(self) -> None:
         self.due = None
         self._born = time.monotonic()
-        with open(self._log, "ab", opener=_private) as log:
+        with open(self.log, "ab", opener=_private) as log:
             self._process = self._spawn(log)
 
     def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -94,7 +94,7 @@ class Child:
         return self._shown.read().decode(errors="replace").strip()
 
     def last_lines(self, count: int = 20) -> str:
-        written = self._log.read_text(errors="replace").splitlines()
+        written = self.log.read_text(errors="replace").splitlines()
         return "\n".join([*self.shown_text().splitlines(), *written][-count:])
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, MutableMapping
 
 from supervisor.keys import read_env
+from supervisor.parts import Plan
 from supervisor.places import ROOT, Places
 
 EXTERNAL = ("DATABASE_URL", "REDIS_URL")  # a person may name servers of their own
@@ -18,21 +19,17 @@ def persons_own(places: Places, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def house_environment(
-    own: Mapping[str, str],
-    kept: Mapping[str, str],
-    stores: Mapping[str, str],
-    host: str,
-    exchange: int,
+    own: Mapping[str, str], kept: Mapping[str, str], plan: Plan
 ) -> dict[str, str]:
     """What a person set stays; the rest is ours."""
-    hosts = [*LOOPBACK.split(","), *([] if host in LOOPBACK else [host])]
+    hosts = [*LOOPBACK.split(","), *([] if plan.host in LOOPBACK else [plan.host])]
     ours = {
         **kept,
-        **stores,
         "DEBUG": "False",
         "ALLOWED_HOSTS": ",".join(hosts),
         "DJANGO_SETTINGS_MODULE": "tradingops.settings",
-        "SIMEXCHANGE_URL": f"http://127.0.0.1:{exchange}",
+        "SIMEXCHANGE_URL": f"http://127.0.0.1:{plan.exchange_port}",
+        "STATIC_ROOT": str(plan.var / "static"),
     }
     return {name: own.get(name, value) for name, value in ours.items()}
 

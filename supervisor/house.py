@@ -132,5 +132,5 @@ class House:
 
 
 def _obituary(child: Child, ending: str) -> str:
-    name = child.part.name
-    return f"\n{name} failed: {ending}. Its last lines (var/log/{name}.log):\n{child.last_lines()}"
+    last = child.last_lines()
+    return f"\n{child.part.name} failed: {ending}. Its last lines ({child.log}):\n{last}"

@@ -25,7 +25,7 @@ class Part:
     argv: tuple[str, ...]
     tier: Tier = Tier.DESK
     stop: Signals = SIGTERM
-    grace: float = 4.0  # seconds between `stop` and SIGKILL
+    grace: float = 3.5  # seconds between `stop` and SIGKILL
     once: bool = False  # runs to its end before the next part starts
     shown: bool = False  # what it writes to stdout is for the person at the terminal
     patience: float = 30.0  # seconds until it must be ready
@@ -36,5 +36,5 @@ class Part:
 
 def store_part(name: str, store: Store, stop: Signals = SIGTERM) -> Part:
     return Part(
-        name, tuple(store.argv), Tier.STORE, stop=stop, grace=3.0, ready=store.ready, store=store
+        name, tuple(store.argv), Tier.STORE, stop=stop, grace=2.5, ready=store.ready, store=store
     )

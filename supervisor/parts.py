@@ -39,10 +39,10 @@ def parts_of(plan: Plan) -> list[Part]:
         ),
         Part("worker", _worker("worker", threads=8, queues="entries,reads,housekeeping")),
         Part("worker-exits", _worker("exits", threads=4, queues="exits")),
-        Part("beat", _celery("beat", "-s", str(plan.var / "celerybeat-schedule")), Tier.FEED),
-        Part("streams", _manage("stream_orders", "--all"), Tier.FEED, grace=2.0),
-        Part("guard", _manage("guard"), Tier.FEED, grace=2.0),
-        *([Part("demo_trader", _manage("demo_trader"), Tier.FEED, grace=2.0)] if plan.demo else []),
+        _feed("beat", _celery("beat", "-s", str(plan.var / "celerybeat-schedule"))),
+        _feed("streams", _manage("stream_orders", "--all")),
+        _feed("guard", _manage("guard")),
+        *([_feed("demo_trader", _manage("demo_trader"))] if plan.demo else []),
     ]
 
 
@@ -60,9 +60,13 @@ def _exchange(plan: Plan) -> Part:
         "simexchange",
         _module("simexchange", "--port", str(port), "--seed", "1", "--state", str(state)),
         Tier.EXCHANGE,
-        grace=1.5,
+        grace=1.0,
         ready=lambda: listens("127.0.0.1", port),
     )
+
+
+def _feed(name: str, argv: tuple[str, ...]) -> Part:
+    return Part(name, argv, Tier.FEED, grace=2.0)
 
 
 def _worker(name: str, threads: int, queues: str) -> tuple[str, ...]:

@@ -18,10 +18,11 @@ SHORT_TOP = Path("/tmp")  # noqa: S108 (TMPDIR may be long; ownership is checked
 @dataclass(frozen=True)
 class Places:
     root: Path = ROOT
+    elsewhere: Path | None = None  # a second house of the same checkout, such as a test's
 
     @property
     def var(self) -> Path:
-        return self.root / "var"
+        return self.elsewhere or self.root / "var"
 
     @property
     def log(self) -> Path:
@@ -33,7 +34,7 @@ class Places:
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(bytes(self.root)).hexdigest()[:12]
+        return hashlib.sha256(bytes(self.var)).hexdigest()[:12]
 
     @property
     def outside(self) -> Path:
@@ -41,7 +42,7 @@ class Places:
         return SYSTEM_STATE / f"tradingops-{self.digest}"
 
     def prepare(self) -> None:
-        self.var.mkdir(exist_ok=True)
+        self.var.mkdir(parents=True, exist_ok=True)
         self.var.chmod(0o711)
         private_directory(self.log, None)
 

@@ -66,7 +66,7 @@ def make_environment(own: Mapping[str, str], plan: Plan, places: Places) -> dict
     if plan.valkey:
         stores["REDIS_URL"] = plan.valkey.url
     kept = kept_secrets(places.var / "secrets.env")
-    house = house_environment(own, kept, stores, plan.host, plan.exchange_port)
+    house = house_environment(own, kept | stores, plan)
     write_env(places.run_env, house)
     return child_environment(house, own)
 
@@ -91,12 +91,11 @@ def live(house: House, plan: Plan, places: Places, missing: Callable[[], str]) -
 
 def welcome(plan: Plan, places: Places, shown: list[str]) -> str:
     line = "-" * 72
-    log = places.log.relative_to(places.root)
     return "\n".join(
         [
             *("", line, f"  The desk is open:  http://localhost:{plan.port}/"),
             *(f"  {text}" for text in shown),
-            f"  Logs:              {log}/<part>.log",
+            f"  Logs:              {places.log}/<part>.log",
             *("  Ctrl-C stops everything.", line),
         ]
     )

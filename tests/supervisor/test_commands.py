@@ -49,7 +49,7 @@ def test_with_services_leaves_no_server_behind(tmp_path, number):
 
 def test_a_usage_line_answers_nonsense(capsys):
     assert main(["fly"]) == 2
-    assert "run | env | reset" in capsys.readouterr().err
+    assert "usage: python -m supervisor run" in capsys.readouterr().err
 
 
 def test_reset_refuses_while_the_house_runs(tmp_path):

@@ -19,6 +19,7 @@ from supervisor.environment import (
     persons_own,
 )
 from supervisor.keys import kept_secrets, new_secrets, read_env, write_env
+from supervisor.parts import Plan
 from supervisor.places import Places
 from supervisor.postgres import Postgres
 
@@ -26,7 +27,8 @@ STORES = {"DATABASE_URL": "postgres://ours", "REDIS_URL": "unix:///ours"}
 
 
 def house(own: dict[str, str] | None = None, host: str = "127.0.0.1") -> dict[str, str]:
-    return house_environment(own or {}, {"SECRET_KEY": "kept"}, STORES, host, 20001)
+    plan = Plan(host, 8000, 20001, Path("/srv/var"), demo=True, postgres=None, valkey=None)
+    return house_environment(own or {}, {"SECRET_KEY": "kept"} | STORES, plan)
 
 
 @pytest.mark.parametrize("path", ["/srv/Desk/var/socket", "/srv/a+b/var", "/srv/50%/var"])
