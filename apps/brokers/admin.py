@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -10,22 +10,27 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminPasswordInput, UnfoldAdminSplitDateTimeWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSplitDateTimeWidget
 
 from apps.brokers.accounts import check_token
 from apps.brokers.models import AccessToken, BrokerAccount, Instrument, WireCall
 from apps.brokers.pages import CappedPaginator
 
+if TYPE_CHECKING:
+    _AccountForm = forms.ModelForm[BrokerAccount]
+else:
+    _AccountForm = forms.ModelForm
+
 IDENTITY = ("broker", "client_id", "rest_url", "feed_url")
 
 
-class BrokerAccountForm(forms.ModelForm[BrokerAccount]):
+class BrokerAccountForm(_AccountForm):
     """The account, with a field that takes a new token and shows none."""
 
     token = forms.CharField(
         required=False,
         strip=True,
-        widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "new-password"}),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Write a new access token here to put it in force; it is never shown again.",
     )
     token_expires = forms.SplitDateTimeField(

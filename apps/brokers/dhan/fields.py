@@ -79,7 +79,7 @@ def identifier(value: object) -> str:
     """An id that is there and can safely be part of a path."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if 0 <= value < 10**40 else ""
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not _ID.fullmatch(value) or value.upper() in _ABSENT:
         raise ValueError("is not an id")
     return value
 

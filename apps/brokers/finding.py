@@ -1,0 +1,32 @@
+"""Find the instrument that a person means."""
+
+from __future__ import annotations
+
+from apps.brokers.models import Instrument
+
+
+class NotFound(LookupError):
+    """No instrument, or several, answer to the text; the message says which would."""
+
+
+def find_instrument(text: str) -> Instrument:
+    """The instrument named ``SYMBOL``, ``SEGMENT:SYMBOL`` or ``SEGMENT:SECURITY_ID``."""
+    segment, _, name = text.strip().rpartition(":")
+    candidates = Instrument.objects.filter(tradable=True)
+    if segment:
+        candidates = candidates.filter(segment=segment.upper())
+    exact = candidates.filter(symbol__iexact=name)
+    if segment and not exact:
+        exact = candidates.filter(security_id=name)
+    found = list(exact[:6])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotFound(f"“{text}” is not unique; say one of {_names(found)}")
+    near = list(candidates.filter(symbol__icontains=name)[:5]) if name else []
+    hint = f"; near it: {_names(near)}" if near else ""
+    raise NotFound(f"no tradable instrument is called “{text}”{hint}")
+
+
+def _names(found: list[Instrument]) -> str:
+    return ", ".join(f"{row.segment}:{row.symbol}" for row in found)
