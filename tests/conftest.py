@@ -146,7 +146,7 @@ def intent(account: Any, reliance: Any) -> Callable[..., Any]:
             "side": Side.BUY,
             "quantity": 1,
             "order_type": OrderType.LIMIT,
-            "price": Decimal("1400"),
+            "price": Decimal(1400),
         }
         return OrderIntent(**(fields | different))
 

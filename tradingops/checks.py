@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.core.checks import Warning as CheckWarning
+from django.core.checks import Warning as Caution
 from django.db import Error as DatabaseError
 from django.db import connection
 
@@ -66,7 +66,7 @@ def redis_keeps_its_queue(**_: object) -> Sequence[CheckMessage]:
     config = _redis_config()
     if config is None or config.get("appendonly") == "yes":
         return []
-    return [Warning("Redis runs without an append-only file: set appendonly yes.", id="desk.W001")]
+    return [Caution("Redis runs without an append-only file: set appendonly yes.", id="desk.W001")]
 
 
 def _redis_config() -> dict[str, Any] | None:

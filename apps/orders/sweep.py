@@ -1,6 +1,6 @@
 """One pass over everything that should have moved and has not. Bells may be lost; rows are not.
 
-Runs every second from beat, and from ``guard`` when nobody else does. Every step is safe to
+Runs every second from beat, and from ``guard`` when the workers do not. Every step is safe to
 repeat and to run twice at once.
 """
 
@@ -15,7 +15,7 @@ from django.db import Error, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from apps.alerts.raising import raise_alert, sign_of_life
+from apps.alerts.raising import raise_alert
 from apps.brokers.locks import order_lock_if_free
 from apps.brokers.models import CallOutcome, Verb, WireCall
 from apps.orders import cancels, changes, lifecycle, look, queue
@@ -35,12 +35,10 @@ Send = Callable[[Order], None]
 
 def sweep(send: Send | None = None) -> None:
     """One pass. ``send`` replaces ringing the workers when there are none (see ``guard``)."""
-    sign_of_life(SWEEP)
     for step in (_lapse, _hand_back, _lose, _look, _settle_changes):
         step()
     _ring_approved(send or _ring)
     _ring_cancels(direct=send is not None)
-    sign_of_life(SWEEP)
 
 
 def _each(orders: object, act: Callable[[Order], None]) -> None:

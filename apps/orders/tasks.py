@@ -9,6 +9,7 @@ import structlog
 from celery import shared_task
 from django.db import connection
 
+from apps.alerts.raising import sign_of_life
 from apps.brokers import reporting
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -57,6 +58,7 @@ def modify_order(modification_id: int) -> None:
 def sweep_orders() -> None:
     """One pass over what should have moved."""
     sweep.sweep()
+    sign_of_life(sweep.SWEEP)
 
 
 @shared_task(name="orders.reconcile_due")

@@ -1,0 +1,222 @@
+"""The first run: a demo administrator, two simulated accounts, their instruments, a demo trader.
+
+Everything goes through the same doors as real trading; only the addresses are a simulation's.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import structlog
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import Error, close_old_connections, transaction
+
+from apps.brokers.models import AccessToken, BrokerAccount, Instrument, PositionsReport, Quote
+from apps.brokers.port import Intent, OrderType, ReadFailed, Segment, Side
+from apps.brokers.reporting import store_quote
+from apps.orders.models import UNDER_WAY, Order, Source
+from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate, cancel, modify, place
+
+log = structlog.get_logger(__name__)
+
+USERNAME = "admin"
+ACCOUNTS = {"paper-1": ("1000000001", "token-1"), "paper-2": ("1000000002", "token-2")}
+TRADER = Actor(name="demo trader")
+MOST_WORKING = 12  # orders of one account that the demo trader leaves in the book
+
+
+class NoExchange(RuntimeError):
+    """The demo needs the simulated exchange, and it does not answer."""
+
+
+def make_administrator() -> tuple[str, str] | None:
+    """Create the demo administrator; (name, password), or None when somebody is there already."""
+    if User.objects.filter(is_superuser=True).exists():
+        return None
+    password = secrets.token_urlsafe(9)
+    User.objects.create_superuser(USERNAME, "", password)
+    return USERNAME, password
+
+
+def make_accounts() -> list[BrokerAccount]:
+    """The two simulated accounts; those that exist stay as they are."""
+    url = settings.SIMEXCHANGE_URL.rstrip("/")
+    made = []
+    for name, (client_id, token) in ACCOUNTS.items():
+        with transaction.atomic():
+            account, new = BrokerAccount.objects.get_or_create(
+                name=name,
+                defaults={
+                    "broker": "dhan",
+                    "client_id": client_id,
+                    "rest_url": f"{url}/v2",
+                    "feed_url": f"ws://{urlsplit(url).netloc}/order-update",
+                },
+            )
+            if new:
+                AccessToken.put_in_force(account, token)
+        made.append(account)
+    return made
+
+
+def import_instruments() -> int:
+    """Store the simulated exchange's instruments; returns how many there are."""
+    try:
+        reply = requests.get(f"{settings.SIMEXCHANGE_URL}/_sim/instruments", timeout=5)
+        rows = reply.json()
+    except requests.RequestException as error:
+        raise NoExchange(f"the simulated exchange at {settings.SIMEXCHANGE_URL} is silent") from (
+            error
+        )
+    for row in rows:
+        Instrument.objects.update_or_create(
+            segment=_segment(row["segment"]),
+            security_id=row["securityId"],
+            defaults=_columns(row),
+        )
+    return len(rows)
+
+
+def _segment(text: str) -> Segment:
+    return Segment.INDEX if text == "IDX_I" else Segment(text)
+
+
+def _columns(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "symbol": row["symbol"],
+        "name": row["name"],
+        "kind": row["instrument"],
+        "isin": row["isin"] or "",
+        "lot_size": row["lotSize"],
+        "tick_size": Decimal(str(row["tickSize"])),
+        "freeze_quantity": row["freezeQuantity"] or None,
+        "lower_limit": _price(row["lowerCircuit"]),
+        "upper_limit": _price(row["upperCircuit"]),
+        "expiry": row["expiry"],
+        "strike": _price(row["strikePrice"]),
+        "option_type": row["optionType"] or "",
+        "tradable": row["instrument"] != "INDEX",
+    }
+
+
+def _price(value: float | None) -> Decimal | None:
+    return Decimal(str(value)) if value else None
+
+
+def trade(should_stop: Callable[[], bool], *, pause: float = 2.0) -> None:
+    """Place, change and cancel small orders through the gate until ``should_stop``."""
+    chance = random.Random()  # noqa: S311 - a demo, not a secret
+    while not should_stop():
+        try:
+            step(chance)
+        except (BadOrder, TooLate, ReadFailed, LookupError) as error:
+            log.info("demo step skipped", why=str(error))
+        except Error as error:
+            log.warning("demo step lost the database", error=type(error).__name__)
+            close_old_connections()
+        time.sleep(pause * chance.uniform(0.6, 1.4))
+
+
+def step(chance: random.Random) -> None:
+    """One thing a trader would do: mostly place, sometimes change or cancel."""
+    accounts = BrokerAccount.objects.filter(name__in=ACCOUNTS, enabled=True)
+    account = chance.choice(list(accounts))
+    working = list(
+        Order.objects.working()
+        .filter(account=account, source=Source.DEMO, cancel_wanted_at=None)
+        .exclude(modifications__status__in=UNDER_WAY)
+        .order_by("id")
+    )
+    draw = chance.random()
+    if working and (draw < 0.2 or len(working) >= MOST_WORKING):
+        cancel(working[0], TRADER, "demo: no longer wanted")
+    elif working and draw < 0.35:
+        order = chance.choice(working)
+        price = _near(order.instrument, order.side, chance, account)
+        if price != order.price:
+            modify(order, TRADER, "demo: follow the market", price=price)
+    elif draw < 0.6 and (held := _held(account)):
+        _close(account, *chance.choice(held), chance)
+    else:
+        _place(account, chance)
+
+
+def _held(account: BrokerAccount) -> list[tuple[Instrument, int]]:
+    """What the account holds by its last position read: (instrument, net units)."""
+    report = PositionsReport.objects.filter(account=account).first()
+    held = []
+    for row in report.rows if report else []:
+        instrument = Instrument.objects.filter(
+            segment=row["segment"], security_id=row["security_id"]
+        ).first()
+        if instrument is not None and row["net_quantity"]:
+            held.append((instrument, int(row["net_quantity"])))
+    return held
+
+
+def _close(account: BrokerAccount, instrument: Instrument, net: int, chance: random.Random) -> None:
+    """Exit up to two lots, or up to sixty shares, of a position."""
+    side = Side.SELL if net > 0 else Side.BUY
+    most = 2 * instrument.lot_size if instrument.lot_size > 1 else 60
+    intent = OrderIntent(
+        account=account,
+        instrument=instrument,
+        side=side,
+        quantity=min(abs(net), most),
+        order_type=OrderType.LIMIT,
+        price=_near(instrument, side, chance, account),
+        intent=Intent.EXIT,
+        strategy="momentum",
+    )
+    place(intent, TRADER, Source.DEMO, cause="demo: take the position down")
+
+
+def _place(account: BrokerAccount, chance: random.Random) -> None:
+    instrument = chance.choice(
+        list(Instrument.objects.filter(tradable=True).exclude(kind="FUTIDX"))
+    )
+    side = chance.choice(list(Side))
+    lots = chance.randint(1, 3) if instrument.lot_size > 1 else chance.randint(5, 60)
+    place(
+        OrderIntent(
+            account=account,
+            instrument=instrument,
+            side=side,
+            quantity=lots * instrument.lot_size,
+            order_type=OrderType.LIMIT,
+            price=_near(instrument, side, chance, account),
+            strategy=chance.choice(["momentum", "mean-revert", "breakout"]),
+        ),
+        TRADER,
+        Source.DEMO,
+        cause="demo trading",
+    )
+
+
+def _near(
+    instrument: Instrument, side: str, chance: random.Random, account: BrokerAccount
+) -> Decimal:
+    """A price on the tick around the last one: some orders fill at once, some rest."""
+    last = _last_price(instrument, account)
+    away = Decimal(str(round(chance.uniform(-0.004, 0.002), 5))) * Side(side).sign
+    price = last * (1 + away) // instrument.tick_size * instrument.tick_size
+    price = min(price, instrument.upper_limit or price)
+    return max(price, instrument.lower_limit or price, instrument.tick_size)
+
+
+def _last_price(instrument: Instrument, account: BrokerAccount) -> Decimal:
+    try:
+        return store_quote(account, instrument, retries=False).last_price
+    except ReadFailed:
+        known = Quote.objects.filter(instrument=instrument).first()
+        if known is None:
+            raise
+        return known.last_price

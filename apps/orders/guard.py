@@ -1,0 +1,65 @@
+"""Keep exits going when Redis or the workers are gone: one process on PostgreSQL alone.
+
+It does nothing while somebody else sweeps. Entries wait for the workers, or lapse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.db import Error, connection
+
+from apps.alerts.models import Severity
+from apps.alerts.raising import raise_alert, seconds_since, sign_of_life
+from apps.brokers.port import Intent
+from apps.orders import reconcile
+from apps.orders.dispatch import dispatch
+from apps.orders.models import Order
+from apps.orders.sweep import SWEEP, sweep
+
+log = structlog.get_logger(__name__)
+OWN_NAME = "guard"
+ALERT = "guard:acting"
+
+
+def watch(should_stop: Callable[[], bool]) -> None:
+    """Run until ``should_stop``."""
+    acting = False
+    while not should_stop():
+        try:
+            acting = _turn(acting=acting)
+        except Error:
+            log.exception("the guard cannot reach the database")
+            connection.close()
+        time.sleep(settings.SWEEP_EVERY)
+
+
+def _turn(*, acting: bool) -> bool:
+    sign_of_life(OWN_NAME, "acting" if acting else "watching")
+    if not nobody_sweeps():
+        return False
+    if not acting:
+        raise_alert(ALERT, "nobody swept for seconds: the guard acts", Severity.CRITICAL)
+    act()
+    return True
+
+
+def nobody_sweeps() -> bool:
+    """True when the workers' last sweep is too long ago, or there never was one."""
+    silence = seconds_since(SWEEP)
+    return silence is None or silence > settings.GUARD_AFTER
+
+
+def act() -> None:
+    """One sweep of our own that sends exits itself, and the books of accounts that need it."""
+    sweep(send=_send_exits)
+    for account in reconcile.accounts_due():
+        reconcile.reconcile(account)
+
+
+def _send_exits(order: Order) -> None:
+    if order.intent == Intent.EXIT:
+        dispatch(order.pk)

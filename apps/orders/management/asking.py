@@ -1,0 +1,92 @@
+"""What the order commands share: words from the command line, and orders shown to a person."""
+
+from __future__ import annotations
+
+import getpass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from django.core.management.base import CommandError
+
+from apps.orders.models import Order
+from apps.orders.services import Actor
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def word(kind: type[Word], text: str, name: str) -> Word:
+    """One word of a closed vocabulary, or an error that lists it."""
+    try:
+        return kind(text.strip().upper())
+    except ValueError:
+        choices = ", ".join(kind)
+        raise CommandError(f"--{name} {text!r} is not one of {choices}.") from None
+
+
+def rupees(text: str | None, name: str) -> Decimal | None:
+    """An amount in rupees, or an error that names the option."""
+    if text is None:
+        return None
+    try:
+        value = Decimal(text.replace(",", ""))
+    except InvalidOperation:
+        raise CommandError(f"--{name} {text!r} is not an amount in rupees.") from None
+    if not value.is_finite():
+        raise CommandError(f"--{name} must be a finite amount in rupees.")
+    return value
+
+
+def whole(text: str, name: str) -> int:
+    """A whole number of units, or an error that names the option."""
+    try:
+        return int(text)
+    except ValueError:
+        raise CommandError(f"--{name} {text!r} is not a whole number of units.") from None
+
+
+def operator() -> Actor:
+    """Whoever runs the command, as the operating system knows them."""
+    return Actor(name=f"{getpass.getuser()} (command line)")
+
+
+def find_order(text: str) -> Order:
+    """The order of that correlation id or broker id."""
+    orders = Order.objects.select_related("account", "instrument")
+    found = orders.filter(correlation_id=text).first()
+    found = found or orders.filter(broker_order_id=text).exclude(broker_order_id="").first()
+    if found is None:
+        raise CommandError(f"There is no order {text!r}. Say its correlation id or broker id.")
+    return found
+
+
+def shown(order: Order) -> dict[str, Any]:
+    """An order as plain values, for people and for JSON."""
+    return {
+        "correlation_id": order.correlation_id,
+        "account": order.account.name,
+        "instrument": str(order.instrument),
+        "side": order.side,
+        "quantity": order.quantity,
+        "type": order.order_type,
+        "price": None if order.price is None else f"{order.price.normalize():f}",
+        "status": order.status,
+        "filled_quantity": order.filled_quantity,
+        "average_price": None
+        if order.average_price is None
+        else f"{order.average_price.normalize():f}",
+        "broker_order_id": order.broker_order_id or None,
+        "reason": order.reason or None,
+    }
+
+
+def sentence(order: Order) -> str:
+    """An order in one line."""
+    facts = shown(order)
+    price = f" at {facts['price']}" if facts["price"] else ""
+    filled = f", filled {order.filled_quantity}" if order.filled_quantity else ""
+    reason = f": {order.reason}" if order.reason else ""
+    return (
+        f"{order.correlation_id}  {order.side} {order.quantity} {order.instrument.symbol}"
+        f"{price} on {order.account.name} is {order.status}{filled}{reason}"
+    )

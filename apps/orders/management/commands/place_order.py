@@ -1,0 +1,101 @@
+"""manage.py place_order"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.brokers.finding import NotFound, find_instrument
+from apps.brokers.management.asking import find_account, show_example
+from apps.brokers.port import Intent, OrderType, Product, Side, Validity
+from apps.orders.management.asking import operator, rupees, sentence, shown, whole, word
+from apps.orders.models import Order, Source
+from apps.orders.services import BadOrder, OrderIntent, place
+from apps.orders.states import TERMINAL, Status
+
+EXAMPLE = """\
+python manage.py place_order paper-1 --instrument RELIANCE --side BUY --quantity 1 \\
+      --type LIMIT --price 1400 --wait"""
+SETTLED = TERMINAL | {Status.OPEN, Status.PARTIALLY_FILLED, Status.UNKNOWN}
+REFUSED = {Status.DENIED, Status.REJECTED, Status.LAPSED, Status.NEVER_ARRIVED, Status.UNKNOWN}
+
+
+class Command(BaseCommand):
+    """Place one order through the risk gate."""
+
+    help = "Place one order through the risk gate. Exit code 1 when it is refused or unknown."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the command line."""
+        show_example(parser, EXAMPLE)
+        parser.add_argument("account", help="name of the account")
+        parser.add_argument(
+            "--instrument", required=True, help="SYMBOL, SEGMENT:SYMBOL or SEGMENT:SECURITY_ID"
+        )
+        parser.add_argument("--side", required=True, help=" or ".join(Side))
+        parser.add_argument("--quantity", required=True, help="units, not lots")
+        parser.add_argument("--type", default="LIMIT", help=", ".join(OrderType))
+        parser.add_argument("--price", help="rupees; not for MARKET")
+        parser.add_argument("--trigger-price", help="rupees; for STOP_LIMIT")
+        parser.add_argument("--product", default="INTRADAY", help=", ".join(Product))
+        parser.add_argument("--validity", default="DAY", help=" or ".join(Validity))
+        parser.add_argument("--intent", default="ENTRY", help=", ".join(Intent))
+        parser.add_argument("--strategy", default="", help="whose order this is")
+        parser.add_argument("--reason", default="", help="why, for the record")
+        parser.add_argument("--key", default="", help="the same key never places a second order")
+        parser.add_argument("--wait", action="store_true", help="wait until the exchange has it")
+        parser.add_argument("--timeout", type=float, default=60, help="seconds to wait")
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
+        """Place, wait if asked to, and show what became of it."""
+        try:
+            order = place(
+                _intent(options),
+                operator(),
+                Source.COMMAND,
+                cause=options["reason"],
+                request_key=options["key"],
+            )
+        except BadOrder as error:
+            raise CommandError(f"--{error.field.replace('_', '-')} {error.text}.") from None
+        if options["wait"]:
+            _wait(order, options["timeout"])
+        if options["json"]:
+            self.stdout.write(json.dumps(shown(order)))
+        else:
+            self.stdout.write(sentence(order))
+        if order.status in REFUSED:
+            raise CommandError(f"The order is {order.status}: {order.reason}", returncode=1)
+
+
+def _intent(options: dict[str, Any]) -> OrderIntent:
+    account = find_account(options["account"])
+    try:
+        instrument = find_instrument(options["instrument"])
+    except NotFound as error:
+        raise CommandError(f"--instrument: {error}.") from None
+    return OrderIntent(
+        account=account,
+        instrument=instrument,
+        side=word(Side, options["side"], "side"),
+        quantity=whole(options["quantity"], "quantity"),
+        order_type=word(OrderType, options["type"], "type"),
+        price=rupees(options["price"], "price"),
+        trigger_price=rupees(options["trigger_price"], "trigger-price"),
+        product=word(Product, options["product"], "product"),
+        validity=word(Validity, options["validity"], "validity"),
+        intent=word(Intent, options["intent"], "intent"),
+        strategy=options["strategy"],
+    )
+
+
+def _wait(order: Order, timeout: float) -> None:
+    """Until the exchange has answered, the order is over or in doubt, or the time is up."""
+    deadline = time.monotonic() + timeout
+    while order.status not in SETTLED and time.monotonic() < deadline:
+        time.sleep(0.1)
+        order.refresh_from_db()
