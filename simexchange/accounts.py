@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from simexchange.instruments import Instrument
@@ -80,6 +81,52 @@ class Position:
 
 
 @dataclass(slots=True)
+class Demand:
+    """The working orders of one instrument and product, and what each would tie up alone."""
+
+    instrument: Instrument
+    orders: dict[str, Order] = field(default_factory=dict)
+    _margins: dict[str, Decimal] = field(default_factory=dict)
+    _total: Decimal = ZERO
+
+    def follow(self, order: Order) -> None:
+        """Take notice of an order's new state."""
+        self._total -= self._margins.pop(order.order_id, ZERO)
+        if order.is_working:
+            self.orders[order.order_id] = order
+            self._margins[order.order_id] = self._margin(order, order.remaining)
+            self._total += self._margins[order.order_id]
+        else:
+            self.orders.pop(order.order_id, None)
+
+    def blocked(self, held: int) -> Decimal:
+        """Rupees tied up, while `held` units are held."""
+        return self._total - self._relief(self.orders.values(), held)
+
+    def blocked_with(self, wanted: Order, held: int) -> Decimal:
+        """The same, if this order were there too, or were there as changed."""
+        others = (o for o in self.orders.values() if o.order_id != wanted.order_id)
+        alone = self._margin(wanted, wanted.remaining)
+        total = self._total - self._margins.get(wanted.order_id, ZERO) + alone
+        return total - self._relief(chain(others, (wanted,)), held)
+
+    def _relief(self, orders: Iterable[Order], held: int) -> Decimal:
+        """Margin not needed, because the older orders only close what is held."""
+        side, left, relief = ("SELL" if held > 0 else "BUY"), abs(held), ZERO
+        if not left:
+            return relief
+        for order in orders:
+            if order.side == side and left:
+                closing = min(order.remaining, left)
+                left -= closing
+                relief += self._margin(order, closing)
+        return relief
+
+    def _margin(self, order: Order, quantity: int) -> Decimal:
+        return margin(self.instrument, order.product, order.side, quantity, order.price)
+
+
+@dataclass(slots=True)
 class Account:
     """One client of the broker. `balance` is the opening cash of the day, in rupees."""
 
@@ -88,8 +135,7 @@ class Account:
     balance: Decimal
     holdings: list[dict[str, Any]] = field(default_factory=list)
     positions: dict[PositionKey, Position] = field(default_factory=dict)
-    working: dict[PositionKey, dict[str, Order]] = field(default_factory=dict)
-    _blocked: dict[PositionKey, Decimal] = field(default_factory=dict)
+    demands: dict[PositionKey, Demand] = field(default_factory=dict)
 
     @property
     def realised(self) -> Decimal:
@@ -99,7 +145,8 @@ class Account:
     def utilised(self) -> Decimal:
         """Rupees tied up by positions and by the opening part of working orders."""
         held = sum((p.margin for p in self.positions.values()), ZERO)
-        return held + sum(self._blocked.values(), ZERO)
+        asked = (demand.blocked(self._held(key)) for key, demand in self.demands.items())
+        return held + sum(asked, ZERO)
 
     @property
     def available(self) -> Decimal:
@@ -107,50 +154,29 @@ class Account:
 
     def clear(self) -> None:
         """Forget every position and working order."""
-        self.positions, self.working, self._blocked = {}, {}, {}
-
-    def position(self, instrument: Instrument, product: str) -> Position:
-        key = (*instrument.key, product)
-        return self.positions.setdefault(key, Position(instrument, product))
+        self.positions, self.demands = {}, {}
 
     def book_trade(self, trade: Trade, instrument: Instrument) -> None:
-        self.position(instrument, trade.product).apply(trade.side, trade.quantity, trade.price)
-        self._recount((*trade.key, trade.product), instrument)
+        key = (*trade.key, trade.product)
+        position = self.positions.setdefault(key, Position(instrument, trade.product))
+        position.apply(trade.side, trade.quantity, trade.price)
 
     def follow(self, order: Order, instrument: Instrument) -> None:
         """Take notice of an order's new state, and block or free its margin."""
-        key = (*order.key, order.product)
-        orders = self.working.setdefault(key, {})
-        if order.is_working:
-            orders[order.order_id] = order
-        else:
-            orders.pop(order.order_id, None)
-        self._recount(key, instrument)
+        self._demand(order, instrument).follow(order)
 
     def shortfall(self, order: Order, instrument: Instrument) -> Decimal:
         """Rupees missing for this order, zero when there is enough."""
+        held, demand = self._held((*order.key, order.product)), self._demand(order, instrument)
+        more = demand.blocked_with(order, held) - demand.blocked(held)
+        return max(more - self.available, ZERO)
+
+    def _demand(self, order: Order, instrument: Instrument) -> Demand:
         key = (*order.key, order.product)
-        others = [o for o in self.working.get(key, {}).values() if o.order_id != order.order_id]
-        wanted = self._blocked_by([*others, order], key, instrument)
-        return max(wanted - self._blocked.get(key, ZERO) - self.available, ZERO)
+        return self.demands.setdefault(key, Demand(instrument))
 
-    def _recount(self, key: PositionKey, instrument: Instrument) -> None:
-        orders = self.working.get(key, {})
-        self._blocked[key] = self._blocked_by(orders.values(), key, instrument)
-
-    def _blocked_by(
-        self, orders: Iterable[Order], key: PositionKey, instrument: Instrument
-    ) -> Decimal:
-        """Margin of orders, oldest first; what only closes the position needs none."""
-        held = self.positions[key].net if key in self.positions else 0
-        closable = {"SELL": max(held, 0), "BUY": max(-held, 0)}
-        total = ZERO
-        for order in orders:
-            closing = min(order.remaining, closable[order.side])
-            closable[order.side] -= closing
-            opening = order.remaining - closing
-            total += margin(instrument, order.product, order.side, opening, order.price)
-        return total
+    def _held(self, key: PositionKey) -> int:
+        return self.positions[key].net if key in self.positions else 0
 
 
 def default_accounts() -> list[Account]:

@@ -21,7 +21,7 @@ class ShiftedClock:
 
 
 def stamp(moment: datetime | None) -> str:
-    """A time on the wire; "never" is the year one (DhanHQ v2 recordings, live order rows)."""
+    """An IST time on the wire; "never" is the year one (recorded from live order rows)."""
     if moment is None:
         return "0001-01-01 00:00:00"
-    return moment.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S")
+    return moment.isoformat(" ", "seconds")[:19]

@@ -1,15 +1,18 @@
 """What an exchange with a state file remembers, however it ended."""
 
+import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import requests
+import websocket
 
 from simexchange import journal
 from simexchange.ledger import StateError
 from simexchange.orders import Status
-from tests.simexchange.harness import CLIENT, Hall, Server, eventually
+from tests.simexchange.harness import CLIENT, TOKEN, Hall, Server, eventually
 
 Start = Callable[..., Server]
 
@@ -78,6 +81,18 @@ def test_prices_survive_a_proper_end_and_it_takes_less_than_a_second(start: Star
     assert server.process.returncode == 0
     server = start()
     assert server.sim("state")["prices"]["NSE_EQ/2885"] == 1390.0
+
+
+def test_hanging_requests_and_open_sockets_do_not_hold_up_the_end(start: Start) -> None:
+    server = start()
+    server.sim("faults", {"fault": "hang", "seconds": 60})
+    with pytest.raises(requests.ReadTimeout):
+        server.call("GET", "/orders", timeout=0.05)
+    socket = websocket.create_connection(server.feed_url, timeout=3)
+    login = {"MsgCode": 42, "ClientId": CLIENT, "Token": TOKEN}
+    socket.send(json.dumps({"LoginReq": login, "UserType": "SELF"}))
+    assert server.stop() < 1
+    socket.close()
 
 
 def test_an_added_account_and_a_new_token_come_back(start: Start) -> None:
