@@ -6,7 +6,6 @@ import json
 from http.client import HTTPConnection, HTTPException
 
 WELL = 200
-GOOD_WORDS = {True, "ok", "OK", "up", "well"}
 
 
 def missing_at(host: str, port: int) -> str:
@@ -24,15 +23,12 @@ def missing_at(host: str, port: int) -> str:
 
 
 def _named(status: int, body: bytes) -> str:
+    """The desk answers {"failing": [name, ...], "parts": {name: {"detail": why}}}."""
     try:
-        parts = json.loads(body)
-    except ValueError:
-        return f"web, which answers {status}"
-    if not isinstance(parts, dict):
-        return f"web, which answers {status}"
-    for inner in ("parts", "checks", "failing"):
-        parts = parts[inner] if isinstance(parts.get(inner), dict) else parts
-    failing = [f"{name} ({said})" for name, said in parts.items() if said not in GOOD_WORDS]
+        answer = json.loads(body)
+        failing = [f"{name} ({answer['parts'][name]['detail']})" for name in answer["failing"]]
+    except (ValueError, TypeError, KeyError):
+        failing = []
     return ", ".join(failing) or f"web, which answers {status}"
 
 

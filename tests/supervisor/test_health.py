@@ -40,9 +40,13 @@ def test_nothing_is_missing_when_all_is_well():
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_the_failing_parts_are_named(host):
-    body = json.dumps({"database": "ok", "worker": "no beat for 12 s", "queue": True}).encode()
+    parts = {
+        "redis": {"ok": True, "age": 0.0, "detail": "answers"},
+        "worker": {"ok": False, "age": 12.0, "detail": "silent for 12 s"},
+    }
+    body = json.dumps({"status": "failing", "parts": parts, "failing": ["worker"]}).encode()
     with answering(503, body) as port:
-        assert missing_at(host, port) == "worker (no beat for 12 s)"
+        assert missing_at(host, port) == "worker (silent for 12 s)"
 
 
 @pytest.mark.parametrize("body", [b"<h1>Server Error</h1>", b"[]", b"{}"])
