@@ -7,25 +7,29 @@ transaction that also moves the order.
 
 from __future__ import annotations
 
-from apps.brokers.models import WireCall
+from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import ModifyRequest, OrderRequest, Outcome, Trading
 from apps.brokers.registry import adapter_of
+from apps.brokers.wire import NotOnTheWire
 
 
 def place(call: WireCall, request: OrderRequest) -> Outcome:
-    """Place one order. Raises ``NotOnTheWire`` when the row may not be used."""
-    return _door(call).place(request)
+    """Place one order. Raises ``NotOnTheWire`` when the row may not be used for it."""
+    return _door(call, Verb.PLACE, request.correlation_id).place(request)
 
 
 def modify(call: WireCall, request: ModifyRequest) -> Outcome:
     """Change the terms of a working order; the quantity is the new total."""
-    return _door(call).modify(request)
+    return _door(call, Verb.MODIFY, request.correlation_id).modify(request)
 
 
 def cancel(call: WireCall, broker_order_id: str) -> Outcome:
     """Ask for an order to be cancelled."""
-    return _door(call).cancel(broker_order_id)
+    return _door(call, Verb.CANCEL, call.correlation_id).cancel(broker_order_id)
 
 
-def _door(call: WireCall) -> Trading:
+def _door(call: WireCall, verb: Verb, correlation_id: str | None) -> Trading:
+    """Permits hang on the row's verb and order: a row of another kind must not open the door."""
+    if call.verb != verb or call.correlation_id != correlation_id:
+        raise NotOnTheWire(f"journal row {call.pk} was not written for this {verb}")
     return adapter_of(call.account).trading(call)

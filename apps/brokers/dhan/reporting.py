@@ -41,6 +41,7 @@ from apps.brokers.wire import Reply
 
 T = TypeVar("T")
 ATTEMPTS = 3
+_KINDS = {401: "token", 403: "access", 429: "rate"}
 PATIENCE = 4.0  # seconds after which no further attempt begins
 
 
@@ -161,7 +162,7 @@ class DhanReporting:
 
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._attempts) | tenacity.stop_before_delay(PATIENCE),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=2, jitter=0.3),
+            wait=tenacity.wait_random_exponential(multiplier=0.3, max=2),
             retry=tenacity.retry_if_exception(_passes),
             sleep=time.sleep,
             reraise=True,
@@ -197,11 +198,12 @@ class _Attempt:
             failure.args = (self._client.line.scrubbed(str(failure)),)
             raise failure
         if reply.trouble is not None:
-            raise self._failed(reply.trouble.why, transient=True, kind=_kind(reply))
+            kind = _kind(reply)
+            transient = kind not in {"token", "access"}
+            raise self._failed(reply.trouble.why, transient=transient, kind=kind)
         if reply.status != 200:
-            server = (reply.status or 0) >= 500
             raise self._failed(
-                f"HTTP {reply.status}", transient=server, kind="server" if server else "refused"
+                f"HTTP {reply.status}", transient=(reply.status or 0) >= 500, kind=_kind(reply)
             )
         return reply.body
 
@@ -221,9 +223,9 @@ def _passes(error: BaseException) -> bool:
 def _kind(reply: Reply) -> str:
     if reply.status is None:
         return "network"
-    if reply.status == 429:
-        return "rate"
-    return "server" if reply.status >= 500 else "answer"
+    if reply.status >= 500:
+        return "server"
+    return _KINDS.get(reply.status, "refused" if reply.trouble is None else "answer")
 
 
 def _unknown_correlation(reply: Reply) -> bool:
