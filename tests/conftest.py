@@ -45,8 +45,11 @@ class Exchange:
     def accepted(self, correlation_id: str) -> list[Any]:
         return self.report()["accepted"].get(correlation_id, [])
 
-    def reset(self) -> None:
+    def heal(self) -> None:
         requests.delete(f"{self.url}/_sim/faults", timeout=5)
+
+    def reset(self) -> None:
+        self.heal()
         self.control("reset")
         self.control("walk", on=False)
         self.control("auto", on=False)
@@ -62,9 +65,9 @@ def exchange_process() -> Iterator[Exchange]:
     line = process.stdout.readline()
     match = re.search(r"http://[\d.]+:\d+", line)
     assert match, f"the simulated exchange did not start: {line!r}"
-    yield Exchange(match.group(0), process)
-    process.terminate()
-    process.wait(5)
+    with process:
+        yield Exchange(match.group(0), process)
+        process.terminate()
 
 
 @pytest.fixture
@@ -161,3 +164,13 @@ def no_bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     rung: list[tuple[str, int]] = []
     monkeypatch.setattr(queue, "_ring", lambda task, row, where: rung.append((task, row)))
     return rung
+
+
+@pytest.fixture
+def quick_times(settings: Any) -> None:
+    """The waits of the desk, short enough for a test. Only the test's own process has them."""
+    settings.SEND_WITHIN = 0.3
+    settings.CONNECT_TIMEOUT = 0.3
+    settings.CALL_TIMEOUT = 0.5
+    settings.SETTLE_TIME = 0.3
+    settings.CLAIM_GRACE = 0.2

@@ -85,14 +85,14 @@ def test_a_change_is_reviewed_sent_and_read_back(account, intent, trader, exchan
     order = place(intent, trader, quantity=5)
     dispatch(order.pk)
     settled(account)
-    change = services.modify(order, trader, "closer", quantity=8, price=Decimal("1401"))
+    change = services.modify(order, trader, "closer", quantity=8, price=Decimal(1401))
     assert Hold.objects.get().quantity == 8
     changes.send_change(change.pk)
     settled(account)
     order.refresh_from_db()
     change.refresh_from_db()
     assert change.status == "APPLIED"
-    assert (order.quantity, order.price) == (8, Decimal("1401"))
+    assert (order.quantity, order.price) == (8, Decimal(1401))
 
 
 def test_an_exit_is_capped_to_the_position_the_broker_shows(
