@@ -82,6 +82,7 @@ async def serve(options: Options) -> None:
         await ticker
     await runner.cleanup()
     exchange.ledger.save_prices(exchange.floor.prices())
+    exchange.ledger.close()
 
 
 async def _tick(exchange: Exchange, seconds: float) -> None:

@@ -108,6 +108,10 @@ class Ledger:
     def save_prices(self, prices: dict[Key, Decimal]) -> None:
         self._journal.append({"prices": [[*key, price] for key, price in prices.items()]})
 
+    def close(self) -> None:
+        """The end: nothing can be written down any more."""
+        self._journal.close()
+
     def forget_all(self) -> None:
         """Drop orders, trades and positions; ids are never handed out twice all the same."""
         self.orders, self.trades, self._by_correlation = {}, [], {}

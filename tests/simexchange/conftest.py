@@ -22,8 +22,10 @@ def server(running: Server) -> Server:
 
 
 @pytest.fixture
-def sdk(server: Server) -> dhanhq:
-    return client_for(server)
+def sdk(server: Server) -> Iterator[dhanhq]:
+    client = client_for(server)
+    yield client
+    client.dhan_http.session.close()
 
 
 @pytest.fixture

@@ -47,6 +47,49 @@ def test_a_closing_order_needs_no_margin(hall: Hall) -> None:
     assert hall.account().utilised == before == 65 * 150
 
 
+def test_only_the_part_beyond_what_is_held_needs_margin(hall: Hall) -> None:
+    hall.exchange.force_fill(hall.place(quantity=10, price="1300"), 10, Decimal(1300))
+    held = hall.account().utilised
+    hall.place(side="SELL", quantity=15, price="1500")
+    assert hall.account().utilised == held + 5 * 1500 * Decimal("0.20")
+
+
+def test_what_a_partial_fill_leaves_stays_blocked(hall: Hall) -> None:
+    order = hall.place(quantity=10, price="1300")
+    hall.exchange.force_fill(order, 4, Decimal(1300))
+    assert hall.account().utilised == 10 * 1300 * Decimal("0.20")
+    hall.exchange.cancel(hall.account(), order.order_id)
+    assert hall.account().utilised == 4 * 1300 * Decimal("0.20")
+
+
+def test_one_account_does_not_pay_for_another(hall: Hall) -> None:
+    hall.place(OTHER, quantity=100, price="1300")
+    assert hall.account(CLIENT).available == 1_000_000
+
+
+def test_products_of_one_instrument_are_kept_apart(hall: Hall) -> None:
+    for product in ("INTRADAY", "CNC"):
+        order = hall.place(product=product, price="1300")
+        hall.exchange.force_fill(order, 10, Decimal(1300))
+    assert sorted(key[2] for key in hall.account().positions) == ["CNC", "INTRADAY"]
+    assert hall.account().utilised == 10 * 1300 * Decimal("1.20")
+
+
+def test_a_losing_day_lowers_the_available_balance(hall: Hall) -> None:
+    hall.exchange.set_auto(False)
+    hall.exchange.force_fill(hall.place(price="1400"), 10, Decimal(1400))
+    hall.exchange.force_fill(hall.place(side="SELL", price="1390"), 10, Decimal(1390))
+    assert hall.account().available == 1_000_000 - 100
+
+
+def test_a_short_position_earns_when_the_price_falls(hall: Hall) -> None:
+    hall.exchange.force_fill(hall.place(side="SELL", price="1450"), 10, Decimal(1450))
+    (position,) = hall.account().positions.values()
+    assert position.unrealised(Decimal(1440)) == 100
+    hall.exchange.force_fill(hall.place(price="1300"), 10, Decimal(1300))
+    assert position.realised == 1500
+
+
 def test_a_second_closing_order_is_an_opening_one(hall: Hall) -> None:
     hall.exchange.force_fill(hall.place(**CALL, price="150"), 65, Decimal(150))
     hall.place(**CALL, side="SELL", price="300")

@@ -1,6 +1,6 @@
 """The life of an order inside the exchange, without network and on a still clock."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -144,6 +144,110 @@ def test_a_new_price_goes_to_the_back_of_the_queue_a_smaller_quantity_does_not(
         change = Change("LIMIT", "DAY", price=Decimal(price))
         hall.exchange.modify(hall.account(), first.order_id, change)
     assert book.bids == [second, first]
+
+
+def test_a_larger_quantity_goes_to_the_back_of_the_queue(hall: Hall) -> None:
+    hall.empty_street()
+    first, second = hall.place(price="1395"), hall.place(price="1395")
+    hall.exchange.modify(hall.account(), first.order_id, Change("LIMIT", "DAY", quantity=11))
+    assert hall.exchange.markets[first.key].book.bids == [second, first]
+
+
+def test_a_modified_price_that_crosses_trades_at_once(hall: Hall) -> None:
+    order = hall.place(price="1300")
+    hall.exchange.modify(
+        hall.account(), order.order_id, Change("LIMIT", "DAY", price=Decimal(1410))
+    )
+    assert order.status == Status.TRADED
+    assert [word for _, word, _ in hall.events] == ["Pending", "Modified", "Traded"]
+
+
+def test_a_limit_modified_to_market_is_protected(hall: Hall) -> None:
+    order = hall.place(price="1300", quantity=3000)
+    hall.exchange.modify(hall.account(), order.order_id, Change("MARKET", "DAY"))
+    assert (order.order_type, order.price) == ("LIMIT", Decimal("1416.1"))
+    assert order.status == Status.PART_TRADED
+
+
+def test_a_modification_off_the_tick_is_refused_and_the_order_stays(hall: Hall) -> None:
+    order = hall.place(price="1300")
+    with pytest.raises(OrderRefusedError, match="tick size"):
+        hall.exchange.modify(
+            hall.account(), order.order_id, Change("LIMIT", "DAY", price=Decimal("1300.01"))
+        )
+    assert (order.status, order.price, order.modifications) == (Status.PENDING, Decimal(1300), 0)
+
+
+def test_two_accounts_trade_with_each_other_at_the_resting_price(hall: Hall) -> None:
+    hall.empty_street()
+    resting = hall.place(OTHER, side="SELL", price="1399", quantity=4)
+    arriving = hall.place(price="1405")
+    assert (resting.status, arriving.status) == (Status.TRADED, Status.PART_TRADED)
+    assert resting.average == arriving.average == 1399
+    numbers = [trade.trade_id for trade in hall.ledger.trades]
+    assert len(set(numbers)) == len(numbers) == 2
+
+
+def test_a_stop_already_passed_trades_on_arrival(hall: Hall) -> None:
+    order = hall.place(order_type="STOP_LOSS", trigger="1400", price="1405")
+    assert order.status == Status.TRADED
+
+
+def test_a_stop_with_ioc_waits_and_only_then_is_cancelled(hall: Hall) -> None:
+    order = hall.place(
+        order_type="STOP_LOSS", trigger="1410", price="1412", quantity=3000, validity="IOC"
+    )
+    assert order.status == Status.PENDING
+    hall.pin("1410")
+    assert order.status == Status.CANCELLED
+    assert 0 < order.filled < 3000
+
+
+def test_a_waiting_stop_can_be_cancelled(hall: Hall) -> None:
+    order = hall.place(order_type="STOP_LOSS", trigger="1410", price="1412")
+    hall.exchange.cancel(hall.account(), order.order_id)
+    hall.pin("1411")
+    assert (order.status, order.filled) == (Status.CANCELLED, 0)
+
+
+def test_protection_stops_at_the_band(hall: Hall) -> None:
+    hall.pin("1540")
+    market = hall.exchange.markets["NSE_EQ", "2885"]
+    assert market.protected_price("BUY") == market.instrument.upper
+    hall.pin("1262")
+    assert market.protected_price("SELL") == market.instrument.lower
+
+
+def test_a_partly_filled_order_that_is_rejected_keeps_its_fills(hall: Hall) -> None:
+    order = hall.place(price="1300")
+    hall.exchange.force_fill(order, 4, Decimal(1300))
+    hall.exchange.force_reject(order, "RMS: no more")
+    assert (order.status, order.filled, order.reason) == (Status.REJECTED, 4, "RMS: no more")
+
+
+def test_the_received_time_moves_with_a_modification_the_created_time_does_not(
+    hall: Hall,
+) -> None:
+    order = hall.place(price="1300")
+    started = hall.now
+    hall.now += timedelta(minutes=2)
+    hall.exchange.modify(hall.account(), order.order_id, Change("LIMIT", "DAY", quantity=5))
+    assert (order.created, order.received, order.updated) == (started, hall.now, hall.now)
+
+
+def test_reset_gives_no_id_twice(hall: Hall) -> None:
+    first = hall.place(price="1300")
+    hall.exchange.reset()
+    assert hall.ledger.orders == {}
+    assert hall.account().available == 1_000_000
+    assert hall.place(price="1300").order_id != first.order_id
+
+
+def test_an_order_forgotten_by_a_reset_never_arrives(hall: Hall) -> None:
+    hall.send(price="1300")
+    hall.exchange.reset()
+    hall.arrive()
+    assert hall.events == []
 
 
 def test_an_account_cannot_touch_the_orders_of_another(hall: Hall) -> None:

@@ -127,6 +127,8 @@ class Days(RuleBasedStateMachine):
         again.now = self.hall.now
         again.exchange.restore(journal.read(self.state))
         assert shown(again) == shown(self.hall)
+        again.ledger.close()
+        self.hall.ledger.close()
         self.folder.cleanup()
 
 

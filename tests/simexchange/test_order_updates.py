@@ -59,7 +59,7 @@ class Ear:
 def ear(server: Server) -> Iterator[Ear]:
     ear = listen(server)
     yield ear
-    ear.socket.close()
+    ear.socket.shutdown()
 
 
 def listen(server: Server, client_id: str = CLIENT, token: str = TOKEN) -> Ear:
@@ -161,7 +161,7 @@ def test_every_connection_of_the_client_hears_and_no_other(server: Server, ear: 
     server.place()
     assert ear.hear()["orderNo"] == second.hear()["orderNo"]
     assert stranger.hears_nothing()
-    second.socket.close(), stranger.socket.close()
+    second.socket.shutdown(), stranger.socket.shutdown()
 
 
 def test_the_root_path_serves_the_feed_too(server: Server) -> None:
@@ -171,7 +171,7 @@ def test_the_root_path_serves_the_feed_too(server: Server) -> None:
     eventually(lambda: server.sim("report")["feed_connections"])
     server.place()
     assert json.loads(socket.recv())["Type"] == "order_alert"
-    socket.close()
+    socket.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_bad_login_gets_code_50_reason_807_and_the_door(server: Server, messag
     assert kind == websocket.ABNF.OPCODE_BINARY
     assert struct.unpack("<BhBih", packet) == (50, 10, 0, 0, 807)
     assert socket.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
-    socket.close()
+    socket.shutdown()
 
 
 def test_nothing_is_sent_before_the_login(server: Server) -> None:
@@ -200,7 +200,7 @@ def test_nothing_is_sent_before_the_login(server: Server) -> None:
     server.place()
     with pytest.raises(websocket.WebSocketTimeoutException):
         socket.recv()
-    socket.close()
+    socket.shutdown()
 
 
 def test_a_ping_is_answered(server: Server, ear: Ear) -> None:

@@ -33,6 +33,20 @@ def start(tmp_path: Path) -> Iterator[Start]:
             server.kill()
 
 
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[], Hall]]:
+    """Opens exchanges without network on one state file, and closes them."""
+    halls: list[Hall] = []
+
+    def run() -> Hall:
+        halls.append(Hall(state=tmp_path / "state"))
+        return halls[-1]
+
+    yield run
+    for hall in halls:
+        hall.ledger.close()
+
+
 def test_a_killed_exchange_forgets_nothing_it_accepted(start: Start) -> None:
     server = start()
     placed = [server.place(correlationId=f"k{n}") for n in range(8)]
@@ -92,7 +106,7 @@ def test_hanging_requests_and_open_sockets_do_not_hold_up_the_end(start: Start) 
     login = {"MsgCode": 42, "ClientId": CLIENT, "Token": TOKEN}
     socket.send(json.dumps({"LoginReq": login, "UserType": "SELF"}))
     assert server.stop() < 1
-    socket.close()
+    socket.shutdown()
 
 
 def test_an_added_account_and_a_new_token_come_back(start: Start) -> None:
@@ -116,29 +130,30 @@ def test_a_reset_is_remembered_and_ids_do_not_come_back(start: Start) -> None:
     assert server.place() != first
 
 
-def test_a_line_cut_short_is_ignored(tmp_path: Path) -> None:
+def test_a_line_cut_short_is_ignored(tmp_path: Path, opened: Callable[[], Hall]) -> None:
     path = tmp_path / "state"
-    hall = Hall(state=path)
+    hall = opened()
     kept = hall.place(price="1300")
     with path.open("ab") as file:
         file.write(b'{"numbers": {"order": 9}, "ord')
-    later = Hall(state=path)
-    later.exchange.restore(journal.read(path))
+    later = opened()
+    later.exchange.restore(journal.read(tmp_path / "state"))
     assert list(later.ledger.orders) == [kept.order_id]
     again = later.place(price="1310")
-    last = Hall(state=path)
-    last.exchange.restore(journal.read(path))
+    last = opened()
+    last.exchange.restore(journal.read(tmp_path / "state"))
     assert list(last.ledger.orders) == [kept.order_id, again.order_id]
 
 
-def test_stops_and_partial_fills_are_restored_as_they_stood(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    hall = Hall(state=path)
+def test_stops_and_partial_fills_are_restored_as_they_stood(
+    tmp_path: Path, opened: Callable[[], Hall]
+) -> None:
+    hall = opened()
     stop = hall.place(order_type="STOP_LOSS", trigger="1410", price="1412")
     part = hall.place(price="1300")
     hall.exchange.force_fill(part, 4, Decimal(1300))
-    later = Hall(state=path)
-    later.exchange.restore(journal.read(path))
+    later = opened()
+    later.exchange.restore(journal.read(tmp_path / "state"))
     market = later.exchange.markets["NSE_EQ", "2885"]
     assert [order.order_id for order in market.stops] == [stop.order_id]
     restored = later.ledger.orders[part.order_id]
@@ -150,10 +165,11 @@ def test_stops_and_partial_fills_are_restored_as_they_stood(tmp_path: Path) -> N
     assert later.account().utilised == hall.account().utilised
 
 
-def test_a_state_of_other_accounts_is_refused_with_a_reason(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    Hall(state=path).place(price="1300")
-    later = Hall(state=path)
+def test_a_state_of_other_accounts_is_refused_with_a_reason(
+    tmp_path: Path, opened: Callable[[], Hall]
+) -> None:
+    opened().place(price="1300")
+    later = opened()
     del later.ledger.accounts[CLIENT]
     with pytest.raises(StateError, match="account 1000000001"):
-        later.exchange.restore(journal.read(path))
+        later.exchange.restore(journal.read(tmp_path / "state"))
