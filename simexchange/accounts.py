@@ -8,7 +8,7 @@ from typing import Any
 
 from simexchange.instruments import Instrument
 from simexchange.money import ZERO
-from simexchange.orders import Order, Trade
+from simexchange.orders import Order, Ticket, Trade
 
 INTRADAY_RATE = Decimal("0.20")
 CONTRACT_RATE = Decimal("0.15")
@@ -70,6 +70,18 @@ class Position:
         if not self.net:
             self.cost = ZERO
         return signed + closing * direction
+
+    def closing_ticket(self) -> Ticket:
+        """The market order that would close it."""
+        return Ticket(
+            side="SELL" if self.net > 0 else "BUY",
+            segment=self.instrument.segment,
+            security_id=self.instrument.security_id,
+            product=self.product,
+            order_type="MARKET",
+            validity="DAY",
+            quantity=abs(self.net),
+        )
 
     @property
     def margin(self) -> Decimal:

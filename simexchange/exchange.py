@@ -91,6 +91,15 @@ class Exchange:
         self.ledger.settle()
         return order
 
+    def exit_all(self, account: Account) -> list[Order]:
+        """Cancel what works and send market orders against every open position."""
+        for order in self.ledger.working():
+            if order.client_id == account.client_id:
+                self.floor.finish(order, Status.CANCELLED)
+        self.ledger.settle()
+        against = [p.closing_ticket() for p in account.positions.values() if p.net]
+        return [order for ticket in against for order in self.slice(account, ticket)]
+
     def find(self, account: Account, order_id: str) -> Order | None:
         order = self.ledger.orders.get(order_id)
         return order if order and order.client_id == account.client_id else None

@@ -43,6 +43,8 @@ ENDPOINTS = (
     "funds",
     "profile",
     "quotes",
+    "exit_all",
+    "margin",
     "any",
 )
 DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0}

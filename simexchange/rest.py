@@ -60,6 +60,8 @@ class RestApi:
             self._route("GET", "/trades/", "trades", "read", trading.trades),
             self._route("GET", "/trades/{order_id}", "trades", "read", trading.trades),
             self._route("GET", "/positions", "positions", "read", trading.positions),
+            self._route("DELETE", "/positions", "exit_all", "order", trading.exit_all),
+            self._route("POST", "/margincalculator", "margin", "read", trading.margin),
             self._route("GET", "/holdings", "holdings", "read", trading.holdings),
             self._route("GET", "/fundlimit", "funds", "read", trading.funds),
             self._route("GET", "/profile", "profile", "read", trading.profile),

@@ -128,6 +128,21 @@ def fund_row(account: Account) -> Row:
     }
 
 
+def margin_row(account: Account, instrument: Instrument, needed: Decimal, value: Decimal) -> Row:
+    """Rupees. Here, unlike in the fund row, the balance is spelt `availableBalance`."""
+    derivative = instrument.is_future or instrument.is_option
+    return {
+        "totalMargin": wire(needed),
+        "spanMargin": wire(needed) if derivative else 0.0,
+        "exposureMargin": 0.0,
+        "availableBalance": wire(account.available),
+        "variableMargin": 0.0 if derivative else wire(needed),
+        "insufficientBalance": wire(max(needed - account.available, Decimal(0))),
+        "brokerage": 0.0,
+        "leverage": f"{value / needed:.2f}",
+    }
+
+
 def profile_row(account: Account, clock: Clock) -> Row:
     return {
         "dhanClientId": account.client_id,

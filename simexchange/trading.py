@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simexchange import rows
-from simexchange.accounts import Account
+from simexchange.accounts import Account, margin
 from simexchange.exchange import Exchange, OrderRefusedError
 from simexchange.intake import check_prices, read_change, read_ticket
 from simexchange.orders import Order
 from simexchange.replies import NO_HOLDINGS, NOT_NAMED, RefusedError, Reply, order_error
+
+MARGIN_ASSUMES = {"orderType": "LIMIT", "validity": "DAY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,19 @@ class Trading:
             200,
             [rows.position_row(call.account.client_id, p, prices[p.instrument.key]) for p in held],
         )
+
+    def exit_all(self, call: Call) -> Reply:
+        """Said to be done although the closing orders are only on their way."""
+        self._exchange.exit_all(call.account)
+        message = "All orders and positions exited successfully"
+        return Reply(200, {"status": "SUCCESS", "message": message})
+
+    def margin(self, call: Call) -> Reply:
+        asked = read_ticket({**MARGIN_ASSUMES, **call.body}, self._ledger.instruments)
+        instrument = self._ledger.instruments[asked.segment, asked.security_id]
+        needed = margin(instrument, asked.product, asked.side, asked.quantity, asked.price)
+        value = asked.quantity * asked.price
+        return Reply(200, rows.margin_row(call.account, instrument, needed, value))
 
     def holdings(self, call: Call) -> Reply:
         """An empty portfolio is an HTTP 500 at this broker (live wire)."""

@@ -133,6 +133,8 @@ def test_the_sdk_reports_a_dropped_reply_as_text(server: Server) -> None:
         ("holdings", "GET", "/holdings"),
         ("funds", "GET", "/fundlimit"),
         ("profile", "GET", "/profile"),
+        ("exit_all", "DELETE", "/positions"),
+        ("margin", "POST", "/margincalculator"),
         ("quotes", "POST", "/marketfeed/ltp"),
         ("any", "GET", "/profile"),
     ],

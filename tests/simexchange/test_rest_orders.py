@@ -21,6 +21,10 @@ def error_of(reply) -> tuple[int, str]:
     return reply.status_code, reply.json()["errorCode"]
 
 
+def at_market() -> dict:
+    return {"orderType": "MARKET", "price": 0}
+
+
 def test_placing_answers_an_id_in_transit(server: Server) -> None:
     reply = server.call("POST", "/orders", limit_order())
     body = reply.json()
@@ -282,6 +286,36 @@ def test_funds_profile_and_empty_holdings(server: Server) -> None:
         500,
         payload("observed-live-holdings-empty.response"),
     )
+
+
+def test_exiting_all_cancels_orders_and_closes_positions(server: Server) -> None:
+    for side, security in (("BUY", "2885"), ("SELL", "1660")):
+        order_id = server.place(transactionType=side, securityId=security, **at_market())
+        eventually(lambda: server.row(order_id)["orderStatus"] == "TRADED")  # noqa: B023
+    resting = server.place()
+    server.settled(resting)
+    reply = server.call("DELETE", "/positions")
+    assert (reply.status_code, reply.json()) == (200, payload("positions-exit-all.response"))
+    assert server.row(resting)["orderStatus"] == "CANCELLED"
+    eventually(lambda: all(not row["netQty"] for row in server.call("GET", "/positions").json()))
+    rows = server.call("GET", "/positions").json()
+    assert [row["positionType"] for row in rows] == ["CLOSED", "CLOSED"]
+
+
+def test_the_margin_calculator_spells_the_balance_right(server: Server) -> None:
+    asked = {
+        "exchangeSegment": "NSE_EQ",
+        "transactionType": "BUY",
+        "quantity": 10_000,
+        "productType": "INTRADAY",
+        "securityId": "2885",
+        "price": 1400,
+        "triggerPrice": 0,
+    }
+    body = server.call("POST", "/margincalculator", asked).json()
+    assert body.keys() == payload("margincalculator.response").keys()
+    assert (body["totalMargin"], body["insufficientBalance"]) == (2_800_000.0, 1_800_000.0)
+    assert (body["availableBalance"], body["leverage"]) == (1_000_000.0, "5.00")
 
 
 def test_a_working_order_lowers_the_available_balance(server: Server) -> None:
