@@ -82,7 +82,9 @@ class Snapshot:
         price = self.request.price
         if price is None and self._price_is_fresh():
             price = self.last_price
-        return None if price is None else price * self.request.quantity
+        if price is None or not price.is_finite():
+            return None
+        return price * self.request.quantity
 
     def _price_is_fresh(self) -> bool:
         if self.limits is None or self.last_price_age is None:
