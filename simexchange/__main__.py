@@ -6,15 +6,23 @@ import json
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from simexchange import instruments
 from simexchange.accounts import Account, default_accounts
 from simexchange.app import Options, serve
-from simexchange.ledger import StateError
+from simexchange.journal import StartError
 
 
 def main() -> None:
     arguments = _parser().parse_args()
+    try:
+        _run(arguments)
+    except (OSError, StartError) as failure:
+        sys.exit(f"simexchange cannot start: {failure}")
+
+
+def _run(arguments: argparse.Namespace) -> None:
     if arguments.print_instruments:
         table = instruments.load(arguments.instruments)
         print(json.dumps([instruments.to_row(i) for i in table.values()], indent=2))
@@ -30,10 +38,7 @@ def main() -> None:
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
     )
-    try:
-        asyncio.run(serve(options))
-    except (OSError, StateError) as failure:
-        sys.exit(f"simexchange cannot start: {failure}")
+    asyncio.run(serve(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,16 +62,19 @@ def _parser() -> argparse.ArgumentParser:
 def _accounts(path: Path | None) -> list[Account]:
     if path is None:
         return default_accounts()
-    rows = json.loads(path.read_text(), parse_float=Decimal)
-    return [
-        Account(
-            str(row["client_id"]),
-            row["token"],
-            Decimal(row["balance"]),
-            row.get("holdings", []),
-        )
-        for row in rows
-    ]
+    try:
+        accounts = [_account(row) for row in json.loads(path.read_text(), parse_float=Decimal)]
+    except (ValueError, TypeError, KeyError, ArithmeticError) as fault:
+        text = "a JSON list of objects with client_id, token and balance is needed"
+        raise StartError(f"{path}: {text} ({fault!r})") from fault
+    if len({account.token for account in accounts}) < len(accounts):
+        raise StartError(f"{path}: each account needs a token of its own")
+    return accounts
+
+
+def _account(row: dict[str, Any]) -> Account:
+    balance = Decimal(row["balance"])
+    return Account(str(row["client_id"]), row["token"], balance, row.get("holdings", []))
 
 
 if __name__ == "__main__":

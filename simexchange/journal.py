@@ -5,6 +5,7 @@ the reply goes out, so a killed process forgets nothing it has accepted. The new
 order or an account wins. A last line cut short by a crash is ignored.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -12,18 +13,26 @@ from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from simexchange.orders import Order, Status, Trade
 
 Entry = dict[str, Any]
 
 
+class StartError(Exception):
+    """A file given on the command line cannot be used; the text says why."""
+
+
 class Journal:
-    """The file behind `--state`; without a path it remembers nothing."""
+    """The file behind `--state`; without a path it remembers nothing.
+
+    A lock beside it keeps a second exchange away: it would shorten the file under the first.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._lock = None if path is None else _lock(path)
         self._file = None if path is None else path.open("ab", buffering=0)
 
     def append(self, entry: Entry) -> None:
@@ -47,6 +56,18 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _lock(path: Path) -> IO[bytes]:
+    file = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as taken:
+        file.close()
+        raise StartError(f"another exchange is using {path}") from taken
+    return file
 
 
 def read(path: Path | None) -> Iterator[Entry]:

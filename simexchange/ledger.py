@@ -12,6 +12,7 @@ from simexchange.instruments import Instrument, Key
 from simexchange.journal import (
     Entry,
     Journal,
+    StartError,
     order_entry,
     order_from,
     trade_entry,
@@ -20,10 +21,6 @@ from simexchange.journal import (
 from simexchange.orders import Order, OrderEvent, Trade
 
 Listener = Callable[[OrderEvent], None]
-
-
-class StateError(Exception):
-    """The state file does not fit the accounts and instruments given."""
 
 
 class Ledger:
@@ -156,7 +153,7 @@ class Ledger:
     def _check_known(self, row: Entry) -> None:
         client_id, key = row["client_id"], (row["segment"], row["security_id"])
         if client_id not in self.accounts or key not in self.instruments:
-            raise StateError(
+            raise StartError(
                 f"the state file holds an order of account {client_id} in {'/'.join(key)}, "
                 "and one of the two is unknown here: start with the same accounts and instruments"
             )

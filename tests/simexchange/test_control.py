@@ -214,6 +214,32 @@ def test_accounts_come_from_a_file(tmp_path) -> None:
         server.kill()
 
 
+SAME_TOKEN = [{"client_id": name, "token": "t", "balance": 1} for name in "12"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "a JSON list of objects"),
+        ('[{"client_id": "1"}]', "a JSON list of objects"),
+        (json.dumps(SAME_TOKEN), "each account needs a token of its own"),
+    ],
+)
+def test_a_bad_accounts_file_is_said_in_one_line(tmp_path, text: str, message: str) -> None:
+    path = tmp_path / "accounts.json"
+    path.write_text(text)
+    tried = subprocess.run(
+        [sys.executable, "-m", "simexchange", "--port", "0", "--accounts", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert tried.returncode == 1
+    assert tried.stderr.count("\n") == 1
+    assert message in tried.stderr
+
+
 def test_a_port_in_use_is_said_in_one_line(server: Server) -> None:
     port = server.url.rpartition(":")[2]
     tried = subprocess.run(

@@ -123,12 +123,12 @@ class Days(RuleBasedStateMachine):
             seen[order_id] = filled
 
     def teardown(self) -> None:
+        self.hall.ledger.close()
         again = Hall(state=self.state)
         again.now = self.hall.now
         again.exchange.restore(journal.read(self.state))
         assert shown(again) == shown(self.hall)
         again.ledger.close()
-        self.hall.ledger.close()
         self.folder.cleanup()
 
 

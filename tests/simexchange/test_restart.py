@@ -10,7 +10,7 @@ import requests
 import websocket
 
 from simexchange import journal
-from simexchange.ledger import StateError
+from simexchange.journal import Journal, StartError
 from simexchange.orders import Status
 from tests.simexchange.harness import CLIENT, TOKEN, Hall, Server, eventually
 
@@ -35,10 +35,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[[], Hall]]:
-    """Opens exchanges without network on one state file, and closes them."""
+    """Opens exchanges without network on one state file, each after the end of the last."""
     halls: list[Hall] = []
 
     def run() -> Hall:
+        for hall in halls:
+            hall.ledger.close()
         halls.append(Hall(state=tmp_path / "state"))
         return halls[-1]
 
@@ -171,5 +173,13 @@ def test_a_state_of_other_accounts_is_refused_with_a_reason(
     opened().place(price="1300")
     later = opened()
     del later.ledger.accounts[CLIENT]
-    with pytest.raises(StateError, match="account 1000000001"):
+    with pytest.raises(StartError, match="account 1000000001"):
         later.exchange.restore(journal.read(tmp_path / "state"))
+
+
+def test_a_second_exchange_on_one_state_file_is_kept_away(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "state")
+    with pytest.raises(StartError, match="another exchange is using"):
+        Journal(tmp_path / "state")
+    first.close()
+    Journal(tmp_path / "state").close()
