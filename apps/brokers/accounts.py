@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
@@ -20,18 +21,21 @@ def create_account(
     account: BrokerAccount, token: str, token_expires: dt.datetime | None = None
 ) -> BrokerAccount:
     """Save a new account with its first token. Raises ``ValidationError`` by field."""
-    problems: dict[str, list[ValidationError]] = {}
-    for step in (account.full_clean, lambda: check_token(token, token_expires)):
-        try:
-            step()
-        except ValidationError as error:
-            problems |= error.error_dict
+    problems = _problems(account.full_clean) | _problems(lambda: check_token(token, token_expires))
     if problems:
         raise ValidationError(problems)
     with transaction.atomic():
         account.save(force_insert=True)
         AccessToken.put_in_force(account, token, token_expires)
     return account
+
+
+def _problems(check: Callable[[], None]) -> dict[str, list[str]]:
+    try:
+        check()
+    except ValidationError as error:
+        return error.message_dict
+    return {}
 
 
 def store_token(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class CappedPaginator(_Paginator):
     """Counts and shows the newest 10,000 rows at most: older ones are found by filter or search."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """Rows that can be paged through; the database stops counting at the cap."""
-        return int(self.object_list[:MOST_ROWS].count())
+        rows = self.object_list[:MOST_ROWS]
+        return rows.count() if isinstance(rows, QuerySet) else len(rows)

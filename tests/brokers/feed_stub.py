@@ -1,4 +1,4 @@
-"""An order feed that a test scripts: what each connection says after the login, and for how long."""
+"""An order feed that a test scripts: what each connection says after the login, how long."""
 
 from __future__ import annotations
 

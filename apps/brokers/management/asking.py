@@ -36,7 +36,7 @@ def find_account(name: str) -> BrokerAccount:
 
 def refusal(error: ValidationError) -> CommandError:
     """One line per wrong input, by the name it has on the command line."""
-    lines = []
+    lines: list[str] = []
     for field, messages in error.message_dict.items():
         where = "" if field == "__all__" else f"{field.replace('_', '-')}: "
         lines.extend(f"{where}{message}" for message in messages)

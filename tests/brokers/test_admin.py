@@ -1,0 +1,140 @@
+"""The admin takes tokens and shows none; identities and histories do not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.brokers.journal import open_call
+from apps.brokers.models import Instrument, Verb, WireCall
+from apps.brokers.pages import CappedPaginator
+from tests.brokers.conftest import TOKEN
+
+
+@pytest.fixture
+def account(at: Any) -> Any:
+    return at("http://127.0.0.1:9/v2")
+
+
+@pytest.fixture
+def used(account: Any) -> Any:
+    open_call(account, Verb.READ, "funds", budget="READ", request={"a": 1})
+    return account
+
+
+def change_page(account: Any) -> str:
+    return reverse("admin:brokers_brokeraccount_change", args=[account.pk])
+
+
+def form_of(account: Any, **different: str) -> dict[str, str]:
+    return {
+        "name": account.name,
+        "broker": "dhan",
+        "client_id": account.client_id,
+        "rest_url": account.rest_url,
+        "feed_url": account.feed_url,
+        "stamp_zone": "Asia/Kolkata",
+        "enabled": "on",
+    } | different
+
+
+def test_the_pages_never_show_a_token(admin_client: Client, used: Any) -> None:
+    for page in (
+        reverse("admin:brokers_brokeraccount_changelist"),
+        reverse("admin:brokers_wirecall_changelist"),
+        reverse("admin:brokers_wirecall_change", args=[used.wire_calls.get().pk]),
+        reverse("admin:brokers_instrument_changelist"),
+        change_page(used),
+    ):
+        answer = admin_client.get(page)
+        assert answer.status_code == 200
+        assert TOKEN not in answer.content.decode()
+
+
+def test_a_written_token_is_put_in_force(admin_client: Client, account: Any) -> None:
+    answer = admin_client.post(change_page(account), form_of(account, token=" brand-new-token "))
+    assert answer.status_code == 302
+    assert account.token().value == "brand-new-token"
+    assert account.tokens.count() == 2
+
+
+def test_saving_without_a_token_keeps_the_old_one(admin_client: Client, account: Any) -> None:
+    assert admin_client.post(change_page(account), form_of(account)).status_code == 302
+    assert account.token().value == TOKEN
+
+
+def test_a_bad_token_is_refused_and_not_shown_again(admin_client: Client, account: Any) -> None:
+    answer = admin_client.post(change_page(account), form_of(account, token="two strange words"))
+    assert answer.status_code == 200
+    assert "two strange words" not in answer.content.decode()
+    assert account.token().value == TOKEN
+
+
+def test_an_expiry_without_a_token_is_refused(admin_client: Client, account: Any) -> None:
+    form = form_of(account, token_expires_0="2036-01-01", token_expires_1="08:00")
+    answer = admin_client.post(change_page(account), form)
+    assert "Write the token" in answer.content.decode()
+
+
+def test_the_identity_is_fixed_by_the_first_call(admin_client: Client, used: Any) -> None:
+    page = admin_client.get(change_page(used)).content.decode()
+    assert 'name="client_id"' not in page
+    admin_client.post(change_page(used), form_of(used, client_id="999"))
+    used.refresh_from_db()
+    assert used.client_id != "999"
+
+
+def test_a_used_account_cannot_be_deleted(admin_client: Client, used: Any) -> None:
+    page = reverse("admin:brokers_brokeraccount_delete", args=[used.pk])
+    assert admin_client.post(page, {"post": "yes"}).status_code == 403
+
+
+def test_the_journal_cannot_be_changed(admin_client: Client, used: Any) -> None:
+    call = used.wire_calls.get()
+    assert admin_client.get(reverse("admin:brokers_wirecall_add")).status_code == 403
+    change = reverse("admin:brokers_wirecall_change", args=[call.pk])
+    assert admin_client.post(change, {"text": "x"}).status_code == 403
+    delete = reverse("admin:brokers_wirecall_delete", args=[call.pk])
+    assert admin_client.post(delete, {"post": "yes"}).status_code == 403
+
+
+def test_the_journal_is_found_by_an_id_in_full(admin_client: Client, used: Any) -> None:
+    page = reverse("admin:brokers_wirecall_changelist")
+    WireCall.objects.update(broker_order_id="112233")
+    assert "funds" in admin_client.get(page, {"q": "112233"}).content.decode()
+    assert "0 results" in admin_client.get(page, {"q": "1122"}).content.decode()
+
+
+def test_the_journal_list_needs_few_queries(
+    admin_client: Client, used: Any, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(30):
+        open_call(used, Verb.READ, "funds", budget="READ")
+    with django_assert_max_num_queries(15):
+        admin_client.get(reverse("admin:brokers_wirecall_changelist"))
+
+
+def test_an_instrument_can_only_be_switched(admin_client: Client, account: Any) -> None:
+    instrument = Instrument.objects.create(
+        segment="NSE_EQ",
+        security_id="1",
+        symbol="A",
+        kind="EQUITY",
+        lot_size=1,
+        tick_size="0.05",
+    )
+    page = reverse("admin:brokers_instrument_change", args=[instrument.pk])
+    admin_client.post(page, {"lot_size": "50"})
+    instrument.refresh_from_db()
+    assert (instrument.lot_size, instrument.tradable) == (1, False)
+
+
+def test_counting_stops_at_the_cap(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.brokers.pages.MOST_ROWS", 3)
+    for _ in range(5):
+        open_call(account, Verb.READ, "funds", budget="READ")
+    assert CappedPaginator(WireCall.objects.all(), 2).count == 3
+    assert CappedPaginator([1, 2], 2).count == 2
