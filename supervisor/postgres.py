@@ -44,7 +44,8 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgres://{NAME}@/{NAME}?host={quote(str(self.sockets))}&port={PORT}"
+        """In the form that gives Django's HOST the directory: many read only HOST."""
+        return f"postgres://{NAME}@:{PORT}/{quote(str(self.sockets))}/{NAME}"
 
     @property
     def argv(self) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import environ
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -70,6 +71,13 @@ class Desk:
 
     def _own_pid(self) -> int:
         return self.process.pid if self.process else 0
+
+
+def address_in(url: str) -> dict[str, object]:
+    """As Django's settings read it, in psycopg's words."""
+    config = environ.Env.db_url_config(url)
+    words = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}
+    return {ours: config[theirs] for ours, theirs in words.items()}
 
 
 def until(true: Callable[[], bool], seconds: float = 15) -> None:

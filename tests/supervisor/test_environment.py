@@ -7,7 +7,6 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import environ
 import pytest
 from cryptography.fernet import Fernet
 
@@ -22,6 +21,7 @@ from supervisor.keys import kept_secrets, new_secrets, read_env, write_env
 from supervisor.parts import Plan
 from supervisor.places import Places
 from supervisor.postgres import Postgres
+from tests.supervisor.conftest import address_in
 
 STORES = {"DATABASE_URL": "postgres://ours", "REDIS_URL": "unix:///ours"}
 
@@ -34,9 +34,8 @@ def house(own: dict[str, str] | None = None, host: str = "127.0.0.1") -> dict[st
 @pytest.mark.parametrize("path", ["/srv/Desk/var/socket", "/srv/a+b/var", "/srv/50%/var"])
 def test_database_url_keeps_the_path_of_the_socket_to_the_letter(path):
     url = Postgres(Path("/srv"), Path(path), Path("/usr/bin"), None).url
-    config = environ.Env.db_url_config(url)
-    assert config["OPTIONS"] == {"host": path, "port": 5432}
-    assert (config["NAME"], config["USER"], config["HOST"]) == ("tradingops", "tradingops", "")
+    address = {"dbname": "tradingops", "user": "tradingops", "host": path, "port": 5432}
+    assert address_in(url) == address
 
 
 def test_what_the_person_set_stays():
@@ -115,4 +114,4 @@ def test_two_checkouts_never_share_a_secret():
 
 
 def test_the_address_of_the_test_services_is_in_this_environment():
-    assert os.environ["DATABASE_URL"].startswith("postgres://tradingops@/tradingops?host=/")
+    assert os.environ["DATABASE_URL"].startswith("postgres://tradingops@:5432//")

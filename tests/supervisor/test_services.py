@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 
-import environ
 import psycopg
 import pytest
 import redis
 
 from supervisor.throwaway import MARK
 from tests.services import own_database_number
+from tests.supervisor.conftest import address_in
 
 
 def test_database_url_leads_to_a_utf8_postgresql_without_tcp():
-    config = environ.Env.db_url_config(os.environ["DATABASE_URL"])
-    with psycopg.connect(
-        dbname=config["NAME"], user=config["USER"], **config["OPTIONS"]
-    ) as connection:
+    with psycopg.connect(**address_in(os.environ["DATABASE_URL"])) as connection:
         shown = [
             connection.execute(f"SHOW {name}").fetchone()[0]
             for name in ("server_encoding", "listen_addresses", "fsync", "max_connections")
