@@ -34,7 +34,10 @@ def margin(
 
 @dataclass(slots=True)
 class Position:
-    """What one account holds of one instrument in one product. Values in rupees."""
+    """What one account holds of one instrument in one product. Values in rupees.
+
+    Bought and sold count the day alone; `carried` units came from the day before.
+    """
 
     instrument: Instrument
     product: str
@@ -45,6 +48,16 @@ class Position:
     net: int = 0
     cost: Decimal = ZERO
     realised: Decimal = ZERO
+    carried: int = 0
+    carried_cost: Decimal = ZERO
+
+    def turn_day(self) -> Decimal:
+        """Carry what is held into a new day; returns the profit realised on the old one."""
+        realised, self.realised = self.realised, ZERO
+        self.buy_quantity = self.sell_quantity = 0
+        self.buy_value = self.sell_value = ZERO
+        self.carried, self.carried_cost = self.net, self.cost
+        return realised
 
     def apply(self, side: str, quantity: int, price: Decimal) -> None:
         """Book a fill; the part that closes realises profit against the average cost."""
@@ -140,7 +153,7 @@ class Demand:
 
 @dataclass(slots=True)
 class Account:
-    """One client of the broker. `balance` is the opening cash of the day, in rupees."""
+    """One client of the broker. `balance` is the cash it began with, in rupees."""
 
     client_id: str
     token: str
@@ -148,6 +161,12 @@ class Account:
     holdings: list[dict[str, Any]] = field(default_factory=list)
     positions: dict[PositionKey, Position] = field(default_factory=dict)
     demands: dict[PositionKey, Demand] = field(default_factory=dict)
+    settled: Decimal = ZERO
+
+    @property
+    def day_start(self) -> Decimal:
+        """Cash at the start of the day, with the profit of all days before."""
+        return self.balance + self.settled
 
     @property
     def realised(self) -> Decimal:
@@ -162,11 +181,16 @@ class Account:
 
     @property
     def available(self) -> Decimal:
-        return self.balance + self.realised - self.utilised
+        return self.day_start + self.realised - self.utilised
 
     def clear(self) -> None:
         """Forget every position and working order."""
-        self.positions, self.demands = {}, {}
+        self.positions, self.demands, self.settled = {}, {}, ZERO
+
+    def turn_day(self) -> None:
+        """Settle the day's profit, and leave closed positions behind."""
+        self.settled += sum((p.turn_day() for p in self.positions.values()), ZERO)
+        self.positions = {key: p for key, p in self.positions.items() if p.net}
 
     def book_trade(self, trade: Trade, instrument: Instrument) -> None:
         key = (*trade.key, trade.product)

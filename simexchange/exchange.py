@@ -144,7 +144,7 @@ class Exchange:
 
     def tick(self) -> None:
         """One step of the day: prices walk, stops fire, resting orders meet them."""
-        self._expire_yesterdays()
+        self._turn_day()
         for market in self.markets.values():
             if self.walk_on:
                 market.step()
@@ -245,7 +245,9 @@ class Exchange:
         self.floor.tell(order, "Modified")
         self.floor.enter(order)
 
-    def _expire_yesterdays(self) -> None:
+    def _turn_day(self) -> None:
+        """Yesterday's orders expire, and positions are carried forward."""
         today = self._clock().date()
+        self.ledger.turn_day(today)
         orders = self.ledger.working()
         self.expire([order for order in orders if order.created.date() < today])

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from copy import copy
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +41,7 @@ class Ledger:
         self.trades: list[Trade] = []
         self.listeners: list[Listener] = []
         self._numbers: Counter[str] = Counter()
+        self._day = date.min
         self._by_correlation: dict[tuple[str, str], list[Order]] = {}
         self._journal = journal
         self._changed: dict[str, Order] = {}
@@ -82,6 +84,13 @@ class Ledger:
         """The orders of a client under one correlation id, oldest first."""
         return self._by_correlation.get((client_id, correlation_id), [])
 
+    def turn_day(self, day: date) -> None:
+        """Positions begin a new day, if it is one."""
+        if day > self._day:
+            self._day = day
+            for account in self.accounts.values():
+                account.turn_day()
+
     def save_account(self, account: Account) -> None:
         self.accounts[account.client_id] = account
         self._journal.append({"accounts": [_account_entry(account)]})
@@ -113,6 +122,7 @@ class Ledger:
         """Drop orders, trades and positions; ids are never handed out twice all the same."""
         self.orders, self.trades, self._by_correlation = {}, [], {}
         self._changed, self._new_trades, self._events = {}, [], []
+        self._day = date.min
         for account in self.accounts.values():
             account.clear()
         self._journal.append({"reset": True, "numbers": self._numbers})
@@ -148,6 +158,7 @@ class Ledger:
             order = order_from(row)
             self.add_order(order)
             self.touch(order)
+        self.turn_day(self.clock().date())
         self._changed = {}
 
     def _check_known(self, row: Entry) -> None:
@@ -166,6 +177,7 @@ class Ledger:
         }
 
     def _book(self, trade: Trade) -> None:
+        self.turn_day(trade.at.date())
         self.trades.append(trade)
         account, instrument = self.accounts[trade.client_id], self.instruments[trade.key]
         account.book_trade(trade, instrument)

@@ -114,7 +114,7 @@ class RestApi:
             return BAD_TOKEN
         if not isinstance(visit.body, dict):
             return BAD_INPUT
-        if visit.body.get("dhanClientId", account.client_id) != account.client_id:
+        if str(visit.body.get("dhanClientId", account.client_id)) != account.client_id:
             return BAD_TOKEN
         if not self._limits.admit(account.client_id, limit):
             return TOO_MANY_QUOTES if limit == "quote" else TOO_MANY

@@ -84,6 +84,10 @@ def trade_row(trade: Trade, order: Order, instrument: Instrument) -> Row:
 def position_row(client_id: str, position: Position, last: Decimal) -> Row:
     """One row per instrument and product; a squared-off one stays, as CLOSED."""
     instrument = position.instrument
+    carried_buy, carried_sell = max(position.carried, 0), max(-position.carried, 0)
+    bought = position.buy_quantity + carried_buy
+    sold = position.sell_quantity + carried_sell
+    buy_carried, sell_carried = (n * position.carried_cost for n in (carried_buy, carried_sell))
     return {
         "dhanClientId": client_id,
         "tradingSymbol": instrument.symbol,
@@ -91,20 +95,20 @@ def position_row(client_id: str, position: Position, last: Decimal) -> Row:
         "positionType": _position_type(position.net),
         "exchangeSegment": instrument.segment,
         "productType": position.product,
-        "buyAvg": wire(_average(position.buy_value, position.buy_quantity), AVERAGE),
-        "buyQty": position.buy_quantity,
+        "buyAvg": wire(_average(position.buy_value + buy_carried, bought), AVERAGE),
+        "buyQty": bought,
         "costPrice": wire(position.cost, AVERAGE),
-        "sellAvg": wire(_average(position.sell_value, position.sell_quantity), AVERAGE),
-        "sellQty": position.sell_quantity,
+        "sellAvg": wire(_average(position.sell_value + sell_carried, sold), AVERAGE),
+        "sellQty": sold,
         "netQty": position.net,
         "realizedProfit": wire(position.realised),
         "unrealizedProfit": wire(position.unrealised(last)),
         "rbiReferenceRate": 1.0,
         "multiplier": 1,
-        "carryForwardBuyQty": 0,
-        "carryForwardSellQty": 0,
-        "carryForwardBuyValue": 0.0,
-        "carryForwardSellValue": 0.0,
+        "carryForwardBuyQty": carried_buy,
+        "carryForwardSellQty": carried_sell,
+        "carryForwardBuyValue": wire(buy_carried),
+        "carryForwardSellValue": wire(sell_carried),
         "dayBuyQty": position.buy_quantity,
         "daySellQty": position.sell_quantity,
         "dayBuyValue": wire(position.buy_value),
@@ -119,7 +123,7 @@ def fund_row(account: Account) -> Row:
     return {
         "dhanClientId": account.client_id,
         "availabelBalance": wire(account.available),
-        "sodLimit": wire(account.balance),
+        "sodLimit": wire(account.day_start),
         "collateralAmount": 0.0,
         "receiveableAmount": 0.0,
         "utilizedAmount": wire(account.utilised),

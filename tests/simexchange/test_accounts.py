@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from simexchange.accounts import margin
 from simexchange.exchange import OrderRefusedError
 from simexchange.orders import Change, Status
+from simexchange.rows import fund_row, position_row
 from tests.simexchange.harness import CLIENT, OTHER, Hall
 
 CALL = {"segment": "NSE_FNO", "security_id": "53103", "product": "MARGIN", "quantity": 65}
@@ -88,6 +89,37 @@ def test_a_short_position_earns_when_the_price_falls(hall: Hall) -> None:
     assert position.unrealised(Decimal(1440)) == 100
     hall.exchange.force_fill(hall.place(price="1300"), 10, Decimal(1300))
     assert position.realised == 1500
+
+
+def test_a_new_day_carries_positions_and_settles_profit(hall: Hall) -> None:
+    hall.exchange.force_fill(hall.place(price="1300"), 10, Decimal(1300))
+    hall.exchange.force_fill(hall.place(side="SELL", price="1500", quantity=4), 4, Decimal(1500))
+    hall.next_day()
+    hall.exchange.tick()
+    account = hall.account()
+    (position,) = account.positions.values()
+    row = position_row(CLIENT, position, Decimal(1400))
+    assert (row["carryForwardBuyQty"], row["carryForwardBuyValue"]) == (6, 7800.0)
+    assert (row["dayBuyQty"], row["daySellQty"], row["realizedProfit"]) == (0, 0, 0.0)
+    assert (row["buyQty"], row["buyAvg"], row["netQty"]) == (6, 1300.0, 6)
+    assert row["unrealizedProfit"] == 600.0
+    assert fund_row(account)["sodLimit"] == 1_000_800.0
+    assert account.available == 1_000_800 - 6 * 1300 * Decimal("0.20")
+
+
+def test_a_carried_position_closed_the_next_day_is_gone_the_day_after(hall: Hall) -> None:
+    hall.exchange.force_fill(hall.place(price="1300"), 10, Decimal(1300))
+    hall.next_day()
+    hall.exchange.tick()
+    hall.exchange.force_fill(hall.place(side="SELL", price="1500"), 10, Decimal(1500))
+    (position,) = hall.account().positions.values()
+    row = position_row(CLIENT, position, Decimal(1400))
+    assert (row["positionType"], row["buyQty"], row["sellQty"]) == ("CLOSED", 10, 10)
+    assert row["realizedProfit"] == 2000.0
+    hall.next_day()
+    hall.exchange.tick()
+    assert hall.account().positions == {}
+    assert hall.account().available == 1_002_000
 
 
 def test_a_second_closing_order_is_an_opening_one(hall: Hall) -> None:

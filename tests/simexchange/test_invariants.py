@@ -139,11 +139,11 @@ def shown(hall: Hall) -> list[object]:
         [rows.order_row(order, hall.ledger.instruments[order.key]) for order in orders],
         hall.ledger.trades,
         [rows.fund_row(account) for account in hall.ledger.accounts.values()],
-        sorted(
-            (account.client_id, key, position.net, position.cost, position.realised)
+        [
+            (account.client_id, key, rows.position_row(account.client_id, position, Decimal(1)))
             for account in hall.ledger.accounts.values()
             for key, position in account.positions.items()
-        ),
+        ],
     ]
 
 
