@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import ExitStack
 
 import structlog
 from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.brokers import reporting
-from apps.brokers.locks import order_lock_if_free
-from apps.brokers.models import CallOutcome, Verb, WireCall
-from apps.brokers.port import Known, OrderReport, ReadFailed
+from apps.brokers.locks import order_lock_if_free, turn_if_free
+from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
+from apps.brokers.port import Known, OrderReport, ReadFailed, Reporting
 from apps.orders import lifecycle
 from apps.orders.ingest import LOOK, apply_report
 from apps.orders.lifecycle import Happening
@@ -21,37 +23,59 @@ from apps.orders.states import Event, Status
 log = structlog.get_logger(__name__)
 
 PROOFS_NEEDED = 2
+BATCH = 100
 
 
-def look(order_id: int) -> None:
-    """One look for an UNKNOWN order: found → as if the reply had come; proved absent → over.
+def due(account: BrokerAccount | None = None) -> QuerySet[Order]:
+    """UNKNOWN orders whose next look is due, of one account or of all."""
+    at_hand = Q(next_look_at__lte=timezone.now()) | Q(next_look_at=None)
+    orders = Order.objects.filter(at_hand, status=Status.UNKNOWN)
+    return orders if account is None else orders.filter(account=account)
 
-    Does nothing while somebody else talks to the broker about this order.
+
+def look(account: BrokerAccount) -> None:
+    """One look for the account's UNKNOWN orders: found → as if the reply had come.
+
+    An order that somebody else talks to the broker about just now is left for the next look.
     """
-    order = Order.objects.select_related("account", "instrument").get(pk=order_id)
-    with order_lock_if_free(order.correlation_id) as free:
-        if not free or order.status != Status.UNKNOWN:
+    with turn_if_free(f"look:{account.name}") as mine, ExitStack() as locks:
+        if not mine:
             return
-        try:
-            _look_under_lock(order)
-        except ReadFailed as error:
-            log.info("look failed", correlation_id=order.correlation_id, error=str(error))
+        orders = [
+            order
+            for order in due(account).select_related("account", "instrument")[:BATCH]
+            if locks.enter_context(order_lock_if_free(order.correlation_id))
+        ]
+        if orders:
+            _look_under_locks(account, orders)
+
+
+def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
+    read = reporting.reports_of(account, retries=False)
+    try:
+        book = read.order_book()
+    except ReadFailed as error:
+        log.info("look failed", account=account.name, error=str(error))
+        for order in orders:
             _come_back(order)
-
-
-def _look_under_lock(order: Order) -> None:
-    read = reporting.reports_of(order.account, retries=False)
-    book = read.order_book()
-    found = _in_book(order, book)
-    if found is None:
-        found = read.order_by_correlation(order.correlation_id).value
-    if found is not None:
-        apply_report(order.account, found, LOOK)
         return
-    if not _absence_means_something(order, book.as_of):
+    for order in orders:
+        _look_for(order, read, book)
+
+
+def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]]) -> None:
+    try:
+        found = _in_book(order, book) or read.order_by_correlation(order.correlation_id).value
+    except ReadFailed as error:
+        log.info("look failed", correlation_id=order.correlation_id, error=str(error))
         _come_back(order)
         return
-    _count_absence(order, book)
+    if found is not None:
+        apply_report(order.account, found, LOOK)
+    elif _absence_means_something(order, book.as_of):
+        _count_absence(order, book)
+    else:
+        _come_back(order)
 
 
 def _in_book(order: Order, book: Known[list[OrderReport]]) -> OrderReport | None:
@@ -70,7 +94,7 @@ def _absence_means_something(order: Order, began: dt.datetime) -> bool:
         .first()
     )
     if call is None:
-        return True
+        return False
     settle = dt.timedelta(seconds=settings.SETTLE_TIME)
     same_day = trading_day(call.created_at) == trading_day(began)
     same_place = call.endpoint == order.account.rest_url

@@ -32,6 +32,11 @@ def ring_reconcile(account_id: int) -> None:
     _ring("orders.reconcile", account_id, "reads")
 
 
+def ring_look(account_id: int) -> None:
+    """Somebody should look for this account's UNKNOWN orders now."""
+    _ring("orders.look", account_id, "reads")
+
+
 def _ring(task: str, row_id: int, queue: str) -> None:
     try:
         current_app.send_task(task, args=[row_id], queue=queue, retry=False)

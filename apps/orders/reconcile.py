@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.alerts.raising import raise_alert, sign_of_life
 from apps.brokers import reporting
+from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import Known, OrderReport, OrderType, ReadFailed
 from apps.orders import changes
@@ -30,7 +31,14 @@ def accounts_due() -> list[BrokerAccount]:
 
 
 def reconcile(account: BrokerAccount) -> None:
-    """One pass over the order book and the trade book. A read that fails changes nothing."""
+    """One pass over the order book and the trade book, one run per account at a time."""
+    with turn_if_free(f"reconcile:{account.name}") as mine:
+        if mine:
+            _reconcile(account)
+
+
+def _reconcile(account: BrokerAccount) -> None:
+    """A read that fails changes nothing."""
     read = reporting.reports_of(account)
     try:
         book = read.order_book()

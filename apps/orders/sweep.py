@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from apps.alerts.raising import raise_alert
 from apps.brokers.locks import order_lock_if_free
-from apps.brokers.models import CallOutcome, Verb, WireCall
+from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.orders import cancels, changes, lifecycle, look, queue
 from apps.orders.dispatch import call_time_out
 from apps.orders.lifecycle import Happening
@@ -35,8 +35,9 @@ Send = Callable[[Order], None]
 
 def sweep(send: Send | None = None) -> None:
     """One pass. ``send`` replaces ringing the workers when there are none (see ``guard``)."""
-    for step in (_lapse, _hand_back, _lose, _look, _settle_changes):
+    for step in (_lapse, _hand_back, _lose, _settle_changes):
         step()
+    _look(direct=send is not None)
     _ring_approved(send or _ring)
     _ring_cancels(direct=send is not None)
 
@@ -131,12 +132,13 @@ def _open_place_call(order: Order) -> WireCall | None:
     ).first()
 
 
-def _look() -> None:
-    due = Q(next_look_at__lte=timezone.now()) | Q(next_look_at=None)
-    _each(
-        Order.objects.filter(due, status=Status.UNKNOWN)[:BATCH],
-        lambda order: look.look(order.pk),
-    )
+def _look(*, direct: bool) -> None:
+    accounts = BrokerAccount.objects.filter(pk__in=look.due().values("account"))
+    for account in accounts:
+        if direct:
+            look.look(account)
+        else:
+            queue.ring_look(account.pk)
 
 
 def _settle_changes() -> None:

@@ -11,9 +11,10 @@ from django.db import connection
 
 from apps.alerts.raising import sign_of_life
 from apps.brokers import reporting
-from apps.brokers.models import BrokerAccount
+from apps.brokers.locks import turn_if_free
+from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
-from apps.orders import cancels, changes, dispatch, queue, reconcile, sweep
+from apps.orders import cancels, changes, dispatch, look, queue, reconcile, sweep
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +58,10 @@ def modify_order(modification_id: int) -> None:
 @recorded
 def sweep_orders() -> None:
     """One pass over what should have moved."""
-    sweep.sweep()
-    sign_of_life(sweep.SWEEP)
+    with turn_if_free("sweep") as mine:
+        if mine:
+            sweep.sweep()
+            sign_of_life(sweep.SWEEP)
 
 
 @shared_task(name="orders.reconcile_due")
@@ -76,13 +79,26 @@ def reconcile_account(account_id: int) -> None:
     reconcile.reconcile(BrokerAccount.objects.get(pk=account_id))
 
 
+@shared_task(name="orders.look")
+@recorded
+def look_for_unknown(account_id: int) -> None:
+    """Look for one account's UNKNOWN orders."""
+    look.look(BrokerAccount.objects.get(pk=account_id))
+
+
 @shared_task(name="orders.reports")
 @recorded
 def refresh_reports() -> None:
     """Read funds and positions of every enabled account; a failure leaves the old, ageing row."""
-    for account in BrokerAccount.objects.filter(enabled=True, tokens__retired_at=None):
-        try:
-            reporting.store_funds(account)
-            reporting.store_positions(account)
-        except ReadFailed as error:
-            log.warning("report not refreshed", account=account.name, error=str(error))
+    with turn_if_free("reports") as mine:
+        for account in _with_token() if mine else []:
+            try:
+                reporting.store_funds(account)
+                reporting.store_positions(account)
+            except ReadFailed as error:
+                log.warning("report not refreshed", account=account.name, error=str(error))
+
+
+def _with_token() -> list[BrokerAccount]:
+    in_force = AccessToken.objects.filter(retired_at=None).values("account")
+    return list(BrokerAccount.objects.filter(enabled=True, pk__in=in_force))

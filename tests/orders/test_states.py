@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.orders.life import as_markdown
 from apps.orders.states import (
     AT_BROKER,
     FACTS,
@@ -86,3 +88,8 @@ def test_nothing_of_ours_revives_an_order_that_is_over(status):
 
 def test_nothing_is_sent_from_any_status_but_approved():
     assert [status for (status, event) in TRANSITIONS if event is Event.CLAIM] == [Status.APPROVED]
+
+
+def test_the_document_says_what_the_table_says():
+    root = Path(__file__).resolve().parents[2]
+    assert (root / "docs" / "order-life.md").read_text() == as_markdown()

@@ -1,0 +1,95 @@
+"""Orders and what happened to them, for looking things up. Nothing here can be edited."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+
+from apps.alerts.history import HistoryAdmin
+from apps.orders.models import Fill, Modification, Order, OrderEvent, Unattributed
+
+
+@admin.register(Order)
+class OrderAdmin(HistoryAdmin):
+    """Every order; one opens on the desk's own page with its timeline."""
+
+    list_display = (
+        "created_at",
+        "account",
+        "instrument",
+        "side",
+        "quantity",
+        "filled_quantity",
+        "order_type",
+        "price",
+        "status",
+        "source",
+        "strategy",
+        "correlation_id",
+        "broker_order_id",
+    )
+    list_filter = ("account", "status", "source")
+    list_select_related = ("account", "instrument")
+    search_fields = ("correlation_id__exact", "broker_order_id__exact", "instrument__symbol")
+    search_help_text = "Correlation id or broker's order id in full, or part of a symbol."
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *_: object, **__: object
+    ) -> HttpResponseRedirect:
+        """The order's page."""
+        return HttpResponseRedirect(reverse("desk:order", args=[object_id]))
+
+
+@admin.register(OrderEvent)
+class OrderEventAdmin(HistoryAdmin):
+    """What happened, also what was not applied."""
+
+    list_display = ("at", "order", "event", "before", "after", "applied", "origin", "text")
+    list_filter = ("applied", "event", "origin")
+    list_select_related = ("order__instrument",)
+    search_fields = ("order__correlation_id__exact",)
+    raw_id_fields = ("order",)
+
+
+@admin.register(Fill)
+class FillAdmin(HistoryAdmin):
+    """Trades at the exchange."""
+
+    list_display = (
+        "recorded_at",
+        "account",
+        "order",
+        "quantity",
+        "price",
+        "traded_at",
+        "exchange_trade_id",
+        "broker_order_id",
+    )
+    list_filter = ("account", "segment")
+    list_select_related = ("account", "order__instrument")
+    search_fields = (
+        "broker_order_id__exact",
+        "exchange_trade_id__exact",
+        "order__correlation_id__exact",
+    )
+
+
+@admin.register(Modification)
+class ModificationAdmin(HistoryAdmin):
+    """Changes of terms that were asked for."""
+
+    list_display = ("requested_at", "order", "quantity", "price", "status", "actor", "cause")
+    list_filter = ("status",)
+    list_select_related = ("order__instrument",)
+    search_fields = ("order__correlation_id__exact",)
+
+
+@admin.register(Unattributed)
+class UnattributedAdmin(HistoryAdmin):
+    """News of orders that are not ours, or not yet known to be."""
+
+    list_display = ("last_seen", "account", "broker_order_id", "state_word", "origin", "order")
+    list_filter = ("account", "trading_day")
+    list_select_related = ("account", "order__instrument")
+    search_fields = ("broker_order_id__exact",)
