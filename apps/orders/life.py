@@ -10,8 +10,8 @@ HEAD = """\
 Made from `apps/orders/states.py` by `manage.py describe_order_life > docs/order-life.md`; a test
 holds the two equal. Rows are statuses, with what may happen in each and where it leads.
 
-**Ours**: an event the table does not list is a bug and raises. **The broker's**: one that does not fit
-is stored, raises an alert, marks the account for reconciliation, and changes nothing.
+**Ours**: an event that the table does not list is a bug and raises. **The broker's**: one that does
+not fit is stored, raises an alert, marks the account for reconciliation, and changes nothing.
 """
 
 
