@@ -121,6 +121,11 @@ def _new_session() -> requests.Session:
 _session = _new_session()
 
 
+# requests lets urllib3's errors through while a body is read, and plain ValueErrors for headers
+# that it cannot decode.
+_TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+
+
 def transmit(
     call: WireCall, method: str, path: str, payload: dict[str, Any] | None, headers: dict[str, str]
 ) -> Reply:
@@ -140,7 +145,7 @@ def transmit(
         reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers)
         # A body that ends with its connection cannot be told from one that we cut off.
         return Reply(reply.status, None, _too_slow()) if state.timed_out else reply
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except _TROUBLE as error:
         return Reply(None, None, _classify(error, state))
     finally:
         watchdog.cancel()

@@ -71,7 +71,7 @@ def test_every_wrong_input_is_named(wrong: dict[str, str], names: str, run: Any)
 
 @pytest.mark.parametrize("token", ["", "\n", "short", "two words here", "tökéntökén"])
 def test_what_cannot_be_a_token_is_refused_and_not_shown(token: str, run: Any) -> None:
-    with pytest.raises(CommandError, match="^token: ") as caught:
+    with pytest.raises(CommandError, match=r"^token: ") as caught:
         run("create_account", "main", stdin=token, **GOOD)
     assert not token.strip() or token not in str(caught.value)
 
@@ -127,11 +127,8 @@ def good_profile() -> Any:
 
 def test_an_account_that_is_ready(at: Any, run: Any) -> None:
     positions = payload("positions.response")
-    with Stub(
-        answer(200, good_profile()),
-        answer(200, payload("fundlimit.response")),
-        answer(200, positions),
-    ) as stub:
+    funds = payload("fundlimit.response")
+    with Stub(answer(200, good_profile()), answer(200, funds), answer(200, positions)) as stub:
         account = at(stub.url)
         said = run("check_account", account.name)
     assert "available ₹98,440.00" in said

@@ -39,7 +39,7 @@ def account(at: Any, exchange: Any) -> Any:
 @pytest.fixture
 def place(account: Any, new_call: Any, order_request: Any) -> Any:
     def send(**different: Any) -> Any:
-        fields = {"correlation_id": "abc123", "price": Decimal("1400.05")} | different
+        fields = {"correlation_id": "abc123", "price": Decimal("1400.10")} | different
         return DhanTrading(new_call(account)).place(order_request(**fields))
 
     return send
@@ -59,7 +59,7 @@ def test_an_order_from_placement_to_cancel(
     report = settled(books, outcome.broker_order_id)
     assert (report.state, report.correlation_id) == (BrokerState.WORKING, "abc123")
     assert (report.segment, report.security_id) == (Segment.NSE_EQ, "2885")
-    assert (report.side, report.quantity, report.price) == (Side.BUY, 5, Decimal("1400.05"))
+    assert (report.side, report.quantity, report.price) == (Side.BUY, 5, Decimal("1400.10"))
     assert report.filled_quantity == 0
 
     changed = DhanTrading(new_call(account)).modify(
@@ -69,7 +69,7 @@ def test_an_order_from_placement_to_cancel(
             broker_order_id=outcome.broker_order_id,
             quantity=7,
             order_type=OrderType.LIMIT,
-            price=Decimal("1400.10"),
+            price=Decimal("1400.20"),
             trigger_price=None,
             validity=Validity.DAY,
         )
@@ -77,7 +77,7 @@ def test_an_order_from_placement_to_cancel(
     assert isinstance(changed, Accepted)
     found = books.order_by_correlation("abc123").value
     assert found is not None
-    assert (found.quantity, found.price) == (7, Decimal("1400.1"))
+    assert (found.quantity, found.price) == (7, Decimal("1400.2"))
 
     cancelled = DhanTrading(new_call(account)).cancel(outcome.broker_order_id)
     assert isinstance(cancelled, Accepted)
@@ -118,11 +118,17 @@ def test_orders_that_nobody_placed(account: Any) -> None:
     assert books.order_book().value == []
 
 
-def test_a_refusal_of_the_exchange(place: Any, exchange: Any) -> None:
-    outcome = place(quantity=5, price=Decimal("1400.03"), security_id="424242424")
-    assert isinstance(outcome, Refused | Accepted)
-    if isinstance(outcome, Accepted):
-        assert outcome.state in {BrokerState.REJECTED, BrokerState.IN_TRANSIT}
+def test_an_unknown_instrument_is_refused_at_once(place: Any) -> None:
+    assert isinstance(place(security_id="424242424"), Refused)
+
+
+def test_an_order_off_the_tick_is_taken_and_rejected_later(account: Any, place: Any) -> None:
+    outcome = place(price=Decimal("1400.03"))
+    assert isinstance(outcome, Accepted)
+    report = settled(reports_of(account), outcome.broker_order_id)
+    assert report.state is BrokerState.REJECTED
+    assert report.reason
+    assert report.exchange_order_id is None
 
 
 def test_a_wrong_token(account: Any, place: Any) -> None:

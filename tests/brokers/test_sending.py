@@ -119,6 +119,8 @@ UNKNOWN: dict[str, Act] = {
     "200 NaN": answer(200, b'{"orderId": NaN}'),
     "307": answer(307, headers="Location: /elsewhere\r\n"),
     "301": answer(301, headers="Location: /elsewhere\r\n"),
+    "307 to nowhere": say(b"HTTP/1.1 307 X\r\nLocation: /\xff\xfe\r\n\r\n"),
+    "a broken header": say(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
     "half a status line": say(b"HTTP/1.1 2"),
     "half a body": say(b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"orderId":'),
     "whole JSON in half a body": say(
