@@ -159,6 +159,18 @@ SECURE_HSTS_PRELOAD = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 X_FRAME_OPTIONS = "DENY"
 
+UNFOLD = {
+    "SITE_TITLE": "Trading operations",
+    "SITE_HEADER": "Trading operations",
+    "SITE_SYMBOL": "candlestick_chart",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "STYLES": ["apps.desk.navigation.style"],
+    "GLOBAL_CALLBACK": "apps.desk.navigation.surroundings",
+    "SIDEBAR": {"navigation": "apps.desk.navigation.sidebar"},
+}
+
 # --- channels and celery -----------------------------------------------------------------------
 CHANNEL_LAYERS = {
     "default": {

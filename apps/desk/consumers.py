@@ -1,9 +1,154 @@
-"""Sockets of the live pages."""
+"""The live order page's socket.
+
+An announcement only says "look": what is sent always comes from the rows, by change number. So a
+lost, doubled or early announcement changes nothing, and without Redis the pulse alone, every two
+seconds, keeps a page right. Subscribe first, then read, then apply.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from typing import Any
+
+import structlog
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.layers import get_channel_layer
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from apps.desk import feeding
+from apps.desk.blotter import Filters, Seen
+from apps.orders.announce import GROUP
+
+log = structlog.get_logger(__name__)
+
+FORBIDDEN = 4403
+TRY_LATER = 1013
+BATCH = 0.1  # seconds in which announcements are gathered
+PULSE = 2.0  # seconds between pulses
+RECHECK = 15  # pulses between readings of the person's rights
+NO_LAYER = ""
 
 
-class LiveOrders(AsyncJsonWebsocketConsumer):
-    """The live order page."""
+class LiveOrders(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """One open page: what it shows, what it has seen, and who looks at it."""
+
+    channel_layer_alias = NO_LAYER  # a broken layer must not break the socket: see _listen
+
+    async def connect(self) -> None:
+        """Let in who may see orders; the rows wait for the page's hello."""
+        self.filters = Filters()
+        self.seen: Seen | None = None
+        self.may_cancel = False
+        self.rung = asyncio.Event()
+        self.turn = asyncio.Lock()
+        self.tasks: list[asyncio.Task[None]] = []
+        await self.accept()
+        if await self._allowed():
+            work = (self._listen(), self._answer_rings(), self._pulse())
+            self.tasks = [asyncio.create_task(each) for each in work]
+
+    async def disconnect(self, code: int) -> None:
+        """Stop listening."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def receive_json(self, content: Any, **_: Any) -> None:  # noqa: ANN401
+        """``hello`` and ``catch_up``: what the page has seen, and what it wants to show."""
+        if not isinstance(content, dict) or content.get("type") not in {"hello", "catch_up"}:
+            return
+        if not await self._allowed():
+            return
+        if isinstance(content.get("filters"), dict):
+            self.filters = Filters.parse(content["filters"])
+        self.seen = feeding.parse_seen(content.get("seen"))
+        if content.get("snapshot"):
+            self.seen = None
+        await self._guarded(self._catch_up)
+
+    async def _catch_up(self) -> None:
+        async with self.turn:
+            if self.seen is None or not await self._send_changes():
+                await self._send_snapshot()
+
+    async def _send_snapshot(self) -> None:
+        sheet = await database_sync_to_async(feeding.snapshot)(self.filters, self.may_cancel)
+        self.seen = dict(sheet["seq"])
+        await self.send_json(sheet)
+
+    async def _send_changes(self) -> bool:
+        """Send what changed since ``seen``; False when the page had better be read anew."""
+        batch = await database_sync_to_async(feeding.news)(
+            self.filters, self.seen or {}, self.may_cancel
+        )
+        if batch is None:
+            return False
+        for message in batch.messages:
+            await self.send_json(message)
+        self.seen = batch.seen
+        return True
+
+    async def _answer_rings(self) -> None:
+        """Gather announcements for a moment, then send what the rows say."""
+        while True:
+            await self.rung.wait()
+            await asyncio.sleep(BATCH)
+            self.rung.clear()
+            if self.seen is not None:
+                await self._guarded(self._catch_up)
+
+    async def _pulse(self) -> None:
+        """Heal what announcements lost, and prove that the page is live."""
+        for beat in range(1, 10**9):
+            await asyncio.sleep(PULSE)
+            if beat % RECHECK == 0 and not await self._allowed():
+                return
+            if self.seen is not None:
+                await self._guarded(self._beat)
+
+    async def _beat(self) -> None:
+        await self._catch_up()
+        pulse = await database_sync_to_async(feeding.pulse)()
+        await self.send_json(pulse | {"seq": self.seen})
+
+    async def _guarded(self, step: Any) -> None:  # noqa: ANN401
+        """Without the database there is no pulse: the page sees that it is stale, and stays."""
+        try:
+            await step()
+        except DatabaseError as error:
+            log.warning("live page not fed", error=type(error).__name__)
+
+    async def _allowed(self) -> bool:
+        """Read the person's rights again; close the socket when they are gone."""
+        try:
+            rights = await database_sync_to_async(feeding.rights)(self.scope)
+        except DatabaseError:
+            await self.close(code=TRY_LATER)
+            return False
+        self.may_cancel = rights.may_cancel
+        if not rights.may_view:
+            await self.close(code=FORBIDDEN)
+        return rights.may_view
+
+    async def _listen(self) -> None:
+        """Hear announcements; when the layer breaks, try again for ever."""
+        while True:
+            with contextlib.suppress(OSError, RedisError):
+                await self._hear()
+            await asyncio.sleep(PULSE)
+
+    async def _hear(self) -> None:
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add(GROUP, channel)
+        try:
+            self.rung.set()
+            while True:
+                await layer.receive(channel)
+                self.rung.set()
+        finally:
+            with contextlib.suppress(OSError, RedisError):
+                await layer.group_discard(GROUP, channel)

@@ -1,7 +1,22 @@
-"""Addresses of the desk's own pages."""
+"""Addresses of the desk's own pages. They come before the admin's and live inside it."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.desk.views import halt, health, live, orders, place
+
+app_name = "desk"
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("admin/", live.front, name="front"),
+    path("admin/live/", live.page, name="live"),
+    path("admin/live/order/<int:pk>/", orders.page, name="order"),
+    path("admin/live/order/<int:pk>/cancel/", orders.cancel, name="cancel"),
+    path("admin/live/order/<int:pk>/modify/", orders.modify, name="modify"),
+    path("admin/place/", place.page, name="place"),
+    path("admin/place/instruments/", place.instruments, name="instruments"),
+    path("admin/switches/", halt.page, name="switches"),
+    path("admin/switches/turn/", halt.turn, name="turn"),
+    path("admin/health/", health.page, name="health"),
+]

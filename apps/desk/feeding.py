@@ -1,0 +1,118 @@
+"""What the live page's socket sends, read from the rows. Everything here talks to the database.
+
+Each row names the change number ``after`` which it comes. A page that is not there yet has missed
+something and asks; numbers that a later change of the same order has overtaken are no gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.desk import blotter, switches
+from apps.desk.blotter import Filters, Seen
+from apps.desk.rows import html_of
+from apps.orders.models import Order
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the person behind a socket may do now."""
+
+    may_view: bool
+    may_cancel: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Messages to send, and what the page has seen once they arrived."""
+
+    messages: list[Message]
+    seen: Seen
+
+
+def rights(scope: Mapping[str, Any]) -> Rights:
+    """Read session, person and permissions anew: a log-out counts at once."""
+    session = scope.get("session")
+    request = HttpRequest()
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    request.session = store(session.session_key if session else None)
+    user = get_user(request)
+    staff = user.is_active and user.is_staff
+    return Rights(
+        may_view=staff and user.has_perm("orders.view_order"),
+        may_cancel=staff and user.has_perm("orders.cancel_order"),
+    )
+
+
+def parse_seen(told: object) -> Seen | None:
+    """The change numbers that a page says it has; None when they cannot be read."""
+    if not isinstance(told, dict):
+        return None
+    try:
+        return {int(account): int(number) for account, number in told.items()}
+    except (TypeError, ValueError):
+        return None
+
+
+def snapshot(filters: Filters, may_cancel: bool) -> Message:
+    """The whole page anew."""
+    sheet = blotter.read(filters)
+    return {
+        "type": "snapshot",
+        "rows": [_row(order, may_cancel) for order in sheet.orders],
+        "seq": sheet.seen,
+        "full": sheet.full,
+        "filters": filters.as_json(),
+    }
+
+
+def news(filters: Filters, seen: Seen, may_cancel: bool) -> Batch | None:
+    """What changed since ``seen``; None when the page had better be read anew."""
+    found = blotter.changes(filters, seen)
+    if found is None:
+        return None
+    last = dict(seen)
+    messages = []
+    for order, shown in found.orders:
+        after = last.get(order.account_id, 0)
+        last[order.account_id] = order.live_seq
+        row = _row(order, may_cancel) if shown else _gone(order)
+        messages.append({"type": "row", "after": after, **row})
+    skipped = {account: seq for account, seq in found.seen.items() if last.get(account) != seq}
+    if skipped:
+        messages.append({"type": "upto", "seq": skipped})
+    return Batch(messages, found.seen)
+
+
+def pulse() -> Message:
+    """Proof that the page is live, with what is halted now."""
+    return {
+        "type": "pulse",
+        "at": timezone.now().isoformat(),
+        "banner": switches.banner_html(),
+    }
+
+
+def _row(order: Order, may_cancel: bool) -> Message:
+    return {**_gone(order), "html": html_of(order, may_cancel=may_cancel)}
+
+
+def _gone(order: Order) -> Message:
+    """The order without its row: the page's filters do not show it (any more)."""
+    return {
+        "id": order.pk,
+        "account": order.account_id,
+        "seq": order.live_seq,
+        "status": order.status,
+        "html": None,
+    }

@@ -1,0 +1,132 @@
+"""Forms that ask before they act. Every one needs a reason."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.port import Intent, OrderType, Product, Side, Validity
+from apps.orders.models import Order
+from apps.orders.services import OrderIntent
+
+SELECT_ATTRS = {"class": "desk-input"}
+
+
+def _words(words: type[Side | OrderType | Product | Validity | Intent]) -> list[tuple[str, str]]:
+    return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]
+
+
+def _reason() -> forms.CharField:
+    return forms.CharField(max_length=300, help_text="Kept for ever with what you do.")
+
+
+def _rupees(label: str) -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label, required=False, min_value=Decimal(0), max_digits=13, decimal_places=4
+    )
+
+
+class ReasonForm(forms.Form):
+    """Why."""
+
+    reason = _reason()
+
+
+class ModifyForm(forms.Form):
+    """New terms of a working order; the quantity is the new total."""
+
+    quantity = forms.IntegerField(min_value=1, help_text="New total in units, not lots.")
+    price = _rupees("Price ₹")
+    trigger_price = _rupees("Trigger ₹")
+    reason = _reason()
+
+    def __init__(self, order: Order, data: Any = None) -> None:  # noqa: ANN401
+        self.order = order
+        terms = {name: getattr(order, name) for name in ("quantity", "price", "trigger_price")}
+        super().__init__(data, initial=terms)
+        if order.order_type == OrderType.MARKET:
+            del self.fields["price"]
+        if order.order_type != OrderType.STOP_LIMIT:
+            del self.fields["trigger_price"]
+
+    def terms(self) -> dict[str, Any]:
+        """What is asked for, without the reason."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+
+
+class PlaceForm(forms.Form):
+    """A new order. The instrument is written ``SEGMENT:security id:symbol``, or just its symbol."""
+
+    account = forms.ModelChoiceField(BrokerAccount.objects.filter(enabled=True))
+    instrument = forms.CharField(max_length=160, help_text="Type a symbol or a name.")
+    side = forms.ChoiceField(choices=_words(Side))
+    quantity = forms.IntegerField(min_value=1, help_text="Units, not lots.")
+    order_type = forms.ChoiceField(label="Type", choices=_words(OrderType))
+    price = _rupees("Price ₹")
+    trigger_price = _rupees("Trigger ₹")
+    product = forms.ChoiceField(choices=_words(Product))
+    validity = forms.ChoiceField(choices=_words(Validity))
+    intent = forms.ChoiceField(choices=_words(Intent))
+    strategy = forms.CharField(max_length=80, required=False)
+    reason = _reason()
+
+    def clean_instrument(self) -> Instrument:
+        """The one tradable instrument that is meant."""
+        text = self.cleaned_data["instrument"].strip()
+        found = list(_named(text)[:2])
+        if not found:
+            raise ValidationError("No tradable instrument has this symbol. Choose one of the list.")
+        if len(found) > 1:
+            raise ValidationError("Several instruments have this symbol. Choose one of the list.")
+        return found[0]
+
+    def clean(self) -> dict[str, Any]:
+        """Prices that the type of order needs, and no others."""
+        cleaned = super().clean() or self.cleaned_data
+        kind = cleaned.get("order_type")
+        needs = {"price": kind != OrderType.MARKET, "trigger_price": kind == OrderType.STOP_LIMIT}
+        for name, needed in needs.items():
+            given = cleaned.get(name) is not None
+            if needed and not given and name not in self.errors:
+                self.add_error(name, "This type of order needs it.")
+            elif given and not needed:
+                self.add_error(name, "This type of order has none; leave it empty.")
+        return cleaned
+
+    def wanted(self) -> OrderIntent:
+        """The order as the desk's services take it."""
+        said = self.cleaned_data
+        return OrderIntent(
+            account=said["account"],
+            instrument=said["instrument"],
+            side=Side(said["side"]),
+            quantity=said["quantity"],
+            order_type=OrderType(said["order_type"]),
+            price=said["price"],
+            trigger_price=said["trigger_price"],
+            product=Product(said["product"]),
+            validity=Validity(said["validity"]),
+            intent=Intent(said["intent"]),
+            strategy=said["strategy"],
+        )
+
+
+class SwitchForm(forms.Form):
+    """Turn one switch."""
+
+    scope = forms.CharField(max_length=40)
+    to = forms.ChoiceField(choices=[("halt", "Halt"), ("resume", "Resume")])
+    reason = _reason()
+
+
+def _named(text: str) -> Any:  # noqa: ANN401
+    exact = re.fullmatch(r"([A-Z_]+):([^:]+):.+", text)
+    tradable = Instrument.objects.filter(tradable=True)
+    if exact:
+        return tradable.filter(segment=exact[1], security_id=exact[2])
+    return tradable.filter(symbol__iexact=text)

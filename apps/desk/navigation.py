@@ -1,0 +1,109 @@
+"""The sidebar: what a person may open, the live desk first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+
+from apps.alerts.models import Alert
+from apps.desk import switches
+
+# Section → (title, icon, address, permission)
+_SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
+    (
+        "Desk",
+        [
+            ("Live desk", "monitoring", "desk:live", "orders.view_order"),
+            ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
+            ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
+            ("Fills", "done_all", "admin:orders_fill_changelist", "orders.view_fill"),
+            (
+                "Unattributed news",
+                "help",
+                "admin:orders_unattributed_changelist",
+                "orders.view_unattributed",
+            ),
+        ],
+    ),
+    (
+        "Risk",
+        [
+            ("Switches", "power_settings_new", "desk:switches", "risk.view_tradingstate"),
+            ("Policies", "policy", "admin:risk_riskpolicy_changelist", "risk.view_riskpolicy"),
+            ("Decisions", "gavel", "admin:risk_decision_changelist", "risk.view_decision"),
+            ("Holds", "lock", "admin:risk_hold_changelist", "risk.view_hold"),
+        ],
+    ),
+    (
+        "Brokers",
+        [
+            (
+                "Accounts",
+                "account_balance",
+                "admin:brokers_brokeraccount_changelist",
+                "brokers.view_brokeraccount",
+            ),
+            (
+                "Instruments",
+                "category",
+                "admin:brokers_instrument_changelist",
+                "brokers.view_instrument",
+            ),
+            ("Wire calls", "cable", "admin:brokers_wirecall_changelist", "brokers.view_wirecall"),
+        ],
+    ),
+    (
+        "Watch",
+        [
+            (
+                "Alerts",
+                "notifications",
+                "admin:alerts_alert_changelist",
+                "alerts.view_alert",
+            ),
+            ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
+        ],
+    ),
+    (
+        "People",
+        [
+            ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
+            ("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+        ],
+    ),
+]
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sections with what this person may open."""
+    sections = []
+    for title, entries in _SECTIONS:
+        items = [_item(*entry) for entry in entries if request.user.has_perm(entry[3])]
+        if items:
+            sections.append({"title": title, "items": items, "separator": bool(sections)})
+    return sections
+
+
+def _item(title: str, icon: str, address: str, _permission: str) -> dict[str, Any]:
+    item = {"title": title, "icon": icon, "link": reverse(address)}
+    if title == "Alerts":
+        item["badge"] = "apps.desk.navigation.open_alerts"
+    return item
+
+
+def open_alerts(request: HttpRequest) -> str:
+    """How many alerts nobody has acknowledged."""
+    return str(Alert.objects.filter(acknowledged_at=None).count() or "")
+
+
+def surroundings(request: HttpRequest) -> dict[str, Any]:
+    """What every admin page shows besides its own: what is halted."""
+    return {"halted": switches.closed() if request.user.is_staff else []}
+
+
+def style(request: HttpRequest) -> str:
+    """The desk's style sheet."""
+    return static("desk/desk.css")

@@ -1,0 +1,53 @@
+// Keys of the live page: j k ↓ ↑ move, Enter opens, c cancels, / searches, ? helps.
+
+export function startKeys(page, body, form, openCancel) {
+  const help = document.getElementById("desk-help");
+  document.getElementById("desk-help-open").addEventListener("click", () => help.showModal());
+
+  const move = (step) => {
+    const rows = [...body.rows];
+    const at = rows.findIndex((row) => row.classList.contains("desk-selected"));
+    const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
+    if (next) select(next);
+  };
+  const select = (row) => {
+    body.querySelector(".desk-selected")?.classList.remove("desk-selected");
+    row.classList.add("desk-selected");
+    row.focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
+  };
+  const selected = () => body.querySelector(".desk-selected");
+  const search = form.elements.text;
+  const acts = {
+    j: () => move(1),
+    ArrowDown: () => move(1),
+    k: () => move(-1),
+    ArrowUp: () => move(-1),
+    Enter: () => selected()?.querySelector("a.desk-link").click(),
+    c: () => {
+      const button = selected()?.querySelector("[data-cancel]");
+      if (button) openCancel(button);
+    },
+    "/": () => search.focus(),
+    "?": () => help.showModal(),
+  };
+
+  body.addEventListener("click", (event) => {
+    const row = event.target.closest("tr");
+    if (row && !event.target.closest("a, button")) select(row);
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    search.blur();
+    event.stopPropagation();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target.closest("input, select, textarea")) return;
+    if (event.key === "Enter" && event.target.closest("a, button")) return;
+    const act = acts[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+}

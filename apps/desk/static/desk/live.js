@@ -1,0 +1,118 @@
+// The live order page: rows that keep themselves right, filters, keys, ages.
+
+import { openCancel, setUpCancel } from "./cancel.js";
+import { startKeys } from "./keys.js";
+import { Sheet } from "./sheet.js";
+import { LiveSocket } from "./socket.js";
+
+const page = document.getElementById("desk-live");
+const body = document.getElementById("desk-rows");
+const empty = document.getElementById("desk-empty");
+const form = document.getElementById("desk-filters");
+const stateLine = document.getElementById("desk-state");
+const stateText = document.getElementById("desk-state-text");
+const sheet = new Sheet(body, {
+  seen: JSON.parse(page.dataset.seen),
+  limit: Number(page.dataset.limit),
+  full: page.dataset.full === "1",
+});
+let filters = JSON.parse(page.dataset.filters);
+let asking = false;
+
+const socket = new LiveSocket(page.dataset.socket, {
+  hello: () => ask("hello"),
+  message: take,
+  state: showState,
+  forbidden: () => {
+    location.href = `${page.dataset.login}?next=${encodeURIComponent(location.pathname + location.search)}`;
+  },
+});
+
+function ask(type, snapshot = false) {
+  asking = true;
+  return { type, seen: sheet.seenAsObject(), filters, snapshot };
+}
+
+function catchUp(snapshot = false) {
+  if (!asking || snapshot) socket.send(ask("catch_up", snapshot));
+}
+
+function take(message) {
+  if (message.type === "snapshot") {
+    if (message.filters && JSON.stringify(message.filters) !== JSON.stringify(filters)) return;
+    const selected = body.querySelector(".desk-selected")?.dataset.id;
+    sheet.replace(message);
+    document.getElementById(`order-${selected}`)?.classList.add("desk-selected");
+    asking = false;
+  } else if (message.type === "row") {
+    const lack = sheet.apply(message);
+    if (lack) catchUp(lack === "short");
+  } else if (message.type === "upto") {
+    sheet.upto(message.seq);
+  } else if (message.type === "pulse") {
+    asking = false;
+    document.getElementById("desk-banner").innerHTML = message.banner;
+    if (sheet.behind(message.seq)) catchUp();
+  }
+  empty.hidden = body.rows.length > 0;
+  page.setAttribute("aria-busy", "false");
+  tick();
+}
+
+function showState(state, heard) {
+  const since = heard.toLocaleTimeString("en-GB", { timeZone: "Asia/Kolkata" });
+  const words = {
+    connecting: "Connecting…",
+    live: "Live",
+    reconnecting: `Reconnecting… last news ${since}`,
+    stale: `Stale since ${since}: do not trust these rows`,
+  }[state];
+  if (stateText.textContent !== words) stateText.textContent = words;
+  stateLine.dataset.state = state;
+  page.classList.toggle("desk-stale", state === "stale");
+}
+
+function tick() {
+  const now = Date.now();
+  for (const age of body.querySelectorAll("time.desk-age")) {
+    age.textContent = lasting((now - Date.parse(age.dateTime)) / 1000);
+  }
+}
+
+function lasting(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+function refilter() {
+  const said = new FormData(form);
+  filters = {
+    account: said.get("account") ? Number(said.get("account")) : null,
+    group: said.get("group"),
+    text: said.get("text").trim(),
+  };
+  const address = new URLSearchParams([...said].filter(([, value]) => value && value !== "all"));
+  history.replaceState(null, "", address.size ? `?${address}` : location.pathname);
+  page.setAttribute("aria-busy", "true");
+  socket.send(ask("catch_up", true));
+}
+
+let typing = null;
+form.addEventListener("change", refilter);
+form.addEventListener("input", (event) => {
+  if (event.target.type !== "search") return;
+  clearTimeout(typing);
+  typing = setTimeout(refilter, 250);
+});
+form.addEventListener("submit", (event) => {
+  if (stateLine.dataset.state !== "live") return;
+  event.preventDefault();
+  refilter();
+});
+
+setUpCancel(page);
+startKeys(page, body, form, openCancel);
+setInterval(tick, 1000);
+tick();

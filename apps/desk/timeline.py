@@ -1,0 +1,141 @@
+"""The life of one order as one list: decisions, wire calls, events, fills and changes of terms."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from apps.brokers.models import CallOutcome, WireCall
+from apps.desk import words
+from apps.orders.models import Order, OrderEvent
+from apps.risk.models import Decision
+
+_CALL_TONES = {
+    CallOutcome.ACCEPTED: "good",
+    CallOutcome.REFUSED: "bad",
+    CallOutcome.UNKNOWN: "alarm",
+    CallOutcome.NOT_SENT: "bad",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One moment. ``kind`` names the table it comes from; ``since`` is the time after the last."""
+
+    at: dt.datetime
+    kind: str
+    title: str
+    tone: str = "quiet"
+    text: str = ""
+    applied: bool = True
+    facts: list[tuple[str, object]] = field(default_factory=list)
+    refusals: list[dict[str, str]] = field(default_factory=list)
+    inputs: list[tuple[str, object]] = field(default_factory=list)
+    papers: list[tuple[str, Any]] = field(default_factory=list)
+    since: dt.timedelta | None = None
+
+
+def of(order: Order) -> list[Entry]:
+    """Everything known of the order, oldest first, with the time since the entry before."""
+    entries = sorted(_entries(order), key=lambda entry: entry.at)
+    if not entries:
+        return []
+    gaps = [entry.at - before.at for before, entry in zip(entries, entries[1:], strict=False)]
+    return [replace(e, since=gap) for e, gap in zip(entries, [None, *gaps], strict=True)]
+
+
+def _entries(order: Order) -> Iterator[Entry]:
+    asked_by = f"{order.get_source_display()}, {order.actor}"
+    yield Entry(
+        order.created_at, "Request", "Asked for", text=order.cause, facts=[("By", asked_by)]
+    )
+    for decision in Decision.objects.filter(correlation_id=order.correlation_id):
+        yield _decision(decision)
+    for call in WireCall.objects.filter(correlation_id=order.correlation_id):
+        yield _call(call)
+    yield from (_event(event) for event in order.events.all())
+    for fill in order.fills.all():
+        yield Entry(
+            fill.traded_at or fill.recorded_at,
+            "Fill",
+            f"{words.grouped(fill.quantity)} at {words.rupees(fill.price)}",
+            "good",
+            facts=[("Trade", fill.exchange_trade_id), ("Recorded", words.ist(fill.recorded_at))],
+        )
+    for change in order.modifications.all():
+        terms = f"{words.grouped(change.quantity)} at {words.rupees(change.price)}"
+        yield Entry(
+            change.requested_at,
+            "Change of terms",
+            f"{terms}: {change.get_status_display().lower()}",
+            text=change.cause,
+            facts=[("By", change.actor), ("Answer", change.reason or "–")],
+        )
+
+
+def _decision(decision: Decision) -> Entry:
+    yes = decision.allowed
+    word = "new terms" if decision.action == "MODIFY" else "order"
+    return Entry(
+        decision.decided_at,
+        "Decision",
+        f"Risk {'allows' if yes else 'refuses'} the {word}",
+        "good" if yes else "bad",
+        facts=[("Good until", words.ist(decision.expires_at))] if yes else [],
+        refusals=decision.refusals,
+        inputs=_flat(decision.inputs),
+    )
+
+
+def _call(call: WireCall) -> Entry:
+    outcome = CallOutcome(call.outcome).label if call.outcome else "no answer yet"
+    facts: list[tuple[str, object]] = [
+        ("HTTP status", call.http_status or "–"),
+        ("Took", words.lasting(call.duration)),
+        ("Left", words.ist(call.sent_at)),
+    ]
+    return Entry(
+        call.created_at,
+        "Wire call",
+        f"{call.what.capitalize()}: {outcome.lower()}",
+        _CALL_TONES.get(CallOutcome(call.outcome), "wait") if call.outcome else "wait",
+        text=call.text,
+        facts=facts,
+        papers=[("Request", call.request), ("Response", call.response)],
+    )
+
+
+def _event(event: OrderEvent) -> Entry:
+    moved = event.before != event.after
+    way = f"{words.status_word(event.before)} → {words.status_word(event.after)}"
+    title = way if moved else event.event.replace("_", " ").capitalize()
+    facts: list[tuple[str, object]] = [("Event", event.event), ("From", event.origin)]
+    if event.actor:
+        facts.append(("By", event.actor))
+    if event.reported_at:
+        facts.append(("Broker's time", words.ist(event.reported_at)))
+    facts += [(name.replace("_", " ").capitalize(), value) for name, value in event.facts.items()]
+    return Entry(
+        event.at,
+        "Event",
+        title,
+        words.status_tone(event.after) if event.applied else "alarm",
+        text=event.text,
+        applied=event.applied,
+        facts=facts,
+        papers=[("What the broker said", event.raw)] if event.raw else [],
+    )
+
+
+def _flat(inputs: dict[str, Any], before: str = "") -> list[tuple[str, object]]:
+    """Nested values as one table of names and values."""
+    rows: list[tuple[str, object]] = []
+    for name, value in inputs.items():
+        label = f"{before}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            rows += _flat(value, f"{label}: ")
+        else:
+            rows.append((label, "not known" if value is None else value))
+    return rows

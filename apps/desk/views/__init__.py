@@ -1,0 +1,1 @@
+"""The desk's pages. Each view reads a request and calls one function."""

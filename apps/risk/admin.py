@@ -1,0 +1,145 @@
+"""Risk in the admin. History is read-only; a limit changes by writing its next version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+
+from apps.alerts.history import HistoryAdmin
+from apps.brokers.models import BrokerAccount
+from apps.brokers.port import OrderType
+from apps.risk.models import Decision, Hold, RiskPolicy, StateChange, TradingState
+
+
+class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The next version of an account's limits."""
+
+    order_types = forms.MultipleChoiceField(
+        choices=[(word.value, word.value) for word in OrderType],
+        widget=forms.CheckboxSelectMultiple,
+        initial=[word.value for word in OrderType],
+    )
+
+    class Meta:
+        model = RiskPolicy
+        fields = (
+            "account",
+            "max_order_quantity",
+            "max_order_value",
+            "max_open_orders",
+            "max_data_age",
+            "order_types",
+            "reason",
+        )
+
+
+@admin.register(RiskPolicy)
+class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
+    """Versions of limits: a new one can be added, an old one neither changed nor removed."""
+
+    form = RiskPolicyForm
+    actions = None
+    list_display = (
+        "account",
+        "version",
+        "max_order_quantity",
+        "max_order_value",
+        "max_open_orders",
+        "max_data_age",
+        "reason",
+        "created_by",
+        "created_at",
+    )
+    list_filter = ("account",)
+    list_select_related = ("account",)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Start from the limits in force when the address names an account."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        account = str(initial.get("account", ""))
+        current = RiskPolicy.objects.filter(account=account).first() if account.isdigit() else None
+        if current is not None:
+            names = [name for name in RiskPolicyForm.Meta.fields if name != "reason"]
+            initial |= {name: getattr(current, name) for name in names if name != "account"}
+        return initial
+
+    def has_change_permission(self, request: HttpRequest, obj: RiskPolicy | None = None) -> bool:
+        """Write the next version instead."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: RiskPolicy | None = None) -> bool:
+        """Decisions were made under it."""
+        return False
+
+    def save_model(
+        self, request: HttpRequest, obj: RiskPolicy, form: RiskPolicyForm, change: bool
+    ) -> None:
+        """Number the version after the last one of the account, one writer at a time."""
+        with transaction.atomic():
+            BrokerAccount.objects.select_for_update().get(pk=obj.account_id)
+            last = RiskPolicy.objects.filter(account=obj.account_id).first()
+            obj.version = last.version + 1 if last else 1
+            obj.created_by = request.user.get_username()
+            super().save_model(request, obj, form, change)
+
+
+@admin.register(Decision)
+class DecisionAdmin(HistoryAdmin):
+    """What the gate decided, and everything it knew."""
+
+    list_display = ("decided_at", "account", "action", "allowed", "correlation_id", "why")
+    list_filter = ("account", "allowed", "action")
+    list_select_related = ("account",)
+    search_fields = ("correlation_id__exact",)
+
+    @admin.display(description="refusals")
+    def why(self, decision: Decision) -> str:
+        """All refusals in one line."""
+        return decision.reasons or "–"
+
+
+@admin.register(StateChange)
+class StateChangeAdmin(HistoryAdmin):
+    """Who turned which switch, and why."""
+
+    list_display = ("at", "scope", "before", "after", "reason", "actor")
+    list_filter = ("scope", "after")
+
+
+@admin.register(TradingState)
+class TradingStateAdmin(HistoryAdmin):
+    """The switches; they are turned on the desk's own page."""
+
+    list_display = ("scope", "switch", "reason", "changed_at")
+    ordering = ("scope",)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *_: object, **__: object
+    ) -> HttpResponseRedirect:
+        """The page where switches are turned."""
+        return HttpResponseRedirect(reverse("desk:switches"))
+
+
+@admin.register(Hold)
+class HoldAdmin(HistoryAdmin):
+    """What orders may still do to an account."""
+
+    list_display = (
+        "taken_at",
+        "account",
+        "correlation_id",
+        "side",
+        "quantity",
+        "filled",
+        "value",
+        "released_at",
+    )
+    list_filter = ("account", ("released_at", admin.EmptyFieldListFilter))
+    list_select_related = ("account",)
+    search_fields = ("correlation_id__exact",)

@@ -1,0 +1,136 @@
+"""People of the desk, and orders in every part of their life."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.desk import rows
+from apps.orders import lifecycle
+from apps.orders.lifecycle import Happening
+from apps.orders.models import Order
+from apps.orders.states import Event
+from apps.risk.models import DESK, TradingState
+from apps.risk.switch import equip
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rows():
+    rows._drawn.cache_clear()
+
+
+@pytest.fixture
+def desk_switch(db):
+    return TradingState.objects.get_or_create(scope=DESK, defaults={"switch": "ACTIVE"})[0]
+
+
+@pytest.fixture
+def account(desk_switch):
+    account = BrokerAccount.objects.create(
+        name="paper-one",
+        broker="dhan",
+        client_id="1000000001",
+        rest_url="http://127.0.0.1:9/v2",
+        feed_url="ws://127.0.0.1:9",
+    )
+    equip(account)
+    return account
+
+
+@pytest.fixture
+def reliance(db):
+    return Instrument.objects.create(
+        segment="NSE_EQ",
+        security_id="2885",
+        symbol="RELIANCE",
+        name="Reliance Industries",
+        kind="EQUITY",
+        lot_size=1,
+        tick_size=Decimal("0.05"),
+    )
+
+
+@pytest.fixture
+def new_order(account, reliance):
+    """Orders as the desk has them; ``moved`` lets things happen to one."""
+
+    def make(**terms):
+        given = {
+            "account": account,
+            "instrument": reliance,
+            "side": "BUY",
+            "quantity": 10,
+            "order_type": "LIMIT",
+            "price": Decimal("2500.50"),
+            "product": "INTRADAY",
+            "source": "ADMIN",
+            "actor": "olivia",
+        } | terms
+        order = Order.objects.create(**given)
+        return happens(order, Event.APPROVE)
+
+    return make
+
+
+def happens(order, event, **facts):
+    """Let something happen through the one pen; the order comes back as it is then."""
+    lifecycle.apply(order.pk, Happening(event=event, origin="test", **facts))
+    order.refresh_from_db()
+    return order
+
+
+def working(order, broker_order_id="112233"):
+    assert lifecycle.claim(order.pk)
+    happens(order, Event.ACCEPT, broker_order_id=broker_order_id)
+    return happens(order, Event.WORK)
+
+
+def unknown(order):
+    assert lifecycle.claim(order.pk)
+    return happens(order, Event.LOSE, text="the answer was lost")
+
+
+def person(name, *permissions, staff=True, superuser=False):
+    user = User.objects.create_user(name, password=PASSWORD, is_staff=staff)
+    user.is_superuser = superuser
+    user.save()
+    for label in permissions:
+        app, codename = label.split(".")
+        user.user_permissions.add(
+            Permission.objects.get(content_type__app_label=app, codename=codename)
+        )
+    return user
+
+
+@pytest.fixture
+def operator(db):
+    return person(
+        "olivia",
+        "orders.view_order",
+        "orders.place_order",
+        "orders.cancel_order",
+        "orders.modify_order",
+        "risk.view_tradingstate",
+        "risk.change_tradingstate",
+        "alerts.view_heartbeat",
+    )
+
+
+@pytest.fixture
+def viewer(db):
+    return person("victor", "orders.view_order")
+
+
+@pytest.fixture
+def stranger(db):
+    return person("stella")
+
+
+@pytest.fixture
+def owner(db):
+    return person("otto", superuser=True)
