@@ -14,6 +14,7 @@ from supervisor.say import say
 
 STOP_WITHIN = 9.0  # seconds, all parts together
 HEALTH_PATIENCE = 60.0  # seconds
+TELL_EVERY = 3.0  # seconds, what the start waits for
 
 
 class House:
@@ -58,17 +59,18 @@ class House:
             raise HouseError(_obituary(child, child.ending()))
         self.shown += child.shown_text().splitlines()
 
-    def wait_until_healthy(self, waits_for: Callable[[], str]) -> None:
-        """`waits_for` says what is still missing; nothing, when all is well."""
-        said = ""
-        began = time.monotonic()
-        while missing := waits_for():
-            if missing != said and time.monotonic() - began > 2:
-                say(f"waiting for {missing}")
-                said = missing
+    def wait_until_healthy(self, ask: Callable[[], Mapping[str, str]]) -> None:
+        """`ask` names what is still missing, and why; nothing, when all is well."""
+        began = said = time.monotonic()
+        while missing := ask():
             self._watch_the_start()
-            if time.monotonic() - began > HEALTH_PATIENCE:
-                raise HouseError(f"not healthy after {HEALTH_PATIENCE:.0f} s: {missing}")
+            now = time.monotonic()
+            if now - began > HEALTH_PATIENCE:
+                why = "\n".join(f"  {name}: {reason}" for name, reason in missing.items())
+                raise HouseError(f"not well after {HEALTH_PATIENCE:.0f} s:\n{why}")
+            if now - said > TELL_EVERY:
+                say(f"waiting for {', '.join(missing)}")
+                said = now
             self.attention.pause(0.2)
         while any(child.age < child.part.settle for child in self._started if not child.part.once):
             self._watch_the_start()

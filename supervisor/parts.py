@@ -29,21 +29,25 @@ class Plan:
 def parts_of(plan: Plan) -> list[Part]:
     return [
         *_stores(plan),
-        Part("migrate", _manage("migrate", "--noinput"), once=True, patience=120),
-        Part("collectstatic", _manage("collectstatic", "--noinput"), once=True, patience=120),
         _exchange(plan),
-        Part("bootstrap_demo", _manage("bootstrap_demo"), once=True, shown=True, patience=60),
+        _step("migrate", "--noinput"),
+        Part("worker", _worker("worker", threads=8, queues="entries,reads,housekeeping")),
+        Part("worker-exits", _worker("exits", threads=4, queues="exits")),
+        _feed("beat", _celery("beat", "-s", str(plan.var / "celerybeat-schedule"))),
+        _step("collectstatic", "--noinput"),
+        _step("bootstrap_demo", shown=True),
         Part(
             "web",
             _module("daphne", "-b", plan.host, "-p", str(plan.port), "tradingops.asgi:application"),
         ),
-        Part("worker", _worker("worker", threads=8, queues="entries,reads,housekeeping")),
-        Part("worker-exits", _worker("exits", threads=4, queues="exits")),
-        _feed("beat", _celery("beat", "-s", str(plan.var / "celerybeat-schedule"))),
         _feed("streams", _manage("stream_orders", "--all")),
         _feed("guard", _manage("guard")),
         *([_feed("demo_trader", _manage("demo_trader"))] if plan.demo else []),
     ]
+
+
+def _step(command: str, *words: str, shown: bool = False) -> Part:
+    return Part(command, _manage(command, *words), once=True, shown=shown, patience=120)
 
 
 def _stores(plan: Plan) -> list[Part]:

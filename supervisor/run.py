@@ -27,7 +27,7 @@ def run(
     given: Mapping[str, str],
     places: Places,
     choose: Callable[[Plan], list[Part]] = parts_of,
-    missing: Callable[[str, int], str] = missing_at,
+    missing: Callable[[str, int], dict[str, str]] = missing_at,
 ) -> int:
     attention = Attention()
     attention.listen()
@@ -71,7 +71,7 @@ def make_environment(own: Mapping[str, str], plan: Plan, places: Places) -> dict
     return child_environment(house, own)
 
 
-def live(house: House, plan: Plan, places: Places, missing: Callable[[], str]) -> int:
+def live(house: House, plan: Plan, places: Places, missing: Callable[[], dict[str, str]]) -> int:
     try:
         house.start()
         house.wait_until_healthy(missing)

@@ -44,7 +44,7 @@ def part(described: str) -> Part:
 def main(root: str, *described: str) -> int:
     os.chdir(root)
     parts = [part(text) for text in described]
-    return run(os.environ, Places(Path(root)), lambda plan: parts, lambda host, port: "")
+    return run(os.environ, Places(Path(root)), lambda plan: parts, lambda host, port: {})
 
 
 if __name__ == "__main__":

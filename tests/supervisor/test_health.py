@@ -35,7 +35,7 @@ def answering(status: int, body: bytes) -> Iterator[int]:
 
 def test_nothing_is_missing_when_all_is_well():
     with answering(200, b"{}") as port:
-        assert missing_at("127.0.0.1", port) == ""
+        assert missing_at("127.0.0.1", port) == {}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
@@ -46,14 +46,14 @@ def test_the_failing_parts_are_named(host):
     }
     body = json.dumps({"status": "failing", "parts": parts, "failing": ["worker"]}).encode()
     with answering(503, body) as port:
-        assert missing_at(host, port) == "worker (silent for 12 s)"
+        assert missing_at(host, port) == {"worker": "silent for 12 s"}
 
 
 @pytest.mark.parametrize("body", [b"<h1>Server Error</h1>", b"[]", b"{}"])
 def test_an_answer_without_names_is_still_told(body):
     with answering(500, body) as port:
-        assert missing_at("127.0.0.1", port) == "web, which answers 500"
+        assert missing_at("127.0.0.1", port) == {"web": "answers 500"}
 
 
 def test_silence_is_told(free_port):
-    assert missing_at("127.0.0.1", free_port) == "web to answer"
+    assert missing_at("127.0.0.1", free_port) == {"web": "does not answer"}
