@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.brokers.models import AccessToken, BrokerAccount
 
-_TOKEN = re.compile(r"[\x21-\x7e]{8,4096}", re.ASCII)
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}", re.ASCII)
 _INDIA = ZoneInfo("Asia/Kolkata")
 
 
@@ -54,7 +54,7 @@ def check_token(token: str, token_expires: dt.datetime | None) -> None:
         raise ValidationError({"token": "The access token is empty."})
     if not _TOKEN.fullmatch(token):
         raise ValidationError(
-            {"token": "An access token is one word of 8 to 4096 plain characters, without spaces."}
+            {"token": "An access token is one word of plain characters, at most 4096, without spaces."}
         )
     if token_expires is not None and token_expires <= timezone.now():
         raise ValidationError({"token_expires": "This time has passed: get a new token."})
