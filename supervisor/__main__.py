@@ -1,4 +1,4 @@
-"""python -m supervisor run [--var DIRECTORY] | env | reset | with-services -- COMMAND"""
+"""python -m supervisor run | env | reset [--var DIRECTORY], or with-services -- COMMAND"""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from supervisor.with_services import with_services
 
 def main(words: Sequence[str]) -> int:
     places = Places()
+    if len(words) == 3 and words[1] == "--var":
+        places = Places(elsewhere=Path(words[2]).resolve())
+        words = words[:1]
     try:
         match words:
             case ["run"]:
                 return run(os.environ, places)
-            case ["run", "--var", directory]:
-                return run(os.environ, Places(elsewhere=Path(directory).resolve()))
             case ["env"]:
                 say(exports(places))
                 return 0

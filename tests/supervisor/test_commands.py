@@ -12,6 +12,7 @@ import pytest
 
 from supervisor.__main__ import main
 from supervisor.errors import HouseError
+from supervisor.keys import write_env
 from supervisor.lock import only_one
 from supervisor.places import SHORT_TOP, Places
 from supervisor.reset import reset
@@ -50,6 +51,14 @@ def test_with_services_leaves_no_server_behind(tmp_path, number):
 def test_a_usage_line_answers_nonsense(capsys):
     assert main(["fly"]) == 2
     assert "usage: python -m supervisor run" in capsys.readouterr().err
+
+
+def test_another_directory_may_hold_the_house(tmp_path, capsys):
+    write_env(tmp_path / "run.env", {"PORT": "8001"})
+    assert main(["env", "--var", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "export PORT=8001\n"
+    assert main(["reset", "--var", str(tmp_path)]) == 0
+    assert not tmp_path.exists()
 
 
 def test_reset_refuses_while_the_house_runs(tmp_path):
