@@ -28,6 +28,7 @@ reset: python ## forget the database, the queue, the secrets and the logs
 	@$(PYTHON) -m supervisor reset
 
 requirements: ## pin again what requirements*.in ask for
+	@$(UV) --version >/dev/null || { echo "uv is needed: $(VENV)/python -m pip install uv"; exit 1; }
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 
