@@ -16,9 +16,10 @@ from apps.orders.models import DeskSequence, Order
 from apps.orders.states import TERMINAL, Status
 
 LIMIT = 200
+_ALIVE = ~Q(status__in=sorted(TERMINAL))  # as the partial index has it
 GROUPS: dict[str, tuple[str, Q]] = {
     "all": ("All orders", Q()),
-    "working": ("Working", ~Q(status__in=sorted(TERMINAL))),
+    "working": ("Working", _ALIVE),
     "unknown": ("Unknown", Q(status=Status.UNKNOWN)),
     "filled": ("Filled", Q(status=Status.FILLED)),
     "ended": ("Cancelled or expired", Q(status__in=[Status.CANCELLED, Status.EXPIRED])),
@@ -101,7 +102,7 @@ def read(filters: Filters) -> Sheet:
     """A whole page: unknown orders first, then the newest."""
     seen = numbers()
     wanted = _orders().filter(filters.condition())
-    unknown = list(wanted.alive().filter(status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
+    unknown = list(wanted.filter(_ALIVE, status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
     others = list(wanted.exclude(status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
     return Sheet(unknown + others, seen, full=len(others) == LIMIT)
 
@@ -118,7 +119,7 @@ def changes(filters: Filters, seen: Seen) -> Changes | None:
     for account, was in behind.items():
         condition |= Q(account=account, live_seq__gt=was)
     shown = Case(
-        When(filters.condition(), then=Value(True)),
+        When(Q(pk__gt=0) & filters.condition(), then=Value(True)),
         default=Value(False),
         output_field=BooleanField(),
     )

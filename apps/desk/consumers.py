@@ -20,19 +20,21 @@ from redis.exceptions import RedisError
 
 from apps.desk import feeding
 from apps.desk.blotter import Filters, Seen
+from apps.desk.feeding import Rights
 from apps.orders.announce import GROUP
 
 log = structlog.get_logger(__name__)
 
 FORBIDDEN = 4403
 TRY_LATER = 1013
+BROKEN = 1011
 BATCH = 0.1  # seconds in which announcements are gathered
 PULSE = 2.0  # seconds between pulses
 RECHECK = 15  # pulses between readings of the person's rights
 NO_LAYER = ""
 
 
-class LiveOrders(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class LiveOrders(AsyncJsonWebsocketConsumer):
     """One open page: what it shows, what it has seen, and who looks at it."""
 
     channel_layer_alias = NO_LAYER  # a broken layer must not break the socket: see _listen
@@ -49,12 +51,21 @@ class LiveOrders(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         if await self._allowed():
             work = (self._listen(), self._answer_rings(), self._pulse())
             self.tasks = [asyncio.create_task(each) for each in work]
+            for task in self.tasks:
+                task.add_done_callback(self._ended)
 
     async def disconnect(self, code: int) -> None:
         """Stop listening."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A loop that broke ends the socket, and the page comes back with a new one."""
+        if task.cancelled() or task.exception() is None:
+            return
+        log.error("live page broke", exc_info=task.exception())
+        self.tasks.append(asyncio.create_task(self.close(code=BROKEN)))
 
     async def receive_json(self, content: Any, **_: Any) -> None:  # noqa: ANN401
         """``hello`` and ``catch_up``: what the page has seen, and what it wants to show."""
@@ -124,7 +135,7 @@ class LiveOrders(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     async def _allowed(self) -> bool:
         """Read the person's rights again; close the socket when they are gone."""
         try:
-            rights = await database_sync_to_async(feeding.rights)(self.scope)
+            rights: Rights = await database_sync_to_async(feeding.rights)(self.scope)
         except DatabaseError:
             await self.close(code=TRY_LATER)
             return False

@@ -8,13 +8,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders.models import Order
 from apps.orders.services import OrderIntent
-
-SELECT_ATTRS = {"class": "desk-input"}
 
 
 def _words(words: type[Side | OrderType | Product | Validity | Intent]) -> list[tuple[str, str]]:
@@ -124,7 +123,7 @@ class SwitchForm(forms.Form):
     reason = _reason()
 
 
-def _named(text: str) -> Any:  # noqa: ANN401
+def _named(text: str) -> QuerySet[Instrument]:
     exact = re.fullmatch(r"([A-Z_]+):([^:]+):.+", text)
     tradable = Instrument.objects.filter(tradable=True)
     if exact:

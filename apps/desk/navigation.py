@@ -79,7 +79,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The sections with what this person may open."""
-    sections = []
+    sections: list[dict[str, Any]] = []
     for title, entries in _SECTIONS:
         items = [_item(*entry) for entry in entries if request.user.has_perm(entry[3])]
         if items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from apps.brokers.models import CallOutcome, WireCall
@@ -42,7 +43,7 @@ def of(order: Order) -> list[Entry]:
     entries = sorted(_entries(order), key=lambda entry: entry.at)
     if not entries:
         return []
-    gaps = [entry.at - before.at for before, entry in zip(entries, entries[1:], strict=False)]
+    gaps = [entry.at - before.at for before, entry in pairwise(entries)]
     return [replace(e, since=gap) for e, gap in zip(entries, [None, *gaps], strict=True)]
 
 

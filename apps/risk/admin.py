@@ -62,8 +62,8 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Start from the limits in force when the address names an account."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
-        account = str(initial.get("account", ""))
-        current = RiskPolicy.objects.filter(account=account).first() if account.isdigit() else None
+        asked = str(initial.get("account", ""))
+        current = RiskPolicy.objects.filter(account=int(asked)).first() if asked.isdigit() else None
         if current is not None:
             names = [name for name in RiskPolicyForm.Meta.fields if name != "reason"]
             initial |= {name: getattr(current, name) for name in names if name != "account"}

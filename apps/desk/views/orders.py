@@ -72,10 +72,10 @@ def modify(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for new terms, show them beside the old, then have them reviewed and sent."""
     order = _order(pk)
     form = ModifyForm(order, request.POST or None)
-    if request.method == "POST" and "confirmed" in request.POST:
-        if _done(form, lambda: _modify(request, order, form)):
-            return redirect("desk:order", pk=order.pk)
     confirming = request.method == "POST" and form.is_valid()
+    sure = confirming and "confirmed" in request.POST
+    if sure and _done(form, lambda: _modify(request, order, form)):
+        return redirect("desk:order", pk=order.pk)
     title = f"Change {order.side} {order.instrument.symbol}"
     return _ask(request, order, form, "modify", title, confirming=confirming)
 
