@@ -54,7 +54,7 @@ def check_token(token: str, token_expires: dt.datetime | None) -> None:
         raise ValidationError({"token": "The access token is empty."})
     if not _TOKEN.fullmatch(token):
         raise ValidationError(
-            {"token": "An access token is one word of plain characters, at most 4096, without spaces."}
+            {"token": "An access token is one word of at most 4096 plain characters."}
         )
     if token_expires is not None and token_expires <= timezone.now():
         raise ValidationError({"token_expires": "This time has passed: get a new token."})
