@@ -28,7 +28,7 @@ def main(kind: str) -> None:
         return
     _make_venv()
     print(f"Installing {FILES[kind]} into .venv: one to three minutes ...", flush=True)
-    if _pip("install", "--quiet", "--require-hashes", "-r", str(ROOT / FILES[kind])) != 0:
+    if _pip("install", "-qq", "--require-hashes", "-r", str(ROOT / FILES[kind])) != 0:
         sys.exit("The packages could not be installed: see above. Is the package index in reach?")
     STAMP.write_text(json.dumps(stamp | wanted) + "\n")
     print("Installed.")
