@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +19,12 @@ from apps.brokers.port import Accepted, NotSent, Outcome, Refused, Unknown
 def boot_clock() -> float:
     """Seconds since boot, counting suspend: a frozen machine cannot hide lost time from it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """The kernel's name for this boot of this machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def open_call(
@@ -42,9 +50,11 @@ def open_call(
         endpoint=account.rest_url,
         created_at=now,
         send_by=now + dt.timedelta(seconds=settings.SEND_WITHIN),
+        boot_id=boot_id(),
+        boot_at=boot_clock(),
     )
     call.save(force_insert=True)
-    call.boot_deadline = boot_clock() + settings.SEND_WITHIN
+    call.boot_deadline = call.boot_at + settings.SEND_WITHIN
     return call
 
 

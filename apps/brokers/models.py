@@ -210,6 +210,8 @@ class WireCall(models.Model):
     request = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     send_by = models.DateTimeField(help_text="Not one byte leaves after this.")
+    boot_id = models.CharField(max_length=40, help_text="Which boot of which machine wrote this.")
+    boot_at = models.FloatField(help_text="Seconds since that boot: no clock change moves it.")
     sent_at = models.DateTimeField(null=True, help_text="Just before the first byte could leave.")
     answered_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=CallOutcome.choices, blank=True)
@@ -256,10 +258,17 @@ class WireCall(models.Model):
             return None
         return self.answered_at - self.sent_at
 
-    @property
-    def last_possible_effect(self) -> dt.datetime:
-        """After this, plus the broker's settle time, absence from a book means something."""
-        return self.send_by + dt.timedelta(seconds=settings.CALL_TIMEOUT)
+    def effect_is_over(self, at: dt.datetime, boot_id: str, boot_at: float) -> bool:
+        """True when whatever this call did must have shown in the broker's books by then.
+
+        Judged by the boot clock of the same boot, which no change of the time of day can move,
+        and by the time of day as well.
+        """
+        wait = settings.SEND_WITHIN + settings.CALL_TIMEOUT + settings.SETTLE_TIME
+        long_ago = at > self.created_at + dt.timedelta(seconds=wait)
+        if boot_id != self.boot_id:
+            return long_ago
+        return long_ago and boot_at > self.boot_at + wait
 
 
 class FundsReport(models.Model):

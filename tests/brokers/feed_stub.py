@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -48,9 +49,10 @@ class FeedStub:
 
 
 class SilentFeed:
-    """Shakes hands and never says anything again, not even a pong."""
+    """Shakes hands and never answers again, not even a ping; may drip a frame that never ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, drip: bool = False) -> None:
+        self._drip = drip
         self._server = socket.create_server(("127.0.0.1", 0))
         self._peers: list[socket.socket] = []
         self.url = f"ws://127.0.0.1:{self._server.getsockname()[1]}"
@@ -78,6 +80,17 @@ class SilentFeed:
                 protocol.send_response(protocol.accept(event))
             for data in protocol.data_to_send():
                 peer.sendall(data)
+            if self._drip:
+                threading.Thread(target=self._drip_into, args=(peer,), daemon=True).start()
+
+    @staticmethod
+    def _drip_into(peer: socket.socket) -> None:
+        head = b"\x81\x7e\xff\xff"  # a text frame of 65,535 bytes
+        with contextlib.suppress(OSError):
+            peer.sendall(head)
+            while True:
+                peer.sendall(b" ")
+                time.sleep(0.02)
 
 
 @dataclass

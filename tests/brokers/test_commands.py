@@ -69,7 +69,7 @@ def test_every_wrong_input_is_named(wrong: dict[str, str], names: str, run: Any)
     assert not AccessToken.objects.exists()
 
 
-@pytest.mark.parametrize("token", ["", "\n", "short", "two words here", "tökéntökén"])
+@pytest.mark.parametrize("token", ["", "\n", "two words here", "tökéntökén"])
 def test_what_cannot_be_a_token_is_refused_and_not_shown(token: str, run: Any) -> None:
     with pytest.raises(CommandError, match=r"^token: ") as caught:
         run("create_account", "main", stdin=token, **GOOD)

@@ -93,6 +93,19 @@ def test_a_server_that_answers_no_ping_is_left(listen: Any) -> None:
     assert any("not answered" in trouble for trouble in heard.troubles)
 
 
+def test_a_frame_that_never_ends_does_not_hide_that_the_server_is_silent(listen: Any) -> None:
+    with SilentFeed(drip=True) as dripping, listen(dripping.url) as heard:
+        until(lambda: len(heard.connected) >= 2)
+    assert any("not answered" in trouble for trouble in heard.troubles)
+
+
+def test_stopping_is_quick_in_the_middle_of_a_frame(listen: Any, settings: Any) -> None:
+    settings.FEED_PONG_WITHIN = 60
+    with SilentFeed(drip=True) as dripping, listen(dripping.url) as heard:
+        until(lambda: heard.connected)
+        assert heard.stop() < 1
+
+
 NOISE = {
     "garbage": "}{",
     "a list": "[1]",
@@ -115,7 +128,7 @@ def test_noise_is_neither_life_nor_the_end(case: str, listen: Any, settings: Any
     settings.FEED_PING_EVERY = 60  # the first ping is answered; nothing after it may count
 
     def script(peer: ServerConnection) -> None:
-        time.sleep(0.3)
+        time.sleep(0.15)
         if case == "an unasked pong":
             peer.pong(b"unasked")
         for _ in range(5):
@@ -124,7 +137,7 @@ def test_noise_is_neither_life_nor_the_end(case: str, listen: Any, settings: Any
 
     with FeedStub(script) as stub, listen(stub.url) as heard:
         until(lambda: heard.troubles)
-        time.sleep(0.5)
+        time.sleep(0.25)
     assert len(heard.lives) == 1
     assert not heard.reports
     assert len(stub.opened) == 1
@@ -146,7 +159,7 @@ def test_a_refused_token_is_told_and_not_tried_in_a_storm(reason: int, listen: A
 
     with FeedStub(script) as stub, listen(stub.url) as heard:
         until(lambda: heard.troubles)
-        time.sleep(1)
+        time.sleep(0.6)
         assert heard.stop() < 1
     assert len(stub.opened) == 1
     assert str(reason) in heard.troubles[0]

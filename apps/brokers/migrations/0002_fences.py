@@ -5,6 +5,9 @@ from django.db import migrations
 JOURNAL = """
 CREATE FUNCTION wirecall_is_completed_once() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'DELETE' AND OLD.verb = 'READ' AND OLD.created_at < now() - interval '30 days' THEN
+        RETURN OLD;
+    END IF;
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'the journal is never deleted (row %)', OLD.id;
     END IF;
@@ -12,10 +15,10 @@ BEGIN
         RAISE EXCEPTION 'journal row % is complete and cannot change', OLD.id;
     END IF;
     IF (OLD.account_id, OLD.verb, OLD.what, OLD.budget, OLD.correlation_id, OLD.permit,
-        OLD.endpoint, OLD.request, OLD.created_at, OLD.send_by)
+        OLD.endpoint, OLD.request, OLD.created_at, OLD.send_by, OLD.boot_id, OLD.boot_at)
        IS DISTINCT FROM
        (NEW.account_id, NEW.verb, NEW.what, NEW.budget, NEW.correlation_id, NEW.permit,
-        NEW.endpoint, NEW.request, NEW.created_at, NEW.send_by) THEN
+        NEW.endpoint, NEW.request, NEW.created_at, NEW.send_by, NEW.boot_id, NEW.boot_at) THEN
         RAISE EXCEPTION 'what was said in journal row % cannot change', OLD.id;
     END IF;
     IF OLD.sent_at IS NOT NULL AND NEW.sent_at IS DISTINCT FROM OLD.sent_at THEN
