@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.brokers.journal import close_call, outcome_columns
+from apps.brokers.journal import boot_clock, boot_id, close_call, outcome_columns
 from apps.brokers.port import Accepted, NotSent, Outcome, Refused
 from apps.orders import lifecycle
 from apps.orders.dispatch import back_off
@@ -59,10 +58,8 @@ def resolve(change: Modification, book_as_of: dt.datetime | None = None) -> None
 
 
 def _no_effect_any_more(change: Modification, book_as_of: dt.datetime) -> bool:
-    if change.wire_call is None:
-        return False
-    settle = dt.timedelta(seconds=settings.SETTLE_TIME)
-    return book_as_of > change.wire_call.last_possible_effect + settle
+    call = change.wire_call
+    return call is not None and call.effect_is_over(book_as_of, boot_id(), boot_clock())
 
 
 def _terms(row: Modification | Order) -> tuple[object, ...]:

@@ -6,11 +6,11 @@ import datetime as dt
 from contextlib import ExitStack
 
 import structlog
-from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.brokers import reporting
+from apps.brokers.journal import boot_clock, boot_id
 from apps.brokers.locks import order_lock_if_free, turn_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Known, OrderReport, ReadFailed, Reporting
@@ -52,6 +52,7 @@ def look(account: BrokerAccount) -> None:
 
 def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
     read = reporting.reports_of(account, retries=False)
+    began = boot_clock()
     try:
         book = read.order_book()
     except ReadFailed as error:
@@ -60,10 +61,10 @@ def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
             _come_back(order)
         return
     for order in orders:
-        _look_for(order, read, book)
+        _look_for(order, read, book, began)
 
 
-def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]]) -> None:
+def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]], began: float) -> None:
     try:
         found = _in_book(order, book) or read.order_by_correlation(order.correlation_id).value
     except ReadFailed as error:
@@ -72,7 +73,7 @@ def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]]) -> 
         return
     if found is not None:
         apply_report(order.account, found, LOOK)
-    elif _absence_means_something(order, book.as_of):
+    elif _absence_means_something(order, book.as_of, began):
         _count_absence(order, book)
     else:
         _come_back(order)
@@ -85,7 +86,7 @@ def _in_book(order: Order, book: Known[list[OrderReport]]) -> OrderReport | None
     return None
 
 
-def _absence_means_something(order: Order, began: dt.datetime) -> bool:
+def _absence_means_something(order: Order, as_of: dt.datetime, began: float) -> bool:
     """A book of the same trading day and endpoint, begun when any effect must have shown."""
     call = (
         WireCall.objects.filter(correlation_id=order.correlation_id, verb=Verb.PLACE)
@@ -95,10 +96,9 @@ def _absence_means_something(order: Order, began: dt.datetime) -> bool:
     )
     if call is None:
         return False
-    settle = dt.timedelta(seconds=settings.SETTLE_TIME)
-    same_day = trading_day(call.created_at) == trading_day(began)
+    same_day = trading_day(call.created_at) == trading_day(as_of)
     same_place = call.endpoint == order.account.rest_url
-    return same_day and same_place and began > call.last_possible_effect + settle
+    return same_day and same_place and call.effect_is_over(as_of, boot_id(), began)
 
 
 def _count_absence(order: Order, book: Known[list[OrderReport]]) -> None:

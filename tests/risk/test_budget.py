@@ -20,7 +20,13 @@ def calls(account, count: int, seconds_ago: float, budget: Budget = Budget.READ)
     at = timezone.now() - dt.timedelta(seconds=seconds_ago)
     WireCall.objects.bulk_create(
         WireCall(
-            account=account, verb="READ", what="test", budget=budget, created_at=at, send_by=at
+            account=account,
+            verb="READ",
+            what="test",
+            budget=budget,
+            created_at=at,
+            send_by=at,
+            boot_at=0,
         )
         for _ in range(count)
     )
