@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('client_id', models.CharField(max_length=40, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9]+$', 'letters and digits only')])),
                 ('rest_url', models.URLField(help_text='For example https://api.dhan.co/v2')),
                 ('feed_url', models.CharField(help_text='Order-update socket, for example wss://api-order-update.dhan.co', max_length=200, validators=[django.core.validators.RegexValidator('^wss?://', 'must start with ws:// or wss://')])),
-                ('stamp_zone', models.CharField(default='Asia/Kolkata', help_text="Zone of the broker's time stamps. DhanHQ: Asia/Kolkata live, UTC in the sandbox.", max_length=40)),
+                ('stamp_zone', models.CharField(default='Asia/Kolkata', help_text="Zone of the broker's stamps. DhanHQ: Asia/Kolkata live, UTC in the sandbox.", max_length=40)),
                 ('enabled', models.BooleanField(default=True)),
                 ('armed_until', models.DateTimeField(blank=True, help_text='A live account trades only until this time.', null=True)),
                 ('reconcile_wanted', models.BooleanField(default=False, editable=False)),
