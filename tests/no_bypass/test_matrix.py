@@ -116,7 +116,7 @@ def by_form(intent: Any, trader: Any) -> None:
     client.force_login(User.objects.get(username="root"))
     data = {
         "account": wanted.account.pk,
-        "instrument": wanted.instrument.pk,
+        "instrument": "RELIANCE",
         "side": "BUY",
         "quantity": "1",
         "order_type": "LIMIT",
@@ -126,7 +126,7 @@ def by_form(intent: Any, trader: Any) -> None:
         "intent": "ENTRY",
         "cause": "test",
         "reason": "test",
-        "request_key": "k" * 32,
+        "request_key": "a" * 32,
         "confirmed": "1",
         "step": "place",
     }
