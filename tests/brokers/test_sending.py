@@ -18,7 +18,7 @@ from apps.brokers.port import Accepted, BrokerState, NotSent, OrderType, Refused
 from apps.brokers.wire import NotOnTheWire
 from tests.brokers.conftest import CLIENT, TOKEN
 from tests.brokers.payloads import payload
-from tests.brokers.stub import Act, Stub, answer, drip, drop, hang, say, unused_port
+from tests.brokers.stub import Act, Stub, answer, drip, drop, hang, say
 
 TAKEN = {"orderId": "112111182198", "orderStatus": "TRANSIT"}
 HTML = b"<html><body>502 Bad Gateway</body></html>"
@@ -169,7 +169,7 @@ def test_a_connection_that_ends_before_the_request_was_read_is_unknown(
 
 @pytest.mark.parametrize(
     "url",
-    [f"http://127.0.0.1:{unused_port()}", "http://no-such-host.invalid", "https://127.0.0.1:1"],
+    ["http://127.0.0.1:9", "http://no-such-host.invalid", "https://127.0.0.1:1"],
 )
 def test_nothing_left_when_nobody_listens(
     url: str, at: Any, new_call: Any, order_request: Any

@@ -17,7 +17,7 @@ from apps.brokers.port import BrokerState, OrderReport
 from tests.brokers.conftest import CLIENT, TOKEN
 from tests.brokers.feed_stub import FeedStub, Listener, SilentFeed, stay, until
 from tests.brokers.payloads import payload
-from tests.brokers.stub import Stub, answer, say, unused_port
+from tests.brokers.stub import Stub, answer, say
 
 ALERT = payload("observed-ws-order-update-traded-api")
 ALERT["Data"]["clientId"] = CLIENT
@@ -225,7 +225,7 @@ def test_a_wrong_handshake_is_trouble_and_shows_no_token(act: Any, listen: Any) 
 @pytest.mark.parametrize(
     "url",
     [
-        f"ws://127.0.0.1:{unused_port()}",
+        "ws://127.0.0.1:9",
         "ws://no-such-host.invalid",
         "wss://127.0.0.1:1",
         "ws://",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -127,11 +129,10 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    var = tmp_path_factory.mktemp("house")
-    for directory in (var, *var.parents):
-        if directory.stat().st_uid == os.getuid() and directory != Path("/tmp"):
-            directory.chmod(0o755)
+def house() -> Iterator[House]:
+    """Not below pytest's own directory, which every other run of pytest closes to others."""
+    var = Path(tempfile.mkdtemp(prefix="house-"))
+    var.chmod(0o755)
     port = free_port()
     clean = {name: value for name, value in os.environ.items() if name not in OURS + TESTS_ONLY}
     env = clean | {
@@ -159,6 +160,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         process.send_signal(signal.SIGINT)
         process.wait(20)
         log.close()
+        shutil.rmtree(var, ignore_errors=True)
 
 
 def wait_for_welcome(process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
