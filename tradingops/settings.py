@@ -146,7 +146,7 @@ USE_TZ = True
 TIME_ZONE = TRADING_ZONE
 LANGUAGE_CODE = "en-in"
 USE_I18N = False
-DATETIME_FORMAT = "d M Y H:i:s"
+FORMAT_MODULE_PATH = ["apps.desk.formats"]  # day first, 24 hours, seconds
 
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SECURE = BEHIND_TLS
@@ -166,6 +166,21 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.604)",
+            "100": "oklch(93.2% .032 255.585)",
+            "200": "oklch(88.2% .059 254.128)",
+            "300": "oklch(80.9% .105 251.813)",
+            "400": "oklch(70.7% .165 254.624)",
+            "500": "oklch(62.3% .214 259.815)",
+            "600": "oklch(50.5% .19 260)",
+            "700": "oklch(45% .19 262)",
+            "800": "oklch(42.4% .199 265.638)",
+            "900": "oklch(37.9% .146 265.522)",
+            "950": "oklch(28.2% .091 267.935)",
+        }
+    },
     "STYLES": ["apps.desk.navigation.style"],
     "GLOBAL_CALLBACK": "apps.desk.navigation.surroundings",
     "SIDEBAR": {"navigation": "apps.desk.navigation.sidebar"},

@@ -58,12 +58,20 @@ class ModifyForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
 
 
+class AccountField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """Accounts with what they are: nobody should take a live one for paper."""
+
+    def label_from_instance(self, obj: BrokerAccount) -> str:
+        """Name and environment."""
+        return f"{obj.name} ({obj.environment.upper()})"
+
+
 class PlaceForm(forms.Form):
     """A new order. The instrument is written ``SEGMENT:security id:symbol``, or just its symbol."""
 
-    account = forms.ModelChoiceField(BrokerAccount.objects.filter(enabled=True))
+    account = AccountField(BrokerAccount.objects.filter(enabled=True), empty_label="Choose…")
     instrument = forms.CharField(max_length=160, help_text="Type a symbol or a name.")
-    side = forms.ChoiceField(choices=_words(Side))
+    side = forms.ChoiceField(choices=[("", "Choose…"), *_words(Side)])
     quantity = forms.IntegerField(min_value=1, help_text="Units, not lots.")
     order_type = forms.ChoiceField(label="Type", choices=_words(OrderType))
     price = _rupees("Price ₹")

@@ -29,6 +29,18 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
     (
+        "Watch",
+        [
+            (
+                "Alerts",
+                "notifications",
+                "admin:alerts_alert_changelist",
+                "alerts.view_alert",
+            ),
+            ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
+        ],
+    ),
+    (
         "Risk",
         [
             ("Switches", "power_settings_new", "desk:switches", "risk.view_tradingstate"),
@@ -53,18 +65,6 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "brokers.view_instrument",
             ),
             ("Wire calls", "cable", "admin:brokers_wirecall_changelist", "brokers.view_wirecall"),
-        ],
-    ),
-    (
-        "Watch",
-        [
-            (
-                "Alerts",
-                "notifications",
-                "admin:alerts_alert_changelist",
-                "alerts.view_alert",
-            ),
-            ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
         ],
     ),
     (
