@@ -30,7 +30,7 @@ DATABASES["default"] |= {
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
     "options": "-c statement_timeout=15000 -c lock_timeout=8000"
-    " -c idle_in_transaction_session_timeout=30000",
+    " -c idle_in_transaction_session_timeout=5000",
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -49,6 +49,7 @@ EXIT_DECISION_LIFETIME = env.float("EXIT_DECISION_LIFETIME", default=300.0)
 CLAIM_GRACE = env.float("CLAIM_GRACE", default=5.0)  # seconds before a silent claim is handed back
 SWEEP_EVERY = env.float("SWEEP_EVERY", default=1.0)
 RECONCILE_EVERY = env.float("RECONCILE_EVERY", default=5.0)
+IDLE_RECONCILE_EVERY = env.float("IDLE_RECONCILE_EVERY", default=60.0)
 REPORTS_EVERY = env.float("REPORTS_EVERY", default=15.0)  # funds and positions of every account
 GUARD_AFTER = env.float("GUARD_AFTER", default=4.0)  # seconds of silence before guard sweeps
 HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)

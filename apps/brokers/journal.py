@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
@@ -25,6 +26,13 @@ def boot_clock() -> float:
 def boot_id() -> str:
     """The kernel's name for this boot of this machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def moment() -> int:
+    """A number that only ever grows, across processes: order without trusting any clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('brokers_moment')")
+        return int(cursor.fetchone()[0])
 
 
 def open_call(

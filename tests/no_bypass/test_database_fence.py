@@ -77,7 +77,7 @@ def test_a_no_gives_no_permit(intent, trader, no_bells):
 
 
 def test_a_call_about_no_order_is_refused(order):
-    with pytest.raises(IntegrityError, match="wirecall_is_about_an_order"):
+    with pytest.raises(REFUSED, match="is not of this account"):
         open_call(order.account, Verb.CANCEL, "cancel", budget="ORDER", correlation_id="f" * 20)
 
 

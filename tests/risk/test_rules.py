@@ -201,7 +201,7 @@ def exit_of(quantity: int, net: int | None, pending: int = 0, **more: Any) -> Sn
     return snapshot(
         request=request(quantity=quantity, side=side, intent=Intent.EXIT),
         net_position=net,
-        exits_pending=pending,
+        pending=pending,
         **more,
     )
 
@@ -270,7 +270,7 @@ def snapshots(draw: Any) -> Snapshot:
         funds_age=draw(age),
         position_age=draw(age),
         net_position=draw(st.none() | st.integers(-400, 400)),
-        exits_pending=draw(st.integers(0, 200)),
+        pending=draw(st.integers(0, 200)),
         last_price=draw(st.none() | prices),
         last_price_age=draw(age),
     )
@@ -308,7 +308,7 @@ def test_what_passes_is_a_positive_lot_multiple_at_a_price_on_the_tick(seen):
     assert order.quantity % INSTRUMENT.lot_size == 0
     assert order.price is None or order.price % INSTRUMENT.tick_size == 0
     if order.intent is Intent.EXIT:
-        assert order.quantity <= abs(seen.net_position or 0) - seen.exits_pending
+        assert order.quantity <= abs(seen.net_position or 0) - seen.pending
     else:
         assert seen.switch == seen.desk_switch == ACTIVE
         assert seen.value is not None
