@@ -88,7 +88,7 @@ class BrokerAccount(models.Model):
         self._refuse_changed_identity()
 
     def _refuse_changed_identity(self) -> None:
-        if self.pk is None:
+        if self._state.adding:
             return
         stored = BrokerAccount.objects.get(pk=self.pk)
         if stored.name != self.name:
