@@ -182,6 +182,14 @@ UNFOLD = {
             "950": "oklch(28.2% .091 267.935)",
         }
     },
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "sizes": "any",
+            "type": "image/svg+xml",
+            "href": "apps.desk.navigation.favicon",
+        }
+    ],
     "STYLES": ["apps.desk.navigation.style"],
     "GLOBAL_CALLBACK": "apps.desk.navigation.surroundings",
     "SIDEBAR": {"navigation": "apps.desk.navigation.sidebar"},

@@ -88,15 +88,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(title: str, icon: str, address: str, _permission: str) -> dict[str, Any]:
-    item = {"title": title, "icon": icon, "link": reverse(address)}
-    if title == "Alerts":
-        item["badge"] = "apps.desk.navigation.open_alerts"
+    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse(address)}
+    if title == "Alerts" and (unseen := Alert.objects.filter(acknowledged_at=None).count()):
+        item["badge"] = unseen
     return item
-
-
-def open_alerts(request: HttpRequest) -> str:
-    """How many alerts nobody has acknowledged."""
-    return str(Alert.objects.filter(acknowledged_at=None).count() or "")
 
 
 def surroundings(request: HttpRequest) -> dict[str, Any]:
@@ -107,3 +102,8 @@ def surroundings(request: HttpRequest) -> dict[str, Any]:
 def style(request: HttpRequest) -> str:
     """The desk's style sheet."""
     return static("desk/desk.css")
+
+
+def favicon(request: HttpRequest) -> str:
+    """The desk's mark in the browser's tab."""
+    return static("desk/favicon.svg")
