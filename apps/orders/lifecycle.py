@@ -239,8 +239,8 @@ def _columns(order: Order, happening: Happening, event: Event, to: Status) -> di
     columns |= _numbers(order, happening, event)
     columns |= _names(order, happening)
     columns |= _stage_times(order, to)
-    if happening.text and event not in {Event.WANT_CANCEL, Event.NOTE}:
-        columns["reason"] = happening.text
+    if event not in {Event.WANT_CANCEL, Event.NOTE} and (happening.text or to != order.status):
+        columns["reason"] = happening.text  # why it is in this status, not why it was in another
     if event in FACTS:
         columns["news_at"] = timezone.now()
     if to is not Status.SENDING:
