@@ -66,10 +66,10 @@ def test_a_stale_answer_leaves_what_a_dead_sender_left_and_the_look_finds_it(
     order, exchange, answer, monkeypatch
 ):
     handover = Handover(order, answer, settles=False)
-    monkeypatch.setattr(gate, "send", handover)
-    assert sent(order).status == "SENDING"
+    with monkeypatch.context() as patched:
+        patched.setattr(gate, "send", handover)
+        assert sent(order).status == "SENDING"
     assert order.claim_id == handover.claim
-    monkeypatch.undo()
     swept_until(order, "SUBMITTED", "OPEN")
     assert len(exchange.accepted(order.correlation_id)) == 1
     assert WireCall.objects.filter(verb="PLACE").count() == 1
