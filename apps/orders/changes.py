@@ -33,7 +33,7 @@ def send_change(modification_id: int) -> None:
         return
     change = Modification.objects.select_related("order__account").get(pk=modification_id)
     if change.order.over or change.order.cancel_wanted_at is not None:
-        _finish(change, Change.LAPSED, "the order is over, or is to be cancelled")
+        _give_up(change, "the order is over, or is to be cancelled")
         return
     result = gate.modify(change.request(), change.decision_id)
     match result:
@@ -42,7 +42,7 @@ def send_change(modification_id: int) -> None:
         case gate.Deferred(not_before=not_before):
             _move(change, Change.APPROVED, "waiting for the rate budget", not_before=not_before)
         case gate.Stopped(why=why) | gate.NotYours(why=why):
-            _finish(change, Change.LAPSED, why)
+            _give_up(change, why)
 
 
 def recover(change: Modification) -> None:
@@ -117,8 +117,10 @@ def _status_after(change: Modification, outcome: Outcome) -> tuple[Change, str]:
             return Change.UNKNOWN, unknown.why
 
 
+@transaction.atomic
 def _move(change: Modification, status: Change, text: str, **columns: Any) -> None:  # noqa: ANN401
     """From SENDING on. What is settled, or in other hands, stays as it is."""
+    lifecycle.locked(change.order_id)
     moved = Modification.objects.filter(
         pk=change.pk, status=Change.SENDING, claimed_at=change.claimed_at
     ).update(status=status, reason=text, **columns)
@@ -126,16 +128,27 @@ def _move(change: Modification, status: Change, text: str, **columns: Any) -> No
         _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 
+@transaction.atomic
+def _give_up(change: Modification, why: str) -> None:
+    """Nothing was sent under this claim. If the change is in other hands by now, they go on."""
+    lifecycle.locked(change.order_id)
+    mine = Modification.objects.filter(
+        pk=change.pk, status=Change.SENDING, claimed_at=change.claimed_at
+    )
+    if mine.exists():
+        _finish(change, Change.LAPSED, why)
+
+
+@transaction.atomic
 def _finish(change: Modification, status: Change, text: str, **columns: Any) -> None:  # noqa: ANN401
-    with transaction.atomic():
-        order = lifecycle.locked(change.order_id)
-        done = Modification.objects.filter(pk=change.pk, status__in=UNDER_WAY).update(
-            status=status, reason=text, settled_at=timezone.now(), **columns
-        )
-        if not done:
-            return
-        book.settle_quantity(order.correlation_id, order.quantity)
-        _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
+    order = lifecycle.locked(change.order_id)
+    done = Modification.objects.filter(pk=change.pk, status__in=UNDER_WAY).update(
+        status=status, reason=text, settled_at=timezone.now(), **columns
+    )
+    if not done:
+        return
+    book.settle_quantity(order.correlation_id, order.quantity)
+    _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 
 def _note(change: Modification, text: str) -> None:

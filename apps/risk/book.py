@@ -91,7 +91,7 @@ def pending(account: BrokerAccount, request: OrderRequest, since: int) -> int:
     return int(working + ended)
 
 
-def filled_so_far(correlation_id: str) -> int:
-    """Units that the order has filled already."""
-    hold = Hold.objects.filter(correlation_id=correlation_id).first()
+def filled_before(correlation_id: str, since: int) -> int:
+    """Units of the order's own fills that a position read begun at ``since`` has seen."""
+    hold = Hold.objects.filter(correlation_id=correlation_id, filled_mark__lt=since).first()
     return hold.filled if hold else 0
