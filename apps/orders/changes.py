@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import Q
@@ -24,18 +25,14 @@ from apps.risk import book, gate
 
 def send_change(modification_id: int) -> None:
     """Send one approved change; being second is normal and does nothing."""
-    now = timezone.now()
-    due = Q(not_before=None) | Q(not_before__lte=now)
-    mine = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED).update(
-        status=Change.SENDING, claimed_at=now
-    )
-    if not mine:
+    claim_id = _claim(modification_id)
+    if claim_id is None:
         return
     change = Modification.objects.select_related("order__account").get(pk=modification_id)
     if change.order.over or change.order.cancel_wanted_at is not None:
         _give_up(change, "the order is over, or is to be cancelled")
         return
-    result = gate.modify(change.request(), change.decision_id)
+    result = gate.modify(change.request(), change.decision_id, claim_id)
     match result:
         case gate.Sent():
             insist(lambda: _settle(change, result))
@@ -45,6 +42,25 @@ def send_change(modification_id: int) -> None:
             _give_up(change, why)
 
 
+@transaction.atomic
+def _claim(modification_id: int) -> UUID | None:
+    """Take an approved change for sending; None when it is not to be sent (any more, or yet)."""
+    now, claim_id = timezone.now(), uuid4()
+    due = Q(not_before=None) | Q(not_before__lte=now)
+    row = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED)
+    order_id = row.values_list("order", flat=True).first()
+    if order_id is None:
+        return None
+    order = lifecycle.locked(order_id)
+    mine = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED).update(
+        status=Change.SENDING, claimed_at=now
+    )
+    if not mine:
+        return None
+    book.give_change_to_sender(order.correlation_id, claim_id)
+    return claim_id
+
+
 def recover(change: Modification) -> None:
     """A sender of a change stopped: back to APPROVED if nothing left, else UNKNOWN."""
     if change.claimed_at is None or change.claimed_at > timezone.now() - call_time_out():
@@ -52,6 +68,7 @@ def recover(change: Modification) -> None:
     with order_lock_if_free(change.order.correlation_id) as free:
         if not free:
             return
+        book.give_change_to_sender(change.order.correlation_id, None)
         permits = change.decision.permits.values("id")
         call = WireCall.objects.filter(permit__in=permits).order_by("-id").first()
         left = call is not None and call.outcome != CallOutcome.NOT_SENT

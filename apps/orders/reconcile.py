@@ -39,7 +39,7 @@ def accounts_due() -> list[BrokerAccount]:
         name=Concat(Value("reconcile:"), OuterRef("name")), at__gt=long_ago
     )
     due = (
-        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER))
+        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day=trading_day()))
         | Exists(unbooked)
         | Q(reconcile_wanted=True)
         | Q(enabled=True) & ~Exists(lately)
@@ -59,6 +59,19 @@ def _reconcile(account: BrokerAccount) -> None:
     """A read that fails changes nothing. News that comes while we read marks the account again."""
     this = BrokerAccount.objects.filter(pk=account.pk)
     this.update(reconcile_wanted=False)
+    done = False
+    try:
+        done = _read_books(account)
+    finally:
+        if not done:
+            this.update(reconcile_wanted=True)
+    if done:
+        _adopt_strangers(account)
+        sign_of_life(f"reconcile:{account.name}")
+
+
+def _read_books(account: BrokerAccount) -> bool:
+    """Apply the order book, then the trade book; False when one of them could not be read."""
     read = reporting.reports_of(account)
     try:
         book = read.order_book()
@@ -69,12 +82,10 @@ def _reconcile(account: BrokerAccount) -> None:
         for fill in read.trade_book().value:
             _told(account, fill.broker_order_id, partial(apply_fill, account, fill))
     except ReadFailed as error:
-        this.update(reconcile_wanted=True)
         log.warning("books not read", account=account.name, error=str(error))
         raise_alert(f"books:{account.name}", f"the books of {account.name} cannot be read: {error}")
-        return
-    _adopt_strangers(account)
-    sign_of_life(f"reconcile:{account.name}")
+        return False
+    return True
 
 
 def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], object]) -> None:

@@ -57,7 +57,7 @@ def test_a_stale_sender_of_a_change_leaves_what_another_settled(
 def test_settling_a_change_and_asking_for_another_at_the_same_moment(
     order, change, trader, monkeypatch
 ):
-    call = gate.modify(change.request(), change.decision_id).call
+    call = gate.modify(change.request(), change.decision_id, changes._claim(change.pk)).call
     now = timezone.now()
     Modification.objects.filter(pk=change.pk).update(status=Change.SENDING, claimed_at=now)
     change.refresh_from_db()
