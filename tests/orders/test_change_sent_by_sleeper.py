@@ -10,8 +10,6 @@ from apps.orders import changes, services, sweep
 from apps.orders.dispatch import call_time_out
 from apps.orders.models import Modification
 from apps.risk import gate
-from apps.risk.models import Hold
-from tests.orders.telling import shown
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 
@@ -38,5 +36,4 @@ def test_a_change_that_a_sleeper_sent_after_anothers_429_does_not_lapse(
     changes.send_change(change.pk)
     change.refresh_from_db()
     outcomes = list(WireCall.objects.filter(verb="MODIFY").values_list("outcome", flat=True))
-          "broker", shown(order).quantity, outcomes)
     assert change.status in {"ACCEPTED", "UNKNOWN", "APPLIED"}
