@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.db import Error, connection
+from django.utils.module_loading import import_string
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, seconds_since, sign_of_life
@@ -54,10 +55,13 @@ def nobody_sweeps() -> bool:
 
 
 def act() -> None:
-    """One sweep of our own that sends exits itself, and the books of accounts that need it."""
+    """One sweep of our own that sends exits itself, the books of accounts that need it, and what
+    parts above the orders keep going (``GUARD_ALSO``)."""
     sweep(send=_send_exits)
     for account in reconcile.accounts_due():
         reconcile.reconcile(account)
+    for step in settings.GUARD_ALSO:
+        import_string(step)()
 
 
 def _send_exits(order: Order) -> None:

@@ -149,6 +149,7 @@ def _write_down_place(
 ) -> WireCall | Deferred | NotYours | Stopped:
     state = _lock_account(request.account)
     stop = _switch_stops(state, exiting=request.intent is Intent.EXIT)
+    stop = stop or _test_stops(request, state)
     hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
     if hold is None or hold.claim_id != claim_id or hold.released_at is not None:
         return NotYours("another sender has the order, or it is over")
@@ -245,6 +246,14 @@ def _account_stops(account: BrokerAccount | None) -> str | None:
         return None
     armed = account.armed_until is not None and account.armed_until > timezone.now()
     return None if settings.LIVE_TRADING and armed else "the live account is not armed"
+
+
+def _test_stops(request: OrderRequest, state: TradingState | None) -> str | None:
+    """Read again at the last moment: the address of an account may have changed since."""
+    account = state.account if state else None
+    if not request.test or (account and account.environment in {"paper", "sandbox"}):
+        return None
+    return "a test order can never reach a live account"
 
 
 def _decision_for(request: OrderRequest, action: str) -> Decision | None:
