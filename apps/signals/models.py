@@ -103,6 +103,16 @@ class Fate(models.TextChoices):
     FAILED = "FAILED"
 
 
+# The colours of the desk's style sheet.
+FATE_TONES = {
+    Fate.RECEIVED: "wait",
+    Fate.ACTED: "good",
+    Fate.REFUSED: "bad",
+    Fate.EXPIRED: "bad",
+    Fate.FAILED: "alarm",
+}
+
+
 class Signal(models.Model):
     """One signal as it was heard, once. PostgreSQL keeps what was heard, and a settled fate."""
 
