@@ -129,7 +129,8 @@ def test_what_is_read_can_be_stored_and_read_back(values):
         b";;;===",
     ],
 )
-def test_any_content_type_at_the_real_door(content_type, sender):
+@pytest.mark.parametrize("query", [b"", b"\xff", b"a=%00"])
+def test_any_content_type_and_query_at_the_real_door(content_type, query, sender):
     from tradingops.asgi import application
 
     async def ask() -> int:
@@ -138,7 +139,7 @@ def test_any_content_type_at_the_real_door(content_type, sender):
             "method": "POST",
             "path": sender.source.path,
             "raw_path": sender.source.path.encode(),
-            "query_string": b"\xff",
+            "query_string": query,
             "headers": [(b"host", b"localhost"), (b"content-type", content_type)],
         }
         line = ApplicationCommunicator(application, scope)
