@@ -60,9 +60,7 @@ def waiting() -> QuerySet[Signal]:
 def _count_try(signal: Signal) -> None:
     """Before the work, so that a signal that kills its worker counts too."""
     pause = dt.timedelta(seconds=2**signal.tries)
-    Signal.objects.filter(pk=signal.pk).update(
-        tries=F("tries") + 1, next_try_at=timezone.now() + pause
-    )
+    waiting().filter(pk=signal.pk).update(tries=F("tries") + 1, next_try_at=timezone.now() + pause)
 
 
 def _place(signal: Signal) -> Order | None:
@@ -135,8 +133,10 @@ def expire(signal: Signal) -> None:
 
 def settle(signal: Signal, fate: Fate, reason: str, order: Order | None = None) -> None:
     """Write the fate, once, and tell the desk when nothing came of the signal."""
-    settled = Signal.objects.filter(pk=signal.pk, fate=Fate.RECEIVED).update(
-        fate=fate, reason=reason, order=order, acted_at=timezone.now()
+    settled = (
+        waiting()
+        .filter(pk=signal.pk)
+        .update(fate=fate, reason=reason, order=order, acted_at=timezone.now())
     )
     if not settled:
         return

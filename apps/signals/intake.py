@@ -16,7 +16,7 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
 from apps.orders import queue
-from apps.signals.models import Signal, SignalSource
+from apps.signals.models import Profile, Signal, SignalSource
 from apps.signals.reading import read
 from apps.signals.signing import Proof, Untrusted, authenticate
 from apps.signals.wish import BadSignal, Wish, shown
@@ -37,6 +37,8 @@ class Answer:
 
 
 UNTRUSTED = Answer(401, {"error": "not authenticated"})
+# How each profile is believed. A profile that is not here is not believed.
+_BELIEVE = {Profile.SIGNED.value: authenticate}
 
 
 def hear(source: SignalSource, headers: Mapping[str, str], raw: bytes) -> Answer:
@@ -44,7 +46,8 @@ def hear(source: SignalSource, headers: Mapping[str, str], raw: bytes) -> Answer
     now = timezone.now()
     window = dt.timedelta(seconds=source.window)
     try:
-        proof = authenticate(headers, raw, source.secrets_in_force(now), now, window)
+        believe = _BELIEVE.get(source.profile, _believe_nobody)
+        proof = believe(headers, raw, source.secrets_in_force(now), now, window)
     except Untrusted as error:
         _complain(source, "a request could not be trusted", str(error))
         return UNTRUSTED
@@ -57,6 +60,10 @@ def hear(source: SignalSource, headers: Mapping[str, str], raw: bytes) -> Answer
         _complain(source, "a signed signal cannot be acted on", str(error))
         return Answer(400, {"error": "this signal cannot be acted on", "fields": error.fields})
     return _store(signal, raw, now)
+
+
+def _believe_nobody(*_: object) -> Proof:
+    raise Untrusted("the source has a profile that nobody can check")
 
 
 def _signal(

@@ -44,7 +44,7 @@ def _one(signal: Signal, act: Act) -> None:
 
 def _ring(signal: Signal) -> None:
     """Ring, and not again at once: a busy house must not be rung deaf."""
-    Signal.objects.filter(pk=signal.pk).update(next_try_at=timezone.now() + RING_AGAIN)
+    acting.waiting().filter(pk=signal.pk).update(next_try_at=timezone.now() + RING_AGAIN)
     queue.ring(ACT, signal.pk, exiting=signal.exiting)
 
 

@@ -22,6 +22,7 @@ from apps.orders.sweep import sweep as sweep_orders
 from apps.risk.models import SwitchState, TradingState
 from apps.risk.switch import halt
 from apps.signals import acting, tasks
+from apps.signals import sweep as sweeping
 from apps.signals.acting import MOST_TRIES, act
 from apps.signals.models import Signal, SignalSource
 from apps.signals.sweep import sweep
@@ -190,6 +191,15 @@ class TestTheSweep:
         sweep()
         sweep()
         assert no_bells == [("signals.act", signal.pk)]
+
+    def test_a_signal_that_settles_under_the_sweep_is_left_alone(self, trading, no_bells):
+        signal = trading.heard()
+        stale = acting.waiting().get(pk=signal.pk)
+        act(signal.pk)
+        sweeping._ring(stale)
+        acting.park(stale)
+        acting._count_try(stale)
+        assert fate(signal) == "ACTED"
 
     def test_exits_are_rung_for_first(self, trading, no_bells):
         entry, leaving = trading.heard(), trading.heard(intent="EXIT", side="SELL")

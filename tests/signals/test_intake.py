@@ -8,14 +8,18 @@ import time
 from typing import Any
 
 import pytest
-from django.db import connection
+from celery import Celery
+from django.db import DatabaseError, connection
 from django.db.utils import InternalError, ProgrammingError
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from apps.alerts.models import Alert
+from apps.orders import queue
+from apps.signals import intake
 from apps.signals.models import Signal, SignalSource
 from apps.signals.views import MOST_BYTES
 from tests.signals.conftest import wish
+from tradingops.logs import redact
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -282,6 +286,41 @@ def test_the_intake_needs_few_queries(sender, django_assert_max_num_queries):
     sender.send()
     with django_assert_max_num_queries(3):
         assert sender.send().status_code == 202
+
+
+def test_a_signal_is_taken_although_nobody_can_be_rung(quiet_account, source_of, monkeypatch):
+    sender = source_of(quiet_account)
+    deaf = Celery("deaf", broker="redis+socket:///nowhere/valkey.sock")
+    deaf.config_from_object("django.conf:settings", namespace="CELERY")
+    deaf.conf.broker_url = "redis+socket:///nowhere/valkey.sock"
+    monkeypatch.setattr(queue, "current_app", deaf)
+    began = time.monotonic()
+    assert sender.send().status_code == 202
+    assert time.monotonic() - began < 1
+    assert Signal.objects.get().fate == "RECEIVED"
+
+
+def test_an_alert_that_cannot_be_stored_does_not_change_the_answer(sender, monkeypatch):
+    def broken(*_: Any) -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(intake, "raise_alert", broken)
+    assert sender.send(side="HOLD").status_code == 400
+    assert sender.post(b"{}", {}).status_code == 401
+    first = sender.send(message_id="m1").json()
+    assert sender.send(message_id="m1", quantity=9).json() == first | {"duplicate": True}
+
+
+def test_a_profile_that_nobody_can_check_is_not_believed(sender):
+    SignalSource.objects.update(profile="telepathy")
+    assert sender.send().status_code == 401
+
+
+def test_the_address_of_a_source_is_in_no_log(sender):
+    request = RequestFactory().get(sender.source.path)
+    line = redact(None, "warning", {"event": f"Unauthorized: {request.path}", "request": request})
+    assert sender.source.hook_id not in str(line)
+    assert "/hooks/***" in line["event"]
 
 
 class TestHistory:
