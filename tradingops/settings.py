@@ -56,11 +56,13 @@ HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
 HEARTBEAT_STALE = env.float("HEARTBEAT_STALE", default=10.0)
 FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
 FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
+GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
 
 # The rules an order must pass, in order. An empty or broken list refuses everything.
 RISK_RULES = [
     "apps.risk.rules.KnownAccount",
+    "apps.risk.rules.TestMode",
     "apps.risk.rules.Switch",
     "apps.risk.rules.Tradable",
     "apps.risk.rules.QuantityAndLot",
@@ -94,6 +96,7 @@ INSTALLED_APPS = [
     "apps.brokers",
     "apps.risk",
     "apps.orders",
+    "apps.signals",
     "apps.desk",
 ]
 MIDDLEWARE = [

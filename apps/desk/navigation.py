@@ -41,6 +41,18 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
     (
+        "Signals",
+        [
+            ("Signals", "sensors", "admin:signals_signal_changelist", "signals.view_signal"),
+            (
+                "Sources",
+                "webhook",
+                "admin:signals_signalsource_changelist",
+                "signals.view_signalsource",
+            ),
+        ],
+    ),
+    (
         "Risk",
         [
             ("Switches", "power_settings_new", "desk:switches", "risk.view_tradingstate"),

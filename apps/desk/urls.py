@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.desk.views import halt, health, live, orders, place
+from apps.desk.views import halt, health, live, orders, place, signals
 
 app_name = "desk"
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/live/order/<int:pk>/", orders.page, name="order"),
     path("admin/live/order/<int:pk>/cancel/", orders.cancel, name="cancel"),
     path("admin/live/order/<int:pk>/modify/", orders.modify, name="modify"),
+    path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),
     path("admin/place/instruments/", place.instruments, name="instruments"),
     path("admin/switches/", halt.page, name="switches"),

@@ -58,6 +58,7 @@ class OrderIntent:
     validity: Validity = Validity.DAY
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
+    test: bool = False
     strategy: str = ""
     replaces: Order | None = None
 

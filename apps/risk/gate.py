@@ -148,6 +148,7 @@ def _write_down_place(
 ) -> WireCall | Deferred | NotYours | Stopped:
     state = _lock_account(request.account)
     stop = _switch_stops(state, exiting=request.intent is Intent.EXIT)
+    stop = stop or _test_stops(request, state)
     hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
     if hold is None or hold.claim_id != claim_id or hold.released_at is not None:
         return NotYours("another sender has the order, or it is over")
@@ -252,6 +253,14 @@ def _account_stops(account: BrokerAccount | None, *, exiting: bool) -> str | Non
     if not account.enabled:
         return "the account is disabled"
     return "the live account is not armed" if live and not armed else None
+
+
+def _test_stops(request: OrderRequest, state: TradingState | None) -> str | None:
+    """Read again at the last moment: the address of an account may have changed since."""
+    account = state.account if state else None
+    if not request.test or (account and account.environment in {"paper", "sandbox"}):
+        return None
+    return "a test order can never reach a live account"
 
 
 def _decision_for(request: OrderRequest, action: str) -> Decision | None:

@@ -150,6 +150,18 @@ class KnownAccount:
         return None
 
 
+class TestMode:
+    """A test order goes to a paper or sandbox account, and nowhere else."""
+
+    name = "test mode"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        if not snapshot.request.test or snapshot.environment in {"paper", "sandbox"}:
+            return None
+        return f"a test order can never reach a {snapshot.environment} account"
+
+
 class Switch:
     """The account's switch and the desk's: entries need ACTIVE, exits only that both exist."""
 

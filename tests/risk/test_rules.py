@@ -26,6 +26,7 @@ from apps.risk.rules import ACTIVE, HALTED, REDUCING, InstrumentFacts, Limits, S
 
 ALL = [
     rules.KnownAccount(),
+    rules.TestMode(),
     rules.Switch(),
     rules.Tradable(),
     rules.QuantityAndLot(),
@@ -182,6 +183,17 @@ CASES = [
         },
         "value limit",
     ),
+    (
+        "a test at a live account",
+        {"request": request(test=True), "environment": "live", "live_allowed": True, "armed": True},
+        "test mode",
+    ),
+    (
+        "a test exit at a live account",
+        {"request": request(test=True, intent=Intent.EXIT), "environment": "live"},
+        "test mode",
+    ),
+    ("a test nobody knows where", {"request": request(test=True), "environment": ""}, "test mode"),
     ("too many open", {"open_orders": 5}, "open orders"),
     ("funds never read", {"funds_age": None}, "age of data"),
     ("funds too old", {"funds_age": 60.5}, "age of data"),
@@ -194,6 +206,11 @@ def test_a_rule_refuses_with_a_reason(_what, different, rule):
     found = refusals(snapshot(**different))
     assert rule in found
     assert found[rule]
+
+
+@pytest.mark.parametrize("environment", ["paper", "sandbox"])
+def test_a_test_order_passes_where_no_money_is(environment):
+    assert refusals(snapshot(request=request(test=True), environment=environment)) == {}
 
 
 def exit_of(quantity: int, net: int | None, pending: int = 0, **more: Any) -> Snapshot:
