@@ -11,6 +11,7 @@ from tests.house import House, command_of, processes_of
 NAMES = {
     "worker@": "worker",
     "exits@": "worker-exits",
+    "house@": "worker-house",
     " beat ": "beat",
     "daphne": "web",
     "stream_orders": "stream",
