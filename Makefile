@@ -9,7 +9,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 PACKAGES := apps tradingops simexchange supervisor
 CHECKS := style format types layers migrations deployment
 
-.PHONY: help run test check reset requirements packages dev-packages python $(CHECKS)
+.PHONY: help run test check bench reset requirements packages dev-packages python $(CHECKS)
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -23,6 +23,9 @@ test: dev-packages ## all checks and all tests; ARGS="-k word" for some
 
 check: dev-packages ## style, types, layers, migrations, deployment; no tests
 	@exec $(HOUSE) with-services -- $(MAKE) --no-print-directory --keep-going $(CHECKS)
+
+bench: dev-packages ## measure the desk on a house of its own: ARGS="--quick"; a few minutes
+	@exec $(VENV)/python -m tests.bench $(ARGS)
 
 reset: python ## forget the database, the queue, the secrets and the logs
 	@$(PYTHON) -m supervisor reset

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from tradingops.logs import logging_config
 
@@ -58,6 +60,22 @@ FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
 FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
 GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
+
+
+def _windows(text: str) -> dict[int, int]:
+    """``seconds:calls`` pairs, shortest first; at most four, which the budget counts at once."""
+    pairs = re.findall(r"(\d+):(\d+)", text, re.ASCII)
+    if ",".join(map(":".join, pairs)) != text.replace(" ", "") or not 1 <= len(pairs) <= 4:
+        raise ImproperlyConfigured(f"ORDER_LIMITS={text}: write seconds:calls, as in 1:10,60:250")
+    windows = {int(span): int(calls) for span, calls in pairs}
+    if min(*windows, *windows.values()) < 1 or [int(span) for span, _ in pairs] != sorted(windows):
+        raise ImproperlyConfigured(f"ORDER_LIMITS={text}: the spans must rise, and none may be 0")
+    return windows
+
+
+# Order calls that an account may make, by seconds. DhanHQ's documented limits: never raise them
+# for a real account, the broker would only answer 429.
+ORDER_LIMITS = _windows(env.str("ORDER_LIMITS", default="1:10,60:250,3600:1000,86400:7000"))
 
 # The rules an order must pass, in order. An empty or broken list refuses everything.
 RISK_RULES = [

@@ -1,7 +1,8 @@
 """The rate budget of an account, counted from its journal: the database is the budget.
 
 Limits are DhanHQ's documented ones (introduction page, rate limits): 10 order calls a second,
-250 a minute, 1000 an hour, 7000 a day; reads 20 a second; quotes 1 a second.
+250 a minute, 1000 an hour, 7000 a day (``settings.ORDER_LIMITS``); reads 20 a second; quotes 1
+a second.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -34,7 +36,7 @@ class Priority(StrEnum):
 
 # seconds of the window -> calls allowed in it
 WINDOWS: dict[Budget, dict[int, int]] = {
-    Budget.ORDER: {1: 10, 60: 250, 3600: 1000, 86400: 7000},
+    Budget.ORDER: settings.ORDER_LIMITS,
     Budget.READ: {1: 20},
     Budget.QUOTE: {2: 1},
 }

@@ -29,12 +29,11 @@ WRITES = 3
 
 def dispatch(order_id: int) -> None:
     """Claim the order and send it. Being second is normal and does nothing."""
-    claim_id = lifecycle.claim(order_id)
-    if claim_id is None:
+    order = lifecycle.claim(order_id)
+    if order is None or order.claim_id is None:
         return
-    order = Order.objects.select_related("account", "instrument").get(pk=order_id)
     with structlog.contextvars.bound_contextvars(correlation_id=order.correlation_id):
-        send_claimed(order, claim_id)
+        send_claimed(order, order.claim_id)
 
 
 def send_claimed(order: Order, claim_id: uuid.UUID) -> None:

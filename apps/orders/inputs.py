@@ -24,14 +24,17 @@ def refresh_inputs(
     account: BrokerAccount, instrument: Instrument, side: str, order_type: str, intent: str
 ) -> None:
     """Positions for an exit, funds for anything else, a price where the order names no bound."""
-    if account.token() is None:
+    positions = intent == Intent.EXIT
+    funds = not positions and account.enabled and not _fresh_funds(account)
+    price = _needs_price(instrument, side, order_type) and not _fresh_quote(instrument)
+    if not (positions or funds or price) or account.token() is None:
         return
     try:
-        if intent == Intent.EXIT:
+        if positions:
             reporting.store_positions(account, retries=False)
-        elif account.enabled and not _fresh_funds(account):
+        if funds:
             reporting.store_funds(account, retries=False)
-        if _needs_price(instrument, side, order_type) and not _fresh_quote(instrument):
+        if price:
             reporting.store_quote(account, instrument, retries=False)
     except ReadFailed as error:
         log.warning("input not refreshed", account=account.name, error=str(error))

@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from apps.alerts.models import Severity
@@ -73,34 +72,49 @@ def apply(order_id: int, happening: Happening) -> bool:
     A command that names a claim does nothing once the order is out of that claim's hands.
     Raises ``ImpossibleTransition`` for a command of ours that the table does not allow.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         order = locked(order_id)
         if happening.claim_id is not None and order.claim_id != happening.claim_id:
             return False
-        event = _weigh(order, happening)
-        to = destination(Status(order.status), event, named=bool(order.broker_order_id))
-        if to is None and event not in FACTS:
-            raise ImpossibleTransition(f"{event} does not fit an order that is {order.status}")
-        trouble = _trouble(order, happening, to)
-        if to is None or trouble:
-            _keep_unfit(order, happening, event, trouble)
+        return _apply_to(order, happening)
+
+
+def begin(order: Order, happening: Happening) -> None:
+    """The first thing that happens to an order, in the transaction that stores it.
+
+    Nobody else can see the row yet, so there is nothing to lock or to read again.
+    """
+    _apply_to(order, happening)
+
+
+def _apply_to(order: Order, happening: Happening) -> bool:
+    event = _weigh(order, happening)
+    to = destination(Status(order.status), event, named=bool(order.broker_order_id))
+    if to is None and event not in FACTS:
+        raise ImpossibleTransition(f"{event} does not fit an order that is {order.status}")
+    trouble = _trouble(order, happening, to)
+    if to is None or trouble:
+        _keep_unfit(order, happening, event, trouble)
+        return False
+    to = _reopened(order, happening, event) or to
+    columns = _columns(order, happening, event, to)
+    key = _key(order, happening)
+    if happening.key and OrderEvent.objects.filter(dedupe_key=key).exists():
+        if to == order.status and not _changes(order, columns):
             return False
-        to = _reopened(order, happening, event) or to
-        columns = _columns(order, happening, event, to)
-        key = _key(order, happening)
-        if happening.key and OrderEvent.objects.filter(dedupe_key=key).exists():
-            if to == order.status and not _changes(order, columns):
-                return False
-            key = f"{key}|{uuid.uuid4().hex}"  # the same words, but they say something new again
-        _follow_with_hold(order, event, to, columns)
-        _alert_the_unusual(order, happening, event, to, columns)
-        _record(order, happening, event, key, to)
-        _write(order, to, columns)
+        key = f"{key}|{uuid.uuid4().hex}"  # the same words, but they say something new again
+    _follow_with_hold(order, event, to, columns)
+    _alert_the_unusual(order, happening, event, to, columns)
+    _record(order, happening, event, key, to)
+    _write(order, to, columns)
     return True
 
 
-def claim(order_id: int) -> uuid.UUID | None:
-    """Take an approved order for sending; None when it is not to be sent (any more, or yet)."""
+def claim(order_id: int) -> Order | None:
+    """Take an approved order for sending; None when it is not to be sent (any more, or yet).
+
+    The order comes back as it is now, under its new ``claim_id``.
+    """
     claim_id = uuid.uuid4()
     with transaction.atomic():
         order = locked(order_id)
@@ -110,15 +124,14 @@ def claim(order_id: int) -> uuid.UUID | None:
         columns = {
             "claim_id": claim_id,
             "claimed_at": timezone.now(),
-            "attempts": F("attempts") + 1,
+            "attempts": order.attempts + 1,
             "not_before": None,
         }
         happening = Happening(event=Event.CLAIM, origin="dispatch")
-        if not _write(order, Status.SENDING, columns):
-            return None
         _record(order, happening, Event.CLAIM, f"{order.correlation_id}|{claim_id}", Status.SENDING)
+        _write(order, Status.SENDING, columns)
         book.give_to_sender(order.correlation_id, claim_id)
-    return claim_id
+    return order
 
 
 def locked(order_id: int) -> Order:
@@ -127,7 +140,7 @@ def locked(order_id: int) -> Order:
     Without its key, so that a journal row about the order may be written meanwhile.
     """
     rows = Order.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("account").get(pk=order_id)
+    return rows.select_related("account", "instrument").get(pk=order_id)
 
 
 def _write(order: Order, to: Status, columns: dict[str, Any]) -> bool:
@@ -137,9 +150,15 @@ def _write(order: Order, to: Status, columns: dict[str, Any]) -> bool:
         status=to, live_seq=sequence, **columns
     )
     if changed:
-        transaction.on_commit(lambda: announce.changed(order.account_id, order.pk, sequence))
         _ring_what_follows(order, to, columns)
+        _bring_up_to_date(order, columns | {"status": to, "live_seq": sequence})
+        transaction.on_commit(lambda: announce.changed(order.account_id, order.pk, sequence))
     return changed == 1
+
+
+def _bring_up_to_date(order: Order, columns: dict[str, Any]) -> None:
+    for name, value in columns.items():
+        setattr(order, name, value)
 
 
 def _ring_what_follows(order: Order, to: Status, columns: dict[str, Any]) -> None:

@@ -99,8 +99,8 @@ def _store_and_review(
     )
     decision = gate.review(order.request())
     event = Event.APPROVE if decision.allowed else Event.DENY
-    lifecycle.apply(
-        order.pk,
+    lifecycle.begin(
+        order,
         Happening(
             event=event,
             origin="gate",
@@ -113,7 +113,6 @@ def _store_and_review(
     if decision.allowed:
         exiting = intent.intent is Intent.EXIT
         transaction.on_commit(lambda: queue.ring_dispatch(order.pk, exiting=exiting))
-    order.refresh_from_db()
     return order
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Case, F, Sum, Value, When
 from django.utils import timezone
 
-from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
 from apps.risk.models import Hold, HoldQuerySet
@@ -57,14 +58,28 @@ def follow(correlation_id: str, *, quantity: int, filled: int, over: bool) -> No
     Whoever held the order for sending holds it no longer. What changes takes a new mark, so that
     a position read is known to have begun before or after it whatever the clocks say.
     """
-    hold = Hold.objects.filter(correlation_id=correlation_id)
-    hold.exclude(claim_id=None).update(claim_id=None)
-    hold.exclude(filled=filled).update(filled=filled, filled_mark=moment())
-    if over:
-        hold.filter(released_at=None).update(released_at=timezone.now(), released_mark=moment())
-        return
-    hold.exclude(released_at=None).update(released_at=None, released_mark=None)
-    widen(correlation_id, quantity)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FOLLOW_TO_THE_END if over else _FOLLOW,
+            {"id": correlation_id, "quantity": quantity, "filled": filled, "now": timezone.now()},
+        )
+
+
+_FILLED = """
+    UPDATE risk_hold SET claim_id = NULL, filled = %(filled)s,
+        filled_mark = CASE WHEN filled = %(filled)s THEN filled_mark
+                           ELSE nextval('brokers_moment') END,
+"""
+_FOLLOW = f"""{_FILLED}
+        released_at = NULL, released_mark = NULL, quantity = greatest(quantity, %(quantity)s)
+    WHERE correlation_id = %(id)s
+"""
+_FOLLOW_TO_THE_END = f"""{_FILLED}
+        released_at = coalesce(released_at, %(now)s),
+        released_mark = CASE WHEN released_at IS NULL THEN nextval('brokers_moment')
+                             ELSE released_mark END
+    WHERE correlation_id = %(id)s
+"""
 
 
 def settle_quantity(correlation_id: str, quantity: int) -> None:
@@ -72,15 +87,14 @@ def settle_quantity(correlation_id: str, quantity: int) -> None:
     Hold.objects.filter(correlation_id=correlation_id).update(quantity=quantity)
 
 
-def open_orders(account: BrokerAccount) -> int:
-    """How many orders of the account may still trade, UNKNOWN ones of today included."""
-    return _of_today(account).open().count()
-
-
 def _of_today(account: BrokerAccount) -> HoldQuerySet:
     """Holds of this trading day: an order for the day cannot fill after it."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    return Hold.objects.filter(account=account, taken_at__gte=midnight)
+    return Hold.objects.filter(account=account, taken_at__gte=midnight())
+
+
+def midnight() -> dt.datetime:
+    """When the trading day began."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def pending(account: BrokerAccount, request: OrderRequest, since: int) -> int:

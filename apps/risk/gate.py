@@ -146,6 +146,7 @@ def cancel(
 def _write_down_place(
     request: OrderRequest, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:
+    decision = _decision_for(request, "PLACE")  # history: no lock is needed to read it
     state = _lock_account(request.account)
     stop = _switch_stops(state, exiting=request.intent is Intent.EXIT)
     stop = stop or _test_stops(request, state)
@@ -154,7 +155,6 @@ def _write_down_place(
         return NotYours("another sender has the order, or it is over")
     if stop or state is None or state.account is None:
         return Stopped(stop or "the account has no risk state")
-    decision = _decision_for(request, "PLACE")
     if decision is None:
         return Stopped("no decision allows exactly this order")
     permit = _unspent_permit(decision)
@@ -189,7 +189,7 @@ def _within_budget(
     account: BrokerAccount,
     request: OrderRequest | ModifyRequest,
     verb: Verb,
-    permit: Permit,
+    permit: UUID,
     intent: str,
 ) -> WireCall | Deferred:
     priority = Priority.EXIT if intent == Intent.EXIT else Priority.ENTRY
@@ -202,7 +202,7 @@ def _within_budget(
         f"{verb.lower()} order",
         budget=Budget.ORDER,
         correlation_id=request.correlation_id,
-        permit=permit.pk,
+        permit=permit,
         request=request.as_json(),
     )
 
@@ -270,24 +270,33 @@ def _decision_for(request: OrderRequest, action: str) -> Decision | None:
     return decision if decision and decision.request == request.as_json() else None
 
 
-def _issue_permit(decision: Decision) -> Permit:
-    return Permit.objects.create(decision=decision, correlation_id=decision.correlation_id)
+def _issue_permit(decision: Decision) -> UUID:
+    return Permit.objects.create(decision=decision, correlation_id=decision.correlation_id).pk
 
 
-def _unspent_permit(decision: Decision) -> Permit | None:
+_NEWEST_PERMIT = """
+    SELECT permit.id, spent.id, spent.outcome
+    FROM risk_permit permit LEFT JOIN brokers_wirecall spent ON spent.permit = permit.id
+    WHERE permit.decision_id = %s ORDER BY permit.issued_at DESC LIMIT 1
+"""
+
+
+def _unspent_permit(decision: Decision) -> UUID | None:
     """A permit good for one send: the issued one, or a fresh one if the last provably left nothing.
 
     None once the decision has expired.
     """
     if decision.expires_at <= timezone.now():
         return None
-    permit = decision.permits.order_by("-issued_at").first()
-    if permit is None:
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_PERMIT, [decision.pk])
+        row = cursor.fetchone()
+    if row is None:
         return None
-    spent = WireCall.objects.filter(permit=permit.pk).first()
-    if spent is None:
-        return permit
-    return _issue_permit(decision) if spent.outcome == CallOutcome.NOT_SENT else None
+    permit, call, outcome = row
+    if call is None:
+        return UUID(str(permit))
+    return _issue_permit(decision) if outcome == CallOutcome.NOT_SENT else None
 
 
 def _assert_no_transaction() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from dataclasses import dataclass
+from decimal import Decimal
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
-from apps.brokers.port import OrderRequest
+from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
+from apps.brokers.port import Intent, OrderRequest
 from apps.risk import book
 from apps.risk.models import RiskPolicy, TradingState
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
@@ -28,9 +32,8 @@ def take_snapshot(
     instrument = Instrument.objects.filter(
         segment=request.segment, security_id=request.security_id
     ).first()
-    quote = Quote.objects.filter(instrument=instrument).first() if instrument else None
-    funds = FundsReport.objects.filter(account=account).first()
-    positions = PositionsReport.objects.filter(account=account).first()
+    seen = _read(account, instrument)
+    positions = seen.positions
     return Snapshot(
         request=request,
         today=timezone.localdate(),
@@ -43,16 +46,58 @@ def take_snapshot(
         desk_switch=desk_switch,
         instrument=_facts(instrument),
         limits=_limits(account),
-        open_orders=book.open_orders(account) - (1 if changes else 0),
-        last_price=quote.last_price if quote else None,
-        last_price_age=_age(quote.as_of if quote else None, now),
-        funds_age=_age(funds.as_of if funds else None, now),
+        open_orders=seen.open_orders - (1 if changes else 0),
+        last_price=seen.last_price,
+        last_price_age=_age(seen.price_as_of, now),
+        funds_age=_age(seen.funds_as_of, now),
         net_position=_net(positions, request),
         position_age=_age(positions.as_of if positions else None, now),
-        pending=book.pending(account, request, positions.mark) if positions else 0,
+        pending=_pending(account, request, positions),
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The newest reports of the account and its open orders: one look, one statement."""
+
+    last_price: Decimal | None
+    price_as_of: dt.datetime | None
+    funds_as_of: dt.datetime | None
+    positions: PositionsReport | None
+    open_orders: int
+
+
+_LOOK = """
+    SELECT quote.last_price, quote.as_of, funds.as_of, report.as_of, report.mark, report.rows,
+           (SELECT count(*) FROM risk_hold
+            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
+    FROM brokers_brokeraccount account
+    LEFT JOIN brokers_fundsreport funds ON funds.account_id = account.id
+    LEFT JOIN brokers_positionsreport report ON report.account_id = account.id
+    LEFT JOIN brokers_quote quote ON quote.instrument_id = %s
+    WHERE account.id = %s
+"""
+
+
+def _read(account: BrokerAccount, instrument: Instrument | None) -> _Seen:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [book.midnight(), instrument.pk if instrument else None, account.pk])
+        price, price_at, funds_at, positions_at, mark, rows, open_orders = cursor.fetchone()
+    positions = None
+    if positions_at is not None:
+        positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
+    return _Seen(price, price_at, funds_at, positions, open_orders)
+
+
+def _pending(
+    account: BrokerAccount, request: OrderRequest, positions: PositionsReport | None
+) -> int:
+    """Only an exit is measured against the position."""
+    if positions is None or request.intent is not Intent.EXIT:
+        return 0
+    return book.pending(account, request, positions.mark)
 
 
 def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def wished(order, trader):
     """Claimed by a sender; then its cancel is wished."""
-    claim = lifecycle.claim(order.pk)
+    claim = lifecycle.claim(order.pk).claim_id
     services.cancel(order, trader, "stop")
     assert order.status == "SENDING"
     return order, claim

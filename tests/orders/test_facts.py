@@ -87,7 +87,7 @@ def test_an_order_taken_with_a_429_is_adopted_from_the_books_and_not_sent_again(
 def test_refused_by_the_reply_but_live_at_the_broker_is_adopted_with_an_alert(
     order, account, exchange
 ):
-    claim = lifecycle.claim(order.pk)
+    claim = lifecycle.claim(order.pk).claim_id
     call = gate.send(order.request(), claim).call
     settle(order, call, Refused("DH-905", "bad input"), claim)
     order.refresh_from_db()

@@ -99,7 +99,7 @@ def test_a_decision_that_ran_out_lapses_instead_of_being_sent(order, exchange):
 def test_feed_news_before_a_lost_reply_leaves_nothing_unknown(order, exchange, account):
 
     exchange.fault("hang", "place", times=1, accept=True, seconds=3)
-    claim = lifecycle.claim(order.pk)
+    claim = lifecycle.claim(order.pk).claim_id
     report = OrderReport(
         broker_order_id="42",
         state=BrokerState.WORKING,

@@ -40,7 +40,7 @@ class Handover:
     def __call__(self, request: Any, claim_id: uuid.UUID) -> Any:
         time.sleep(0.25)
         sweep._hand_back()
-        self.claim = lifecycle.claim(self.order.pk)
+        self.claim = lifecycle.claim(self.order.pk).claim_id
         assert self.claim not in {None, claim_id}
         result = self.send(request, self.claim)
         assert isinstance(result, gate.Sent)
@@ -79,7 +79,7 @@ def test_a_429_that_is_told_after_the_sweep_gave_up_waiting_does_not_free_the_or
     order, exchange
 ):
     exchange.fault("http_429", "place", times=1)
-    claim = lifecycle.claim(order.pk)
+    claim = lifecycle.claim(order.pk).claim_id
     result = gate.send(order.request(), claim)
     assert isinstance(result.outcome, NotSent)
     time.sleep(call_time_out().total_seconds() + 0.1)
@@ -93,18 +93,18 @@ def test_a_429_that_is_told_after_the_sweep_gave_up_waiting_does_not_free_the_or
 
 
 def test_a_claim_that_was_handed_back_opens_no_gate(order, exchange):
-    stale = lifecycle.claim(order.pk)
+    stale = lifecycle.claim(order.pk).claim_id
     time.sleep(0.25)
     sweep._hand_back()
     assert isinstance(gate.send(order.request(), stale), gate.NotYours)
-    fresh = lifecycle.claim(order.pk)
+    fresh = lifecycle.claim(order.pk).claim_id
     assert isinstance(gate.send(order.request(), stale), gate.NotYours)
     send_claimed(order, fresh)
     assert len(exchange.accepted(order.correlation_id)) == 1
 
 
 def test_news_while_sending_takes_the_claim_away_so_nothing_is_sent(order, exchange, account):
-    claim = lifecycle.claim(order.pk)
+    claim = lifecycle.claim(order.pk).claim_id
     apply_report(account, report(order), FEED)
     order.refresh_from_db()
     assert (order.status, order.broker_order_id) == ("OPEN", "42")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from apps.brokers.budget import Budget, Priority, used, wait_needed
@@ -90,3 +91,19 @@ def test_a_burst_brings_no_429_from_the_exchange(account, intent, trader, exchan
     for order in orders:
         dispatch(order.pk)
     assert exchange.report()["rate_limited"] == 0
+
+
+def limits(text: str) -> dict[int, int]:
+    from tradingops.settings import _windows
+
+    return _windows(text)
+
+
+def test_the_order_limits_are_read_from_the_environment():
+    assert limits("1:10, 60:250") == {1: 10, 60: 250}
+
+
+@pytest.mark.parametrize("text", ["", "10", "1:x", "0:5", "1:0", "60:1,1:1", "1:1,1:2", "1:-5"])
+def test_order_limits_that_make_no_sense_stop_the_start(text):
+    with pytest.raises(ImproperlyConfigured, match="ORDER_LIMITS"):
+        limits(text)

@@ -1,0 +1,111 @@
+"""Measure the desk: ``python -m tests.bench [--quick] [--target URL]``. See docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.bench.figures import Run, latency_table, write
+from tests.house import ROOT, House, open_house
+
+WIDE = {
+    "ORDER_LIMITS": "1:100000,60:1000000",
+    "RISK_MAX_ORDER_VALUE": "1000000000",
+    "RISK_MAX_ORDER_QUANTITY": "1000000",
+    "RISK_MAX_OPEN_ORDERS": "100000",
+    "LOG_LEVEL": "INFO",
+}
+BEGAN = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"[{time.monotonic() - BEGAN:6.1f} s] {text}", flush=True)
+
+
+def main() -> None:
+    options = arguments()
+    say("starting a house of its own")
+    with open_house(**WIDE) as house:
+        os.environ.update({k: v for k, v in house.env.items() if k.isupper()})
+        import django
+
+        django.setup()
+        log_beside_the_others(house)
+        report(options, *measure(house, options))
+
+
+def log_beside_the_others(house: House) -> None:
+    """This process is a part of the house too: what it logs costs time, as in the web process."""
+    for handler in logging.getLogger().handlers:
+        handler.setStream((house.var / "log" / "bench.log").open("a"))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few samples: does it all work?")
+    parser.add_argument("--only", default="", help="scenarios, as in sdk,order,signal,pages")
+    parser.add_argument("--out", default=str(ROOT / "var" / "bench.json"), help="where to write")
+    parser.add_argument("--target", default="", help="REST address of another exchange")
+    parser.add_argument("--client-id", default="1000000001", help="for --target")
+    parser.add_argument("--token", default="token-1", help="for --target")
+    parser.add_argument("--feed", default="ws://127.0.0.1:9", help="order updates of --target")
+    parser.add_argument("--instrument", default="ITC", help="what is traded")
+    parser.add_argument("--price", default="371.10", help="rupees; low, so that orders rest")
+    return parser.parse_args()
+
+
+def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[str, Any]]:
+    from tests.bench import baselines, memory, opening, pages, scenarios, signals, stages
+
+    amount = scenarios.QUICK if options.quick else scenarios.FULL
+    wanted = set(options.only.split(",")) if options.only else {"order", "signal", "pages"}
+    desk = opening.open_desk(house, options)
+    say("sdk, floor")
+    runs = [baselines.bare_sdk(desk, amount.others), baselines.floor(amount.others)]
+    tables: dict[str, Any] = {}
+    if "order" in wanted:
+        found = scenarios.way_in("order", desk, desk.place, amount, say)
+        runs += found
+        tables["stages"] = stages.stages(found[0].orders)
+        tables["stages at 8"] = stages.stages(found[2].orders)
+    if "signal" in wanted:
+        send = signals.sender(house, desk)
+        if send is None:
+            say(signals.LEFT_OUT)
+        else:
+            runs += scenarios.way_in("signal", desk, send, amount, say)
+    if "pages" in wanted:
+        say("pages")
+        runs.append(
+            pages.live_pages(house, desk, 10 if options.quick else 50, 3 if options.quick else 15)
+        )
+    say("memory")
+    tables["memory"] = memory.memory(house)
+    return runs, tables
+
+
+def report(options: argparse.Namespace, runs: list[Run], tables: dict[str, Any]) -> None:
+    from tests.bench import memory, stages
+
+    figures = [run.figures(runs[0]) for run in runs]
+    print("\n" + latency_table(figures))
+    for run in runs:
+        if run.more:
+            print(f"{run.name}: {json.dumps(run.more)}")
+    for name, rows in tables.items():
+        print(f"\n{name}\n{(memory if name == 'memory' else stages).shown(rows)}")
+    at = figures[-1]["at"]
+    write(
+        Path(options.out),
+        [*figures, *({"name": n, "rows": r, "at": at} for n, r in tables.items())],
+    )
+    say(f"written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()
