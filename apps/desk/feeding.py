@@ -20,6 +20,7 @@ from apps.desk import blotter, switches
 from apps.desk.blotter import Filters, Seen
 from apps.desk.rows import html_of
 from apps.orders.models import Order
+from apps.people.entry import Step, step_of
 
 Message = dict[str, Any]
 
@@ -47,7 +48,7 @@ def rights(scope: Mapping[str, Any]) -> Rights:
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(session.session_key if session else None)
     user = get_user(request)
-    staff = user.is_active and user.is_staff
+    staff = user.is_active and user.is_staff and step_of(user, request.session) is Step.IN
     return Rights(
         may_view=staff and user.has_perm("orders.view_order"),
         may_cancel=staff and user.has_perm("orders.cancel_order"),
