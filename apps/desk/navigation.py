@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from apps.alerts.models import Alert
 from apps.desk import switches
+from apps.risk import approvals
 
 # Section → (title, icon, address, permission)
 _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
@@ -32,6 +33,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         "Risk",
         [
             ("Switches", "power_settings_new", "desk:switches", "risk.view_tradingstate"),
+            ("Approvals", "how_to_reg", "desk:approvals", "risk.view_approval"),
             ("Policies", "policy", "admin:risk_riskpolicy_changelist", "risk.view_riskpolicy"),
             ("Decisions", "gavel", "admin:risk_decision_changelist", "risk.view_decision"),
             ("Holds", "lock", "admin:risk_hold_changelist", "risk.view_hold"),
@@ -71,10 +73,24 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         "People",
         [
             ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
-            ("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+            ("Roles", "group", "admin:auth_group_changelist", "auth.view_group"),
+            (
+                "Changes",
+                "manage_history",
+                "admin:people_personchange_changelist",
+                "people.view_personchange",
+            ),
+            ("Sign-ins", "login", "admin:axes_accesslog_changelist", "axes.view_accesslog"),
+            (
+                "Wrong passwords",
+                "lock_person",
+                "admin:axes_accessattempt_changelist",
+                "axes.view_accessattempt",
+            ),
         ],
     ),
 ]
+_BADGES = {"Alerts": "open_alerts", "Approvals": "waiting_approvals"}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -89,14 +105,19 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _item(title: str, icon: str, address: str, _permission: str) -> dict[str, Any]:
     item = {"title": title, "icon": icon, "link": reverse(address)}
-    if title == "Alerts":
-        item["badge"] = "apps.desk.navigation.open_alerts"
+    if title in _BADGES:
+        item["badge"] = f"apps.desk.navigation.{_BADGES[title]}"
     return item
 
 
 def open_alerts(request: HttpRequest) -> str:
     """How many alerts nobody has acknowledged."""
     return str(Alert.objects.filter(acknowledged_at=None).count() or "")
+
+
+def waiting_approvals(request: HttpRequest) -> str:
+    """How many requests wait for a second person."""
+    return str(approvals.waiting().count() or "")
 
 
 def surroundings(request: HttpRequest) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from apps.orders.dispatch import call_time_out
 from apps.orders.lifecycle import Happening
 from apps.orders.models import UNDER_WAY, Change, Modification, Order
 from apps.orders.states import AT_BROKER, Event, Status
+from apps.risk import approvals
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ def sweep(send: Send | None = None) -> None:
     _look(direct=send is not None)
     _ring_approved(send or _ring)
     _ring_cancels(direct=send is not None)
+    approvals.sweep()
 
 
 def _each(orders: object, act: Callable[[Order], None]) -> None:

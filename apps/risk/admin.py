@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 from apps.alerts.history import HistoryAdmin
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderType
-from apps.risk.models import Decision, Hold, RiskPolicy, StateChange, TradingState
+from apps.risk.models import Approval, Decision, Hold, RiskPolicy, StateChange, TradingState
 
 
 class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -34,6 +34,7 @@ class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "max_order_value",
             "max_open_orders",
             "max_data_age",
+            "approval_above_value",
             "order_types",
             "reason",
         )
@@ -52,6 +53,7 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
         "max_order_value",
         "max_open_orders",
         "max_data_age",
+        "approval_above_value",
         "reason",
         "created_by",
         "created_at",
@@ -102,6 +104,26 @@ class DecisionAdmin(HistoryAdmin):
     def why(self, decision: Decision) -> str:
         """All refusals in one line."""
         return decision.reasons or "–"
+
+
+@admin.register(Approval)
+class ApprovalAdmin(HistoryAdmin):
+    """What one person asked for and another decided; waiting ones are on the desk's own page."""
+
+    list_display = (
+        "requested_at",
+        "kind",
+        "subject",
+        "requested_by",
+        "reason",
+        "decision",
+        "decided_by",
+        "decision_reason",
+        "result",
+    )
+    list_filter = ("kind", "decision")
+    list_select_related = ("requested_by", "decided_by")
+    search_fields = ("subject__exact",)
 
 
 @admin.register(StateChange)

@@ -12,9 +12,12 @@ class RiskConfig(AppConfig):
     verbose_name = "Risk"
 
     def ready(self) -> None:
-        """Equip accounts as they are created."""
+        """Equip accounts as they are created; make resuming known to the approvals."""
         from apps.brokers.models import BrokerAccount
+        from apps.risk import resuming
         from apps.risk.switch import equip
+
+        resuming.register()
 
         def on_account(instance: BrokerAccount, created: bool, **_: object) -> None:
             if created:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -10,7 +12,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
 from apps.brokers.port import OrderRequest
 from apps.risk import book
-from apps.risk.models import RiskPolicy, TradingState
+from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
 
@@ -49,7 +51,20 @@ def take_snapshot(
         position_age=_age(positions.as_of if positions else None, now),
         exits_pending=book.exits_pending(account, request, positions.as_of) if positions else 0,
         changes=changes,
+        **_approved(request.correlation_id),
     )
+
+
+def _approved(correlation_id: str) -> dict[str, Any]:
+    """The terms of this order that a second person has approved, if there are any."""
+    approval = Approval.objects.filter(
+        kind="ORDER", subject=correlation_id, decision=Verdict.APPROVED
+    ).first()
+    if approval is None:
+        return {}
+    request = approval.payload["request"]
+    price = None if request["price"] is None else Decimal(request["price"])
+    return {"approved_quantity": request["quantity"], "approved_price": price}
 
 
 def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:
@@ -83,6 +98,7 @@ def _limits(account: BrokerAccount) -> Limits | None:
         max_open_orders=policy.max_open_orders,
         max_data_age=policy.max_data_age,
         order_types=tuple(policy.order_types),
+        approval_above_value=policy.approval_above_value,
     )
 
 
