@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.db import transaction
-from django.http import HttpRequest, HttpResponseRedirect
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from apps.alerts.history import HistoryAdmin
-from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderType
+from apps.risk import widening
+from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import Approval, Decision, Hold, RiskPolicy, StateChange, TradingState
 
 
@@ -82,13 +83,25 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     def save_model(
         self, request: HttpRequest, obj: RiskPolicy, form: RiskPolicyForm, change: bool
     ) -> None:
-        """Number the version after the last one of the account, one writer at a time."""
-        with transaction.atomic():
-            BrokerAccount.objects.select_for_update().get(pk=obj.account_id)
-            last = RiskPolicy.objects.filter(account=obj.account_id).first()
-            obj.version = last.version + 1 if last else 1
-            obj.created_by = request.user.get_username()
-            super().save_model(request, obj, form, change)
+        """Tighter limits are in force at once; wider ones wait for a second person."""
+        try:
+            widening.write(obj, User.objects.get(pk=request.user.pk))
+        except (NotAllowed, NotOpen) as error:
+            messages.error(request, f"Not asked for: {error}.")
+
+    def log_addition(self, request: HttpRequest, obj: RiskPolicy, message: Any) -> Any:  # noqa: ANN401
+        """Only what was stored was added."""
+        return super().log_addition(request, obj, message) if obj.pk else None
+
+    def response_add(
+        self, request: HttpRequest, obj: RiskPolicy, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """To the list, or to the approvals when somebody else must agree first."""
+        if obj.pk:
+            answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+            return answer
+        messages.info(request, "Nothing is in force yet: wider limits need a second person.")
+        return HttpResponseRedirect(reverse("desk:approvals"))
 
 
 @admin.register(Decision)
