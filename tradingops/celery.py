@@ -25,6 +25,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.sweep", settings.SWEEP_EVERY, "housekeeping"),
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
+        ("orders.forget", 3600.0, "housekeeping"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

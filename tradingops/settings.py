@@ -30,7 +30,7 @@ DATABASES["default"] |= {
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
     "options": "-c statement_timeout=15000 -c lock_timeout=8000"
-    " -c idle_in_transaction_session_timeout=30000",
+    " -c idle_in_transaction_session_timeout=5000",
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -49,6 +49,7 @@ EXIT_DECISION_LIFETIME = env.float("EXIT_DECISION_LIFETIME", default=300.0)
 CLAIM_GRACE = env.float("CLAIM_GRACE", default=5.0)  # seconds before a silent claim is handed back
 SWEEP_EVERY = env.float("SWEEP_EVERY", default=1.0)
 RECONCILE_EVERY = env.float("RECONCILE_EVERY", default=5.0)
+IDLE_RECONCILE_EVERY = env.float("IDLE_RECONCILE_EVERY", default=60.0)
 REPORTS_EVERY = env.float("REPORTS_EVERY", default=15.0)  # funds and positions of every account
 GUARD_AFTER = env.float("GUARD_AFTER", default=4.0)  # seconds of silence before guard sweeps
 HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
@@ -169,7 +170,7 @@ USE_TZ = True
 TIME_ZONE = TRADING_ZONE
 LANGUAGE_CODE = "en-in"
 USE_I18N = False
-DATETIME_FORMAT = "d M Y H:i:s"
+FORMAT_MODULE_PATH = ["apps.desk.formats"]  # day first, 24 hours, seconds
 
 SESSION_COOKIE_AGE = int(SESSION_HOURS * 3600)
 SESSION_COOKIE_SECURE = BEHIND_TLS
@@ -189,6 +190,29 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.604)",
+            "100": "oklch(93.2% .032 255.585)",
+            "200": "oklch(88.2% .059 254.128)",
+            "300": "oklch(80.9% .105 251.813)",
+            "400": "oklch(70.7% .165 254.624)",
+            "500": "oklch(62.3% .214 259.815)",
+            "600": "oklch(50.5% .19 260)",
+            "700": "oklch(45% .19 262)",
+            "800": "oklch(42.4% .199 265.638)",
+            "900": "oklch(37.9% .146 265.522)",
+            "950": "oklch(28.2% .091 267.935)",
+        }
+    },
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "sizes": "any",
+            "type": "image/svg+xml",
+            "href": "apps.desk.navigation.favicon",
+        }
+    ],
     "STYLES": ["apps.desk.navigation.style"],
     "GLOBAL_CALLBACK": "apps.desk.navigation.surroundings",
     "SIDEBAR": {"navigation": "apps.desk.navigation.sidebar"},

@@ -50,6 +50,7 @@ _COUNT = """
     FROM brokers_wirecall
     WHERE account_id = %(account)s AND budget = %(budget)s
       AND created_at > %(now)s - interval '1 second' * %(w3)s
+      AND created_at < %(now)s + interval '1 second'
 """
 
 

@@ -10,15 +10,15 @@ class NotFound(LookupError):
 
 
 def find_instrument(text: str) -> Instrument:
-    """The instrument named ``SYMBOL``, ``SEGMENT:SYMBOL`` or ``SEGMENT:SECURITY_ID``."""
-    segment, _, name = text.strip().rpartition(":")
+    """The instrument named ``SYMBOL``, ``SEGMENT:SYMBOL`` or ``SEGMENT:SECURITY_ID[:SYMBOL]``."""
+    segment, _, name = text.strip().partition(":") if ":" in text else ("", "", text.strip())
     candidates = Instrument.objects.filter(tradable=True)
     if segment:
         candidates = candidates.filter(segment=segment.upper())
-    exact = candidates.filter(symbol__iexact=name)
-    if segment and not exact:
-        exact = candidates.filter(security_id=name)
-    found = list(exact[:6])
+        by_id = candidates.filter(security_id=name.partition(":")[0]).first()
+        if by_id is not None:
+            return by_id
+    found = list(candidates.filter(symbol__iexact=name)[:6])
     if len(found) == 1:
         return found[0]
     if found:
@@ -29,4 +29,4 @@ def find_instrument(text: str) -> Instrument:
 
 
 def _names(found: list[Instrument]) -> str:
-    return ", ".join(f"{row.segment}:{row.symbol}" for row in found)
+    return ", ".join(f"{row.segment}:{row.security_id}:{row.symbol}" for row in found)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
@@ -25,6 +26,13 @@ def boot_clock() -> float:
 def boot_id() -> str:
     """The kernel's name for this boot of this machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def moment() -> int:
+    """A number that only ever grows, across processes: order without trusting any clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('brokers_moment')")
+        return int(cursor.fetchone()[0])
 
 
 def open_call(
@@ -78,3 +86,15 @@ def close_call(call: WireCall, **columns: Any) -> bool:  # noqa: ANN401 - column
     for name, value in columns.items():
         setattr(call, name, value)
     return changed == 1
+
+
+def forget_old_reads(batch: int = 10_000) -> int:
+    """Delete reads older than 30 days, which the database allows; what was sent stays for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM brokers_wirecall WHERE id IN (SELECT id FROM brokers_wirecall"
+            " WHERE verb = 'READ' AND created_at < now() - interval '31 days'"
+            " ORDER BY id LIMIT %s)",
+            [batch],
+        )
+        return int(cursor.rowcount)

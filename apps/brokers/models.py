@@ -88,9 +88,13 @@ class BrokerAccount(models.Model):
         self._refuse_changed_identity()
 
     def _refuse_changed_identity(self) -> None:
-        if self.pk is None or not self.wire_calls.exists():
+        if self._state.adding:
             return
         stored = BrokerAccount.objects.get(pk=self.pk)
+        if stored.name != self.name:
+            raise ValidationError({"name": "Fixed: it is also the name of the account's switch."})
+        if not self.wire_calls.exists():
+            return
         for name in ("broker", "client_id", "rest_url", "feed_url"):
             if getattr(stored, name) != getattr(self, name):
                 raise ValidationError(
@@ -243,6 +247,11 @@ class WireCall(models.Model):
                 name="placing_needs_a_permit",
             ),
             models.CheckConstraint(
+                condition=models.Q(verb__in=Verb.values)
+                & models.Q(outcome__in=["", *CallOutcome.values]),
+                name="words_of_the_journal",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(verb="READ") | models.Q(correlation_id__isnull=False),
                 name="sending_is_about_an_order",
             ),
@@ -292,6 +301,7 @@ class PositionsReport(models.Model):
         BrokerAccount, on_delete=models.CASCADE, related_name="positions"
     )
     as_of = models.DateTimeField()
+    mark = models.BigIntegerField(help_text="The moment before the read began.")
     rows = models.JSONField(default=list)
 
     def __str__(self) -> str:

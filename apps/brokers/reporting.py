@@ -6,9 +6,14 @@ Nothing that comes out of this door can place, modify or cancel. Every read rais
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
 from apps.brokers.port import Known, OrderStream, Position, Reporting, Segment
 from apps.brokers.registry import adapter_of
@@ -32,11 +37,16 @@ def store_funds(account: BrokerAccount, *, retries: bool = True) -> FundsReport:
         account=account, defaults={**columns, "as_of": known.as_of}
     )
     if not created:
-        FundsReport.objects.filter(account=account, as_of__lt=known.as_of).update(
+        _outdated(FundsReport.objects.filter(account=account), known.as_of).update(
             **columns, as_of=known.as_of
         )
         report.refresh_from_db()
     return report
+
+
+def _outdated(reports: QuerySet[Any], as_of: dt.datetime) -> QuerySet[Any]:
+    """Reports that are older than this read, or dated in a future that cannot be."""
+    return reports.filter(Q(as_of__lt=as_of) | Q(as_of__gt=timezone.now()))
 
 
 _FUNDS = ("available", "utilised", "opening", "collateral")
@@ -44,15 +54,12 @@ _FUNDS = ("available", "utilised", "opening", "collateral")
 
 def store_positions(account: BrokerAccount, *, retries: bool = True) -> PositionsReport:
     """Read the positions and keep the whole list, unless a younger read is already kept."""
+    mark = moment()
     known = reports_of(account, retries=retries).positions()
-    rows = [_row(position) for position in known.value]
-    report, created = PositionsReport.objects.get_or_create(
-        account=account, defaults={"rows": rows, "as_of": known.as_of}
-    )
+    columns = {"rows": [_row(row) for row in known.value], "as_of": known.as_of, "mark": mark}
+    report, created = PositionsReport.objects.get_or_create(account=account, defaults=columns)
     if not created:
-        PositionsReport.objects.filter(account=account, as_of__lt=known.as_of).update(
-            rows=rows, as_of=known.as_of
-        )
+        PositionsReport.objects.filter(account=account, mark__lt=mark).update(**columns)
         report.refresh_from_db()
     return report
 
@@ -78,7 +85,7 @@ def keep_quote(instrument: Instrument, known: Known[Decimal]) -> Quote:
         instrument=instrument, defaults={"last_price": known.value, "as_of": known.as_of}
     )
     if not created:
-        Quote.objects.filter(instrument=instrument, as_of__lt=known.as_of).update(
+        _outdated(Quote.objects.filter(instrument=instrument), known.as_of).update(
             last_price=known.value, as_of=known.as_of
         )
         quote.refresh_from_db()

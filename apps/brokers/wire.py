@@ -12,6 +12,7 @@ import socket
 import threading
 from dataclasses import dataclass
 from decimal import Decimal
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -113,6 +114,7 @@ class _Adapter(HTTPAdapter):
 def _new_session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False  # no proxy or .netrc may redirect an order
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # accounts share nothing
     session.mount("http://", _Adapter())
     session.mount("https://", _Adapter())
     return session

@@ -78,7 +78,7 @@ class LiveOrders(AsyncJsonWebsocketConsumer):
         self.seen = feeding.parse_seen(content.get("seen"))
         if content.get("snapshot"):
             self.seen = None
-        await self._guarded(self._catch_up)
+        await self._guarded(self._beat)
 
     async def _catch_up(self) -> None:
         async with self.turn:

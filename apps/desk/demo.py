@@ -195,8 +195,9 @@ def _place(account: BrokerAccount, chance: random.Random) -> None:
     instrument = chance.choice(
         list(Instrument.objects.filter(tradable=True).exclude(kind="FUTIDX"))
     )
-    side = chance.choice(list(Side))
-    lots = chance.randint(1, 3) if instrument.lot_size > 1 else chance.randint(5, 60)
+    option = instrument.kind == "OPTIDX"  # writing one ties up too much money for a demo
+    side = Side.BUY if option else chance.choice(list(Side))
+    lots = chance.randint(1, 2) if instrument.lot_size > 1 else chance.randint(5, 60)
     place(
         OrderIntent(
             account=account,

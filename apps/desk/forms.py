@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 
+from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders.models import Order
@@ -64,12 +63,20 @@ class ModifyForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
 
 
+class AccountField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """Accounts with what they are: nobody should take a live one for paper."""
+
+    def label_from_instance(self, obj: BrokerAccount) -> str:
+        """Name and environment."""
+        return f"{obj.name} ({obj.environment.upper()})"
+
+
 class PlaceForm(forms.Form):
     """A new order. The instrument is written ``SEGMENT:security id:symbol``, or just its symbol."""
 
-    account = forms.ModelChoiceField(BrokerAccount.objects.filter(enabled=True))
+    account = AccountField(BrokerAccount.objects.filter(enabled=True), empty_label="Choose…")
     instrument = forms.CharField(max_length=160, help_text="Type a symbol or a name.")
-    side = forms.ChoiceField(choices=_words(Side))
+    side = forms.ChoiceField(choices=[("", "Choose…"), *_words(Side)])
     quantity = forms.IntegerField(min_value=1, help_text="Units, not lots.")
     order_type = forms.ChoiceField(label="Type", choices=_words(OrderType))
     price = _rupees("Price ₹")
@@ -82,13 +89,10 @@ class PlaceForm(forms.Form):
 
     def clean_instrument(self) -> Instrument:
         """The one tradable instrument that is meant."""
-        text = self.cleaned_data["instrument"].strip()
-        found = list(_named(text)[:2])
-        if not found:
-            raise ValidationError("No tradable instrument has this symbol. Choose one of the list.")
-        if len(found) > 1:
-            raise ValidationError("Several instruments have this symbol. Choose one of the list.")
-        return found[0]
+        try:
+            return find_instrument(self.cleaned_data["instrument"])
+        except NotFound as error:
+            raise ValidationError(f"{error}. Choose one of the list.") from None
 
     def clean(self) -> dict[str, Any]:
         """Prices that the type of order needs, and no others."""
@@ -127,11 +131,3 @@ class SwitchForm(forms.Form):
     scope = forms.CharField(max_length=40)
     to = forms.ChoiceField(choices=[("halt", "Halt"), ("resume", "Resume")])
     reason = _reason()
-
-
-def _named(text: str) -> QuerySet[Instrument]:
-    exact = re.fullmatch(r"([A-Z_]+):([^:]+):.+", text)
-    tradable = Instrument.objects.filter(tradable=True)
-    if exact:
-        return tradable.filter(segment=exact[1], security_id=exact[2])
-    return tradable.filter(symbol__iexact=text)

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-WORKERS = ("worker", "exits")
+WORKERS = ("worker", "exits", "house")
 FEED_STALE = 15.0  # seconds
 PATIENCE = 0.7  # seconds for a server to answer
 CLOCK_SLACK = 5.0  # seconds a sign of life may lie in the future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -27,6 +28,18 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "admin:orders_unattributed_changelist",
                 "orders.view_unattributed",
             ),
+        ],
+    ),
+    (
+        "Watch",
+        [
+            (
+                "Alerts",
+                "notifications",
+                "admin:alerts_alert_changelist",
+                "alerts.view_alert",
+            ),
+            ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
         ],
     ),
     (
@@ -58,18 +71,6 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
     (
-        "Watch",
-        [
-            (
-                "Alerts",
-                "notifications",
-                "admin:alerts_alert_changelist",
-                "alerts.view_alert",
-            ),
-            ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
-        ],
-    ),
-    (
         "People",
         [
             ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
@@ -90,7 +91,10 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
 ]
-_BADGES = {"Alerts": "open_alerts", "Approvals": "waiting_approvals"}
+_COUNTS: dict[str, Callable[[], int]] = {
+    "Alerts": lambda: Alert.objects.filter(acknowledged_at=None).count(),
+    "Approvals": lambda: approvals.waiting().count(),
+}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -104,20 +108,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(title: str, icon: str, address: str, _permission: str) -> dict[str, Any]:
-    item = {"title": title, "icon": icon, "link": reverse(address)}
-    if title in _BADGES:
-        item["badge"] = f"apps.desk.navigation.{_BADGES[title]}"
+    item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse(address)}
+    if title in _COUNTS and (count := _COUNTS[title]()):
+        item["badge"] = count
     return item
-
-
-def open_alerts(request: HttpRequest) -> str:
-    """How many alerts nobody has acknowledged."""
-    return str(Alert.objects.filter(acknowledged_at=None).count() or "")
-
-
-def waiting_approvals(request: HttpRequest) -> str:
-    """How many requests wait for a second person."""
-    return str(approvals.waiting().count() or "")
 
 
 def surroundings(request: HttpRequest) -> dict[str, Any]:
@@ -128,3 +122,8 @@ def surroundings(request: HttpRequest) -> dict[str, Any]:
 def style(request: HttpRequest) -> str:
     """The desk's style sheet."""
     return static("desk/desk.css")
+
+
+def favicon(request: HttpRequest) -> str:
+    """The desk's mark in the browser's tab."""
+    return static("desk/favicon.svg")

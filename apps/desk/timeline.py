@@ -61,11 +61,14 @@ def _entries(order: Order) -> Iterator[Entry]:
     yield from (_event(event) for event in order.events.all())
     for fill in order.fills.all():
         yield Entry(
-            fill.traded_at or fill.recorded_at,
+            fill.recorded_at,
             "Fill",
             f"{words.grouped(fill.quantity)} at {words.rupees(fill.price)}",
             "good",
-            facts=[("Trade", fill.exchange_trade_id), ("Recorded", words.ist(fill.recorded_at))],
+            facts=[
+                ("Trade", fill.exchange_trade_id),
+                ("At the exchange", words.ist(fill.traded_at)),
+            ],
         )
     for change in order.modifications.all():
         terms = f"{words.grouped(change.quantity)} at {words.rupees(change.price)}"

@@ -7,12 +7,12 @@ issue a permit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from apps.orders import lifecycle, queue
+from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening
 from apps.orders.models import Order
 from apps.orders.states import Event, Status
@@ -85,7 +85,7 @@ def _follow(order: Order, decision: Decision, name: str) -> None:
 
 def _carry_out(approval: Approval) -> str:
     """Review the order as it is against everything as it is now."""
-    order = _order(approval)
+    order = lifecycle.locked(_order(approval).pk)
     if order.status != Status.AWAITING_APPROVAL:
         raise CannotCarryOut(f"the order is {order.status}")
     request = order.request()
@@ -121,16 +121,12 @@ def _facts(approval: Approval) -> Facts:
     ]
 
 
-def register(refresh: Callable[[Order], None]) -> None:
-    """Make the kind known. ``refresh`` reads what the second review needs."""
-    approvals.register(
-        Kind(
-            KIND,
-            "Large order",
-            "orders.place_order",
-            _carry_out,
-            _drop,
-            _facts,
-            prepare=lambda approval: refresh(_order(approval)),
-        )
-    )
+def _refresh(approval: Approval) -> None:
+    order = _order(approval)
+    refresh_inputs(order.account, order.instrument, order.side, order.order_type, order.intent)
+
+
+def register() -> None:
+    """Make the kind known."""
+    kind = Kind(KIND, "Large order", "orders.place_order", _carry_out, _drop, _facts, _refresh)
+    approvals.register(kind)

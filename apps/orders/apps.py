@@ -12,6 +12,6 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         """Make large orders known to the approvals."""
-        from apps.orders import approving, services
+        from apps.orders import approving
 
-        approving.register(services.refresh_for)
+        approving.register()

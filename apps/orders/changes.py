@@ -6,14 +6,17 @@ import datetime as dt
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from apps.brokers.journal import boot_clock, boot_id, close_call, outcome_columns
+from apps.brokers.journal import boot_clock, boot_id
+from apps.brokers.locks import order_lock_if_free
+from apps.brokers.models import CallOutcome, WireCall
 from apps.brokers.port import Accepted, NotSent, Outcome, Refused
 from apps.orders import lifecycle
-from apps.orders.dispatch import back_off
+from apps.orders.dispatch import back_off, call_time_out, close_with, insist
 from apps.orders.ingest import REPLY
-from apps.orders.lifecycle import Happening
+from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import UNDER_WAY, Change, Modification, Order
 from apps.orders.states import Event
 from apps.risk import book, gate
@@ -21,67 +24,85 @@ from apps.risk import book, gate
 
 def send_change(modification_id: int) -> None:
     """Send one approved change; being second is normal and does nothing."""
-    change = Modification.objects.select_related("order__account").get(pk=modification_id)
-    if change.order.over:
-        _finish(change, Change.LAPSED, f"the order is {change.order.status}")
-        return
-    claimed = Modification.objects.filter(pk=change.pk, status=Change.APPROVED).update(
-        status=Change.SENDING
+    now = timezone.now()
+    due = Q(not_before=None) | Q(not_before__lte=now)
+    mine = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED).update(
+        status=Change.SENDING, claimed_at=now
     )
-    if not claimed:
+    if not mine:
+        return
+    change = Modification.objects.select_related("order__account").get(pk=modification_id)
+    if change.order.over or change.order.cancel_wanted_at is not None:
+        _finish(change, Change.LAPSED, "the order is over, or is to be cancelled")
         return
     result = gate.modify(change.request(), change.decision_id)
     match result:
         case gate.Sent():
-            _settle(change, result)
+            insist(lambda: _settle(change, result))
         case gate.Deferred(not_before=not_before):
             _move(change, Change.APPROVED, "waiting for the rate budget", not_before=not_before)
-        case gate.Stopped(why=why):
-            _finish(change, Change.LAPSED, why)
-        case gate.NotYours(why=why):
+        case gate.Stopped(why=why) | gate.NotYours(why=why):
             _finish(change, Change.LAPSED, why)
 
 
-def resolve(change: Modification, book_as_of: dt.datetime | None = None) -> None:
-    """Settle a change from what the broker has shown of the order since it was sent.
+def recover(change: Modification) -> None:
+    """A sender of a change stopped: back to APPROVED if nothing left, else UNKNOWN."""
+    if change.claimed_at is None or change.claimed_at > timezone.now() - call_time_out():
+        return
+    with order_lock_if_free(change.order.correlation_id) as free:
+        if not free:
+            return
+        permits = change.decision.permits.values("id")
+        call = WireCall.objects.filter(permit__in=permits).order_by("-id").first()
+        left = call is not None and call.outcome != CallOutcome.NOT_SENT
+        text = "its sender stopped"
+        if left:
+            _move(change, Change.UNKNOWN, text, wire_call=call)
+        else:
+            _move(change, Change.APPROVED, text, not_before=timezone.now())
 
-    New terms seen → APPLIED. Old terms in a book that began after the call could last have had
-    an effect → REFUSED (it never took effect). ``book_as_of`` is when such a book was begun.
+
+def resolve(
+    change: Modification, shown: Terms | None = None, as_of: dt.datetime | None = None
+) -> None:
+    """Settle a change that was sent from what the broker shows of the order.
+
+    New terms seen → APPLIED. Old terms ``shown`` in a book begun (``as_of``) after the call could
+    last have had an effect → REFUSED: it never took effect.
     """
+    if change.status not in {Change.ACCEPTED, Change.UNKNOWN}:
+        return
     order = Order.objects.get(pk=change.order_id)
-    if _terms(change) == _terms(order):
+    if _terms(change) in (_terms(order), _terms(shown)):
         _finish(change, Change.APPLIED, "")
     elif order.over:
         _finish(change, Change.LAPSED, f"the order was {order.status} first")
-    elif book_as_of is not None and _no_effect_any_more(change, book_as_of):
+    elif shown is not None and as_of is not None and _no_effect_any_more(change, as_of):
         _finish(change, Change.REFUSED, "the broker's books still show the old terms")
 
 
-def _no_effect_any_more(change: Modification, book_as_of: dt.datetime) -> bool:
+def _no_effect_any_more(change: Modification, as_of: dt.datetime) -> bool:
     call = change.wire_call
-    return call is not None and call.effect_is_over(book_as_of, boot_id(), boot_clock())
+    return call is not None and call.effect_is_over(as_of, boot_id(), boot_clock())
 
 
-def _terms(row: Modification | Order) -> tuple[object, ...]:
-    return row.quantity, row.price, row.trigger_price
+def _terms(row: Modification | Order | Terms | None) -> tuple[object, ...]:
+    """Quantity and prices, comparable; what a row does not say counts as none."""
+    if row is None:
+        return ()
+    return row.quantity, row.price or None, row.trigger_price or None
 
 
 def _settle(change: Modification, sent: gate.Sent) -> None:
+    close_with(sent.call, sent.outcome)
     status, text = _status_after(change, sent.outcome)
-    with transaction.atomic():
-        close_call(
-            sent.call,
-            http_status=sent.call.http_status,
-            response=sent.call.response,
-            **outcome_columns(sent.outcome),
-        )
-        columns: dict[str, Any] = {"wire_call": sent.call}
-        if status == Change.APPROVED:
-            columns["not_before"] = timezone.now() + back_off(1)
-        if status == Change.REFUSED:
-            _finish(change, status, text, **columns)
-        else:
-            _move(change, status, text, **columns)
+    columns: dict[str, Any] = {"wire_call": sent.call}
+    if status == Change.REFUSED:
+        _finish(change, status, text, **columns)
+        return
+    if status == Change.APPROVED:
+        columns["not_before"] = timezone.now() + back_off(1)
+    _move(change, status, text, **columns)
 
 
 def _status_after(change: Modification, outcome: Outcome) -> tuple[Change, str]:
@@ -97,18 +118,22 @@ def _status_after(change: Modification, outcome: Outcome) -> tuple[Change, str]:
 
 
 def _move(change: Modification, status: Change, text: str, **columns: Any) -> None:  # noqa: ANN401
-    Modification.objects.filter(pk=change.pk).update(status=status, reason=text, **columns)
-    _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
+    """From SENDING on. What is settled, or in other hands, stays as it is."""
+    moved = Modification.objects.filter(
+        pk=change.pk, status=Change.SENDING, claimed_at=change.claimed_at
+    ).update(status=status, reason=text, **columns)
+    if moved:
+        _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 
 def _finish(change: Modification, status: Change, text: str, **columns: Any) -> None:  # noqa: ANN401
     with transaction.atomic():
+        order = lifecycle.locked(change.order_id)
         done = Modification.objects.filter(pk=change.pk, status__in=UNDER_WAY).update(
             status=status, reason=text, settled_at=timezone.now(), **columns
         )
         if not done:
             return
-        order = Order.objects.get(pk=change.order_id)
         book.settle_quantity(order.correlation_id, order.quantity)
         _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 

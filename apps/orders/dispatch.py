@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from apps.brokers.journal import close_call, outcome_columns
@@ -22,6 +24,7 @@ from apps.orders.states import Event
 from apps.risk import gate
 
 log = structlog.get_logger(__name__)
+WRITES = 3
 
 
 def dispatch(order_id: int) -> None:
@@ -38,32 +41,60 @@ def send_claimed(order: Order, claim_id: uuid.UUID) -> None:
     """Send an order under a claim, and settle."""
     match gate.send(order.request(), claim_id):
         case gate.Sent(call=call, outcome=outcome):
-            settle(order, call, outcome)
+            settle(order, call, outcome, claim_id)
         case gate.Deferred(not_before=not_before):
-            _hand_back(order, not_before, "waiting for the rate budget")
+            text, columns = "waiting for the rate budget", {"not_before": not_before}
+            _give_up(order, claim_id, Event.HAND_BACK, text, columns)
         case gate.Stopped(why=why, expired=expired):
-            event = Event.LAPSE if expired else Event.DENY
-            lifecycle.apply(order.pk, Happening(event=event, origin="gate", text=why))
+            _give_up(order, claim_id, Event.LAPSE if expired else Event.DENY, why, {})
         case gate.NotYours(why=why):
             log.info("not sent", why=why)
 
 
-def settle(order: Order, call: WireCall, outcome: Outcome) -> None:
+def _give_up(
+    order: Order, claim_id: uuid.UUID, event: Event, text: str, columns: dict[str, Any]
+) -> None:
+    """Nothing was sent under this claim. If the order is in other hands by now, they go on."""
+    lifecycle.apply(
+        order.pk,
+        Happening(event=event, origin="gate", text=text, columns=columns, claim_id=claim_id),
+    )
+
+
+def settle(order: Order, call: WireCall, outcome: Outcome, claim_id: uuid.UUID) -> None:
     """Journal row and order in one transaction. A lost transaction leaves the row open: we look."""
     log.info("placed", outcome=type(outcome).__name__, ms=_milliseconds(call))
-    with transaction.atomic():
-        first = close_call(
-            call,
-            http_status=call.http_status,
-            response=call.response,
-            **outcome_columns(outcome),
-        )
+
+    def write() -> None:
+        first = close_with(call, outcome)
         if not first and isinstance(outcome, NotSent | Unknown):
             return  # the sweep has already called it UNKNOWN; looking will end that
-        lifecycle.apply(order.pk, _happening(order, call, outcome))
+        lifecycle.apply(order.pk, _happening(order, call, outcome, claim_id))
+
+    insist(write)
 
 
-def _happening(order: Order, call: WireCall, outcome: Outcome) -> Happening:
+def insist(write: Callable[[], None]) -> None:
+    """Write in one transaction, and again after a deadlock: a broker's answer is at stake."""
+    for attempt in range(WRITES):
+        try:
+            with transaction.atomic():
+                write()
+            return
+        except OperationalError:
+            if attempt == WRITES - 1:
+                raise
+            log.warning("writing again", attempt=attempt)
+
+
+def close_with(call: WireCall, outcome: Outcome) -> bool:
+    """Complete the journal row with what was heard; False when somebody else already did."""
+    return close_call(
+        call, http_status=call.http_status, response=call.response, **outcome_columns(outcome)
+    )
+
+
+def _happening(order: Order, call: WireCall, outcome: Outcome, claim_id: uuid.UUID) -> Happening:
     match outcome:
         case Accepted(broker_order_id=broker_order_id, state=state):
             event = Event.REJECT if state is BrokerState.REJECTED else Event.ACCEPT
@@ -91,26 +122,18 @@ def _happening(order: Order, call: WireCall, outcome: Outcome) -> Happening:
                 columns={"next_look_at": timezone.now()},
             )
         case NotSent(why=why):
-            return _not_sent(order, call, why)
+            return _not_sent(order, call, why, claim_id)
 
 
-def _not_sent(order: Order, call: WireCall, why: str) -> Happening:
+def _not_sent(order: Order, call: WireCall, why: str, claim_id: uuid.UUID) -> Happening:
     alive = order.decide_by is not None and order.decide_by > timezone.now()
     return Happening(
         event=Event.HAND_BACK if alive else Event.LAPSE,
         origin=REPLY,
         text=f"not sent: {why}",
         wire_call_id=call.pk,
+        claim_id=claim_id,
         columns={"not_before": timezone.now() + back_off(order.attempts)} if alive else {},
-    )
-
-
-def _hand_back(order: Order, not_before: dt.datetime, why: str) -> None:
-    lifecycle.apply(
-        order.pk,
-        Happening(
-            event=Event.HAND_BACK, origin="gate", text=why, columns={"not_before": not_before}
-        ),
     )
 
 

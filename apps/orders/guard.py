@@ -10,14 +10,11 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, seconds_since, sign_of_life
-from apps.brokers.port import Intent
 from apps.orders import reconcile
-from apps.orders.dispatch import dispatch
-from apps.orders.models import Order
 from apps.orders.sweep import SWEEP, sweep
 
 log = structlog.get_logger(__name__)
@@ -31,9 +28,9 @@ def watch(should_stop: Callable[[], bool]) -> None:
     while not should_stop():
         try:
             acting = _turn(acting=acting)
-        except Error:
-            log.exception("the guard cannot reach the database")
-            connection.close()
+        except Exception:
+            log.exception("the guard's turn broke; the next one comes")
+            connection.close_if_unusable_or_obsolete()
         time.sleep(settings.SWEEP_EVERY)
 
 
@@ -54,12 +51,7 @@ def nobody_sweeps() -> bool:
 
 
 def act() -> None:
-    """One sweep of our own that sends exits itself, and the books of accounts that need it."""
-    sweep(send=_send_exits)
+    """One sweep of our own that sends exits and cancels itself, and the books that are due."""
+    sweep(direct=True)
     for account in reconcile.accounts_due():
         reconcile.reconcile(account)
-
-
-def _send_exits(order: Order) -> None:
-    if order.intent == Intent.EXIT:
-        dispatch(order.pk)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import DecimalField, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.alerts.models import Severity
@@ -14,40 +16,50 @@ from apps.orders import lifecycle
 from apps.orders import models as rows
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import Order, Unattributed, trading_day
-from apps.orders.states import EVENT_OF, Event
+from apps.orders.states import EVENT_OF, TERMINAL, Event
 
 REPLY, FEED, BOOK, LOOK = "reply", "feed", "book", "look"
 
 
-def apply_report(account: BrokerAccount, report: OrderReport, origin: str) -> Order | None:
+def apply_report(
+    account: BrokerAccount, report: OrderReport, origin: str, read_at: dt.datetime | None = None
+) -> Order | None:
     """Apply one report to the order it speaks of; None when it speaks of none of ours.
 
-    News that matches no order is kept as unattributed. An unknown word alerts and changes nothing.
+    News that matches no order is kept as unattributed. An unknown word alerts and changes
+    nothing, but shows that the order exists. ``read_at`` is when the reading of the book began.
     """
     order = find_order(account, report)
     if order is None:
         _keep_unattributed(account, report, origin)
         return None
-    if report.state is BrokerState.UNRECOGNISED:
-        _keep_unrecognised(order, report, origin)
-        return order
     if _differs(order, report):
         _keep_mismatch(order, report, origin)
-        return order
-    lifecycle.apply(order.pk, happening_of(report, origin))
+    elif report.state is BrokerState.UNRECOGNISED:
+        _keep_unrecognised(order, report, origin)
+    else:
+        lifecycle.apply(order.pk, happening_of(report, origin, read_at))
     return order
 
 
 def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
     """Our order: by the broker's id of today, else by our correlation id."""
     mine = Order.objects.select_related("account", "instrument").filter(account=account)
-    by_id = mine.filter(trading_day=trading_day(), broker_order_id=report.broker_order_id).first()
+    by_id = named(mine, report.broker_order_id)
     if by_id is not None or not report.correlation_id:
         return by_id
     return mine.filter(correlation_id=report.correlation_id).first()
 
 
-def happening_of(report: OrderReport, origin: str) -> Happening:
+def named(orders: QuerySet[Order], broker_order_id: str) -> Order | None:
+    """The order with the broker's id: of today, or of yesterday and not over yet."""
+    today = trading_day()
+    yesterday = Q(trading_day=today - dt.timedelta(days=1)) & ~Q(status__in=TERMINAL)
+    recent = orders.filter(Q(trading_day=today) | yesterday, broker_order_id=broker_order_id)
+    return recent.order_by("-trading_day").first()
+
+
+def happening_of(report: OrderReport, origin: str, read_at: dt.datetime | None = None) -> Happening:
     """A report as a happening, with a key that is a function of the fact and not of the channel."""
     event = EVENT_OF[report.state]
     return Happening(
@@ -63,6 +75,7 @@ def happening_of(report: OrderReport, origin: str) -> Happening:
             quantity=report.quantity, price=report.price, trigger_price=report.trigger_price
         ),
         reported_at=report.reported_at,
+        read_at=read_at,
         raw=dict(report.raw),
     )
 
@@ -102,6 +115,14 @@ def _keep_mismatch(order: Order, report: OrderReport, origin: str) -> None:
 
 
 def _keep_unrecognised(order: Order, report: OrderReport, origin: str) -> None:
+    if not order.broker_order_id:
+        exists = Happening(
+            event=Event.ACCEPT,
+            origin=origin,
+            key=f"ACCEPT|{report.broker_order_id}",
+            broker_order_id=report.broker_order_id,
+        )
+        lifecycle.apply(order.pk, exists)
     _note(order, report, origin, f"unknown status word “{report.state_word}”; nothing changed")
     raise_alert(
         f"word:{order.account.broker}:{report.state_word}",
@@ -142,13 +163,8 @@ def _keep_unattributed(account: BrokerAccount, report: OrderReport, origin: str)
 
 def apply_fill(account: BrokerAccount, fill: Fill) -> bool:
     """Store one trade once, and raise its order's filled quantity to the sum of its trades."""
-    order = (
-        Order.objects.filter(
-            account=account, trading_day=trading_day(), broker_order_id=fill.broker_order_id
-        )
-        .select_related("account")
-        .first()
-    )
+    mine = Order.objects.filter(account=account).select_related("account")
+    order = named(mine, fill.broker_order_id)
     if order is None:
         return False
     with transaction.atomic():
@@ -166,22 +182,26 @@ def apply_fill(account: BrokerAccount, fill: Fill) -> bool:
                 "raw": dict(fill.raw),
             },
         )
-    if new:
-        _raise_filled(order)
+        if new:
+            _count_trades(order)
     return new
 
 
-def _raise_filled(order: Order) -> None:
-    total = order.fills.aggregate(total=Sum("quantity"))["total"] or 0
-    if total <= order.filled_quantity:
-        return
-    event = Event.FILL if total >= order.quantity else Event.PARTIAL
+def _count_trades(order: Order) -> None:
+    """Sum and average of the trades. That all is filled is for the order's own report to say."""
+    trades = order.fills.aggregate(
+        total=Sum("quantity"), value=Sum(F("quantity") * F("price"), output_field=DecimalField())
+    )
+    total, average = trades["total"], trades["value"] / trades["total"]
+    more = total > Order.objects.get(pk=order.pk).filled_quantity
     lifecycle.apply(
         order.pk,
         Happening(
-            event=event,
+            event=Event.PARTIAL if more else Event.NOTE,
             origin="trades",
-            key=f"{event}|{order.broker_order_id}|{total}",
+            key=f"TRADES|{order.broker_order_id}|{total}",
+            text="" if more else f"trade book: {total} at {average:.4f} on average",
             filled_quantity=total,
+            average_price=average,
         ),
     )

@@ -1,7 +1,7 @@
 """The one pen: every change of an order's status is written here, with its event.
 
 One transaction holds the event, the status, the hold and the account's change number. Lock
-order everywhere: risk row, order row, change number. Touch one order per transaction.
+order everywhere: order row, risk row, hold, change number. Touch one order per transaction.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderType
 from apps.orders import announce, queue
 from apps.orders.models import Order, OrderEvent
-from apps.orders.states import AT_BROKER, FACTS, IN_DOUBT, TERMINAL, Event, Status, destination
+from apps.orders.states import AT_BROKER, FACTS, TERMINAL, Event, Status, destination
 from apps.risk import book
 
 
@@ -44,7 +44,8 @@ class Happening:
     """Something that happened to an order, told once. ``None`` means "no news".
 
     ``key`` is a function of the fact, so that the same fact by reply, socket and poll is one
-    event; our own commands leave it empty and get a unique one.
+    event; our own commands leave it empty and get a unique one. ``read_at`` is when the reading
+    of the book began that told it. ``claim_id`` binds a sender's command to its own claim.
     """
 
     event: Event
@@ -58,6 +59,8 @@ class Happening:
     exchange_order_id: str = ""
     terms: Terms = field(default_factory=Terms)
     reported_at: dt.datetime | None = None
+    read_at: dt.datetime | None = None
+    claim_id: uuid.UUID | None = None
     raw: dict[str, Any] | None = None
     wire_call_id: int | None = None
     decision_id: int | None = None
@@ -67,33 +70,42 @@ class Happening:
 def apply(order_id: int, happening: Happening) -> bool:
     """Let something happen to an order. False when it was known already or does not fit.
 
+    A command that names a claim does nothing once the order is out of that claim's hands.
     Raises ``ImpossibleTransition`` for a command of ours that the table does not allow.
     """
     with transaction.atomic():
-        order = _locked(order_id)
-        key = f"{order.correlation_id}|{happening.key or uuid.uuid4().hex}"
-        if happening.key and OrderEvent.objects.filter(dedupe_key=key).exists():
+        order = locked(order_id)
+        if happening.claim_id is not None and order.claim_id != happening.claim_id:
             return False
         event = _weigh(order, happening)
-        to = destination(Status(order.status), event)
+        to = destination(Status(order.status), event, named=bool(order.broker_order_id))
         if to is None and event not in FACTS:
             raise ImpossibleTransition(f"{event} does not fit an order that is {order.status}")
         trouble = _trouble(order, happening, to)
         if to is None or trouble:
-            _keep_unfit(order, happening, event, key, trouble)
+            _keep_unfit(order, happening, event, trouble)
             return False
+        to = _reopened(order, happening, event) or to
+        columns = _columns(order, happening, event, to)
+        key = _key(order, happening)
+        if happening.key and OrderEvent.objects.filter(dedupe_key=key).exists():
+            if to == order.status and not _changes(order, columns):
+                return False
+            key = f"{key}|{uuid.uuid4().hex}"  # the same words, but they say something new again
+        _follow_with_hold(order, event, to, columns)
+        _alert_the_unusual(order, happening, event, to, columns)
         _record(order, happening, event, key, to)
-        _write(order, to, _columns(order, happening, event, to))
+        _write(order, to, columns)
     return True
 
 
 def claim(order_id: int) -> uuid.UUID | None:
-    """Take an approved order for sending; None when somebody else was first or it is not due."""
+    """Take an approved order for sending; None when it is not to be sent (any more, or yet)."""
     claim_id = uuid.uuid4()
     with transaction.atomic():
-        order = _locked(order_id)
+        order = locked(order_id)
         due = order.not_before is None or order.not_before <= timezone.now()
-        if order.status != Status.APPROVED or not due:
+        if order.status != Status.APPROVED or not due or order.cancel_wanted_at is not None:
             return None
         columns = {
             "claim_id": claim_id,
@@ -109,7 +121,8 @@ def claim(order_id: int) -> uuid.UUID | None:
     return claim_id
 
 
-def _locked(order_id: int) -> Order:
+def locked(order_id: int) -> Order:
+    """The order's row, locked until the caller's transaction ends. Lock it before its hold."""
     return Order.objects.select_for_update(of=("self",)).select_related("account").get(pk=order_id)
 
 
@@ -132,12 +145,28 @@ def _ring_what_follows(order: Order, to: Status, columns: dict[str, Any]) -> Non
 
 
 def _weigh(order: Order, happening: Happening) -> Event:
-    """The event that the numbers speak of, when they say more than the broker's word."""
-    filled = happening.filled_quantity
-    if happening.event not in {Event.WORK, Event.PARTIAL} or not filled:
-        return happening.event
-    quantity = happening.terms.quantity or order.quantity
-    return Event.FILL if filled >= quantity else Event.PARTIAL
+    """The event that the numbers speak of, when they say more, or less, than the word.
+
+    Only a report that states the order's quantity can say that all of it is filled.
+    """
+    if happening.event is Event.HAND_BACK and order.cancel_wanted_at is not None:
+        return Event.ABANDON
+    event, filled = happening.event, happening.filled_quantity
+    if event not in {Event.WORK, Event.PARTIAL, Event.FILL} or filled is None:
+        return event
+    total = happening.terms.quantity or (order.quantity if event is Event.FILL else None)
+    if total is not None and filled >= total:
+        return Event.FILL
+    return Event.PARTIAL if filled else Event.WORK
+
+
+def _reopened(order: Order, happening: Happening, event: Event) -> Status | None:
+    """A filled order of which the broker now shows a remainder at work: newer news wins."""
+    total = happening.terms.quantity or 0
+    newer = _is_newer(order, happening)
+    if order.status != Status.FILLED or event not in {Event.WORK, Event.PARTIAL} or not newer:
+        return None
+    return Status.PARTIALLY_FILLED if total > order.filled_quantity else None
 
 
 def _trouble(order: Order, happening: Happening, to: Status | None) -> str:
@@ -150,13 +179,29 @@ def _trouble(order: Order, happening: Happening, to: Status | None) -> str:
     return ""
 
 
-def _keep_unfit(order: Order, happening: Happening, event: Event, key: str, trouble: str) -> None:
-    _record(order, happening, event, key, None)
+def _key(order: Order, happening: Happening) -> str:
+    return f"{order.correlation_id}|{happening.key or uuid.uuid4().hex}"[:200]
+
+
+def _keep_unfit(order: Order, happening: Happening, event: Event, trouble: str) -> None:
+    """Keep what does not fit, under a key of its own: it may fit later."""
+    key = f"unfit|{order.status}|{_key(order, happening)}"[:200]
     BrokerAccount.objects.filter(pk=order.account_id).update(reconcile_wanted=True)
     raise_alert(
         f"order:{order.correlation_id}:{event}",
         f"order {order.correlation_id} on {order.account.name}: {trouble}; nothing was changed",
         Severity.CRITICAL,
+    )
+    if not OrderEvent.objects.filter(dedupe_key=key).exists():
+        _record(order, happening, event, key, None)
+
+
+def _changes(order: Order, columns: dict[str, Any]) -> bool:
+    """True when the columns say of the order's substance what its row does not."""
+    substance = ("filled_quantity", "average_price", "quantity", "price", "trigger_price")
+    return any(
+        name in columns and columns[name] != getattr(order, name)
+        for name in (*substance, "broker_order_id", "exchange_order_id")
     )
 
 
@@ -194,14 +239,12 @@ def _columns(order: Order, happening: Happening, event: Event, to: Status) -> di
     columns |= _numbers(order, happening, event)
     columns |= _names(order, happening)
     columns |= _stage_times(order, to)
-    if happening.text and event not in {Event.WANT_CANCEL, Event.NOTE}:
-        columns["reason"] = happening.text
+    if event not in {Event.WANT_CANCEL, Event.NOTE} and (happening.text or to != order.status):
+        columns["reason"] = happening.text  # why it is in this status, not why it was in another
     if event in FACTS:
         columns["news_at"] = timezone.now()
-    if to not in IN_DOUBT:
+    if to is not Status.SENDING:
         columns["claim_id"] = None
-    _follow_with_hold(order, event, to, columns)
-    _alert_the_unusual(order, to, columns)
     return columns
 
 
@@ -214,19 +257,39 @@ def _numbers(order: Order, happening: Happening, event: Event) -> dict[str, Any]
     if filled is not None and filled > order.filled_quantity:
         columns["filled_quantity"] = filled
     if happening.average_price is not None and (filled or 0) >= order.filled_quantity:
-        columns["average_price"] = happening.average_price
-    newest = order.terms_as_of is None or (
-        happening.reported_at is not None and happening.reported_at >= order.terms_as_of
-    )
-    if event in FACTS and happening.reported_at is not None and newest:
-        columns["terms_as_of"] = happening.reported_at
+        columns["average_price"] = round(happening.average_price, 4)
+    if event in FACTS and _is_newer(order, happening):
+        columns |= {"terms_as_of": happening.reported_at, "terms_written_at": timezone.now()}
         columns |= _terms(order, happening.terms)
     return columns
 
 
+def _is_newer(order: Order, happening: Happening) -> bool:
+    """True when the report's terms are later than those we have.
+
+    The broker's stamps have whole seconds. Within one second a frame proves nothing, but a book
+    whose reading began after our last terms were written outranks them.
+    """
+    at = happening.reported_at
+    if at is None:
+        return False
+    if order.terms_as_of is None or at > order.terms_as_of:
+        return True
+    read_later = (
+        happening.read_at is not None
+        and order.terms_written_at is not None
+        and happening.read_at > order.terms_written_at
+    )
+    return at == order.terms_as_of and read_later
+
+
 def _terms(order: Order, terms: Terms) -> dict[str, Any]:
     """Terms that say something; a MARKET order keeps no price, whatever the broker made of it."""
-    told = {name: value for name, value in vars(terms).items() if value}
+    told = {
+        name: round(value, 4) if isinstance(value, Decimal) else value
+        for name, value in vars(terms).items()
+        if value
+    }
     if order.order_type == OrderType.MARKET:
         told.pop("price", None)
     return told
@@ -252,9 +315,10 @@ def _stage_times(order: Order, to: Status) -> dict[str, dt.datetime]:
 
 
 def _follow_with_hold(order: Order, event: Event, to: Status, columns: dict[str, Any]) -> None:
-    if to is Status.APPROVED or event in {Event.WANT_CANCEL, Event.NOTE}:
-        if event is Event.HAND_BACK:
-            book.take_from_sender(order.correlation_id)
+    if event in {Event.WANT_CANCEL, Event.NOTE} or order.status == Status.NEW:
+        return
+    if to is Status.APPROVED:
+        book.take_from_sender(order.correlation_id)
         return
     book.follow(
         order.correlation_id,
@@ -264,29 +328,35 @@ def _follow_with_hold(order: Order, event: Event, to: Status, columns: dict[str,
     )
 
 
-def _alert_the_unusual(order: Order, to: Status, columns: dict[str, Any]) -> None:
+def _alert_the_unusual(
+    order: Order, happening: Happening, event: Event, to: Status, columns: dict[str, Any]
+) -> None:
+    about = f"order {order.correlation_id} on {order.account.name}"
+    found = _unusual_status(order, event, to)
+    if happening.event is Event.FILL and event is not Event.FILL:
+        text = f"the broker calls it filled with {happening.filled_quantity} of {order.quantity}"
+        found.append(("short", text, Severity.CRITICAL))
     filled = columns.get("filled_quantity", order.filled_quantity)
     quantity = columns.get("quantity", order.quantity)
-    about = f"order {order.correlation_id} on {order.account.name}"
     if filled > quantity:
-        raise_alert(
-            f"overfill:{order.correlation_id}",
-            f"{about} filled {filled} of {quantity}",
-            Severity.CRITICAL,
-        )
+        found.append(("overfill", f"filled {filled} of {quantity}", Severity.CRITICAL))
+    for key, text, severity in found:
+        raise_alert(f"{key}:{order.correlation_id}", f"{about}: {text}", severity)
+
+
+def _unusual_status(order: Order, event: Event, to: Status) -> list[tuple[str, str, Severity]]:
+    """(key, text, severity) of a step that a person must know of."""
+    if to == order.status:
+        return []
+    found = []
     if to is Status.UNKNOWN:
-        raise_alert(f"unknown:{order.correlation_id}", f"{about} is UNKNOWN", Severity.CRITICAL)
+        found.append(("unknown", "it is UNKNOWN", Severity.CRITICAL))
     if to is Status.NEVER_ARRIVED:
-        raise_alert(f"absent:{order.correlation_id}", f"{about} never arrived at the broker")
-    if (
-        order.status in {Status.NEVER_ARRIVED, Status.LAPSED, Status.REJECTED}
-        and to != order.status
-    ):
-        raise_alert(
-            f"late:{order.correlation_id}",
-            f"{about} was {order.status} and now shows up at the broker as {to}",
-            Severity.CRITICAL,
-        )
+        found.append(("absent", "it never arrived at the broker", Severity.WARNING))
+    if event in FACTS and (order.status in TERMINAL or order.status == Status.APPROVED):
+        text = f"it was {order.status} and the broker now says {event}: it is {to}"
+        found.append(("late", text, Severity.CRITICAL))
+    return found
 
 
 def _next_sequence(account_id: int) -> int:

@@ -9,6 +9,8 @@ import structlog
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.alerts.models import Severity
+from apps.alerts.raising import raise_alert
 from apps.brokers import reporting
 from apps.brokers.journal import boot_clock, boot_id
 from apps.brokers.locks import order_lock_if_free, turn_if_free
@@ -65,18 +67,17 @@ def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
 
 
 def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]], began: float) -> None:
+    _come_back(order)
     try:
         found = _in_book(order, book) or read.order_by_correlation(order.correlation_id).value
+        if found is not None:
+            apply_report(order.account, found, LOOK, book.as_of)
+        elif _absence_means_something(order, book, began):
+            _count_absence(order, book)
     except ReadFailed as error:
         log.info("look failed", correlation_id=order.correlation_id, error=str(error))
-        _come_back(order)
-        return
-    if found is not None:
-        apply_report(order.account, found, LOOK)
-    elif _absence_means_something(order, book.as_of, began):
-        _count_absence(order, book)
-    else:
-        _come_back(order)
+    except lifecycle.ImpossibleTransition:
+        log.info("moved meanwhile", correlation_id=order.correlation_id)
 
 
 def _in_book(order: Order, book: Known[list[OrderReport]]) -> OrderReport | None:
@@ -86,19 +87,39 @@ def _in_book(order: Order, book: Known[list[OrderReport]]) -> OrderReport | None
     return None
 
 
-def _absence_means_something(order: Order, as_of: dt.datetime, began: float) -> bool:
-    """A book of the same trading day and endpoint, begun when any effect must have shown."""
+def _absence_means_something(order: Order, book: Known[list[OrderReport]], began: float) -> bool:
+    """A complete book of the same day and endpoint, begun when any effect must have shown."""
     call = (
         WireCall.objects.filter(correlation_id=order.correlation_id, verb=Verb.PLACE)
         .exclude(outcome=CallOutcome.NOT_SENT)
         .order_by("-id")
         .first()
     )
-    if call is None:
+    if call is None or call.endpoint != order.account.rest_url:
         return False
-    same_day = trading_day(call.created_at) == trading_day(as_of)
-    same_place = call.endpoint == order.account.rest_url
-    return same_day and same_place and call.effect_is_over(as_of, boot_id(), began)
+    if trading_day(call.created_at) != trading_day(book.as_of):
+        return False
+    return call.effect_is_over(book.as_of, boot_id(), began) and _is_complete(order, book)
+
+
+def _is_complete(order: Order, book: Known[list[OrderReport]]) -> bool:
+    """A book that lacks an order which the broker named today is not the whole book."""
+    shown = {report.broker_order_id for report in book.value}
+    today = Order.objects.filter(
+        account=order.account,
+        trading_day=trading_day(book.as_of),
+        submitted_at__lt=book.as_of,
+    ).exclude(broker_order_id="")
+    missing = set(today.values_list("broker_order_id", flat=True)) - shown
+    if not missing:
+        return True
+    raise_alert(
+        f"book:{order.account.name}",
+        f"the order book of {order.account.name} lacks {len(missing)} orders that the broker "
+        f"has named today, such as {min(missing)}: it proves nothing",
+        Severity.CRITICAL,
+    )
+    return False
 
 
 def _count_absence(order: Order, book: Known[list[OrderReport]]) -> None:
@@ -108,7 +129,7 @@ def _count_absence(order: Order, book: Known[list[OrderReport]]) -> None:
         f"{timezone.localtime(book.as_of):%H:%M:%S.%f} and from the lookup by correlation id"
     )
     if proofs < PROOFS_NEEDED:
-        columns = {"absences": proofs, **_next_look(order)}
+        columns = {"absences": proofs}
         lifecycle.apply(
             order.pk, Happening(event=Event.NOTE, origin=LOOK, text=evidence, columns=columns)
         )
@@ -129,6 +150,7 @@ def _come_back(order: Order) -> None:
 
 
 def _next_look(order: Order) -> dict[str, object]:
-    """Growing pauses: 1 s, 2 s, 3 s … up to 30 s."""
-    pause = dt.timedelta(seconds=min(1 + order.looks, 30))
+    """Growing pauses: 1 s, 2 s, 3 s … up to 30 s; ten minutes once its day is over."""
+    seconds = min(1 + order.looks, 30) if order.trading_day == trading_day() else 600
+    pause = dt.timedelta(seconds=seconds)
     return {"looks": order.looks + 1, "next_look_at": timezone.now() + pause}

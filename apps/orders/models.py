@@ -92,7 +92,8 @@ class Order(models.Model):
     broker_order_id = models.CharField(max_length=40, blank=True)
     exchange_order_id = models.CharField(max_length=40, blank=True)
     trading_day = models.DateField(default=trading_day)
-    terms_as_of = models.DateTimeField(null=True)
+    terms_as_of = models.DateTimeField(null=True, help_text="The broker's stamp of the terms.")
+    terms_written_at = models.DateTimeField(null=True)
     news_at = models.DateTimeField(null=True)
     live_seq = models.BigIntegerField(default=0)
 
@@ -270,6 +271,7 @@ class Modification(models.Model):
     actor = models.CharField(max_length=150)
     cause = models.CharField(max_length=300, blank=True)
     not_before = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
     requested_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(null=True)
 

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import structlog
-from django.db.models import Exists, OuterRef
+from django.conf import settings
+from django.db import DataError, IntegrityError
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
+from apps.alerts.models import Heartbeat, Severity
 from apps.alerts.raising import raise_alert, sign_of_life
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
-from apps.brokers.models import BrokerAccount
+from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import Known, OrderReport, OrderType, ReadFailed
-from apps.orders import changes
+from apps.orders import changes, lifecycle
 from apps.orders.ingest import BOOK, apply_fill, apply_report
+from apps.orders.lifecycle import Terms
 from apps.orders.models import UNDER_WAY, Fill, Modification, Order, Unattributed, trading_day
-from apps.orders.states import EVENT_OF, Event, Status, destination
+from apps.orders.states import AT_BROKER, EVENT_OF, IN_DOUBT, Event, Status, destination
 
 log = structlog.get_logger(__name__)
 
 
 def accounts_due() -> list[BrokerAccount]:
-    """Enabled accounts with orders at work or in doubt, or marked for reconciliation."""
-    alive = Order.objects.alive().filter(account=OuterRef("pk"))
-    unbooked = Order.objects.filter(
-        account=OuterRef("pk"), trading_day=trading_day(), filled_quantity__gt=0
-    ).exclude(Exists(Fill.objects.filter(order=OuterRef("pk"))))
-    enabled = BrokerAccount.objects.filter(enabled=True)
-    due = enabled.filter(Exists(alive)) | enabled.filter(Exists(unbooked))
-    return list((due | enabled.filter(reconcile_wanted=True)).distinct())
+    """Accounts with orders at work or in doubt, enabled or not; marked ones; idle ones at times."""
+    mine = Order.objects.filter(account=OuterRef("pk"))
+    unbooked = mine.filter(trading_day=trading_day(), filled_quantity__gt=0).exclude(
+        Exists(Fill.objects.filter(order=OuterRef("pk")))
+    )
+    long_ago = timezone.now() - dt.timedelta(seconds=settings.IDLE_RECONCILE_EVERY)
+    lately = Heartbeat.objects.filter(
+        name=Concat(Value("reconcile:"), OuterRef("name")), at__gt=long_ago
+    )
+    due = (
+        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER))
+        | Exists(unbooked)
+        | Q(reconcile_wanted=True)
+        | Q(enabled=True) & ~Exists(lately)
+    )
+    with_token = AccessToken.objects.filter(retired_at=None).values("account")
+    return list(BrokerAccount.objects.filter(due, pk__in=with_token))
 
 
 def reconcile(account: BrokerAccount) -> None:
@@ -38,23 +54,38 @@ def reconcile(account: BrokerAccount) -> None:
 
 
 def _reconcile(account: BrokerAccount) -> None:
-    """A read that fails changes nothing."""
+    """A read that fails changes nothing. News that comes while we read marks the account again."""
+    this = BrokerAccount.objects.filter(pk=account.pk)
+    this.update(reconcile_wanted=False)
     read = reporting.reports_of(account)
     try:
         book = read.order_book()
-        trades = read.trade_book()
+        for report in _news(account, book.value):
+            _apply(account, report, book.as_of)
+        _settle_changes(account, book)
+        for fill in read.trade_book().value:
+            apply_fill(account, fill)
     except ReadFailed as error:
+        this.update(reconcile_wanted=True)
         log.warning("books not read", account=account.name, error=str(error))
         raise_alert(f"books:{account.name}", f"the books of {account.name} cannot be read: {error}")
         return
-    BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=False)
-    for report in _news(account, book.value):
-        apply_report(account, report, BOOK)
-    _settle_changes(account, book)
-    for fill in trades.value:
-        apply_fill(account, fill)
-    _adopt_strangers(account, book)
+    _adopt_strangers(account)
     sign_of_life(f"reconcile:{account.name}")
+
+
+def _apply(account: BrokerAccount, report: OrderReport, as_of: dt.datetime) -> None:
+    """One report; one that cannot be applied is told to people and does not stop the others."""
+    try:
+        apply_report(account, report, BOOK, as_of)
+    except (DataError, IntegrityError, lifecycle.ImpossibleTransition) as error:
+        log.exception("report not applied", account=account.name, order=report.broker_order_id)
+        raise_alert(
+            f"report:{account.name}:{report.broker_order_id}",
+            f"what {account.name} says of order {report.broker_order_id} cannot be stored "
+            f"({type(error).__name__})",
+            Severity.CRITICAL,
+        )
 
 
 def _news(account: BrokerAccount, book: list[OrderReport]) -> list[OrderReport]:
@@ -86,31 +117,32 @@ def tells_nothing_new(order: Order, report: OrderReport) -> bool:
     event = EVENT_OF[report.state]
     if event is Event.UNRECOGNISED or destination(Status(order.status), event) != order.status:
         return False
-    if (report.filled_quantity or 0) > order.filled_quantity:
+    if report.filled_quantity is not None and report.filled_quantity != order.filled_quantity:
         return False
+    price = None if order.order_type == OrderType.MARKET else report.price
     pairs = (
         (report.quantity, order.quantity),
-        (report.price, order.price),
+        (price, order.price),
         (report.trigger_price, order.trigger_price),
     )
-    same = all(not theirs or theirs == ours for theirs, ours in pairs)
-    older = bool(
-        order.terms_as_of and report.reported_at and report.reported_at < order.terms_as_of
-    )
-    return same or older or order.order_type == OrderType.MARKET
+    return all(not theirs or theirs == ours for theirs, ours in pairs)
 
 
 def _settle_changes(account: BrokerAccount, book: Known[list[OrderReport]]) -> None:
     """Changes of terms under way, settled by what the book of this moment shows."""
-    shown = {report.broker_order_id for report in book.value}
+    shown = {report.broker_order_id: report for report in book.value}
     for change in Modification.objects.filter(
         status__in=UNDER_WAY, order__account=account
     ).select_related("order", "wire_call"):
-        if change.order.broker_order_id in shown:
-            changes.resolve(change, book.as_of)
+        report = shown.get(change.order.broker_order_id)
+        if report is not None:
+            terms = Terms(
+                quantity=report.quantity, price=report.price, trigger_price=report.trigger_price
+            )
+            changes.resolve(change, terms, book.as_of)
 
 
-def _adopt_strangers(account: BrokerAccount, book: Known[list[OrderReport]]) -> None:
+def _adopt_strangers(account: BrokerAccount) -> None:
     """Unattributed news whose order has been named since: tie it to that order."""
     loose = Unattributed.objects.filter(account=account, trading_day=trading_day(), order=None)
     for row in loose:

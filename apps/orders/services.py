@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -11,19 +10,16 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.brokers import reporting
-from apps.brokers.models import BrokerAccount, FundsReport, Instrument, Quote
-from apps.brokers.port import Intent, OrderType, Product, ReadFailed, Side, Validity
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders import approving, lifecycle, queue
+from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
 
 log = structlog.get_logger(__name__)
-
-FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
-QUOTE_GOOD_FOR = dt.timedelta(seconds=5)
 
 
 class BadOrder(ValueError):
@@ -77,7 +73,7 @@ def place(
     _check_shape(intent)
     if request_key and (known := Order.objects.filter(request_key=request_key).first()):
         return known
-    refresh_inputs(intent)
+    refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
     try:
         order = _store_and_review(intent, actor, source, cause, request_key or None)
     except IntegrityError:
@@ -165,33 +161,34 @@ def modify(
 
     Raises ``TooLate`` when the broker does not have the order or a change is under way.
     """
-    order.refresh_from_db()
-    if order.status not in AT_BROKER or order.cancel_wanted_at is not None:
-        raise TooLate(f"the order is {order.status}; only a working order can be changed")
-    terms = Terms(
-        quantity=order.quantity if quantity is None else quantity,
-        price=order.price if price is None else price,
-        trigger_price=order.trigger_price if trigger_price is None else trigger_price,
-    )
-    _check_change(order, terms)
+    asked = Terms(quantity=quantity, price=price, trigger_price=trigger_price)
+    _check_prices(price, trigger_price)
+    refresh_inputs(order.account, order.instrument, order.side, order.order_type, order.intent)
     try:
-        return _store_change(order, actor, reason, terms)
+        return _store_change(order, actor, reason, asked)
     except IntegrityError as error:
         raise TooLate("another change of this order is under way") from error
 
 
-def _check_change(order: Order, terms: Terms) -> None:
-    if terms == Terms(
-        quantity=order.quantity, price=order.price, trigger_price=order.trigger_price
-    ):
+def _new_terms(order: Order, asked: Terms) -> Terms:
+    """What is asked for on top of what the order has; refuses what is no change."""
+    if order.status not in AT_BROKER or order.cancel_wanted_at is not None:
+        raise TooLate(f"the order is {order.status}; only a working order can be changed")
+    has = Terms(quantity=order.quantity, price=order.price, trigger_price=order.trigger_price)
+    terms = replace(
+        has, **{name: value for name, value in vars(asked).items() if value is not None}
+    )
+    if terms == has:
         raise BadOrder("price", "the new terms are the ones the order has")
     if (terms.quantity or 0) <= order.filled_quantity:
         raise BadOrder("quantity", f"must be above the {order.filled_quantity} already filled")
-    _check_prices(terms.price, terms.trigger_price)
+    return terms
 
 
 @transaction.atomic(durable=True)
-def _store_change(order: Order, actor: Actor, reason: str, terms: Terms) -> Modification:
+def _store_change(order: Order, actor: Actor, reason: str, asked: Terms) -> Modification:
+    order = lifecycle.locked(order.pk)
+    terms = _new_terms(order, asked)
     request = replace(order.request(), **vars(terms))
     decision = gate.review(request, "MODIFY", order.correlation_id)
     change = Modification.objects.create(
@@ -241,38 +238,3 @@ def _check_prices(price: Decimal | None, trigger_price: Decimal | None) -> None:
             raise BadOrder(name, "must be a finite amount of rupees below 1,00,00,00,000")
         if value != round(value, 4):
             raise BadOrder(name, "has more than four decimals")
-
-
-def refresh_inputs(intent: OrderIntent) -> None:
-    """Read from the broker what the review will need and does not have fresh.
-
-    A read that fails leaves the old row: the rules see its age and decide.
-    """
-    account, now = intent.account, timezone.now()
-    if not account.enabled or account.token() is None:
-        return
-    try:
-        if intent.intent is Intent.EXIT:
-            reporting.store_positions(account)
-        elif not FundsReport.objects.filter(account=account, as_of__gt=now - FUNDS_GOOD_FOR):
-            reporting.store_funds(account)
-        if intent.order_type is OrderType.MARKET and not Quote.objects.filter(
-            instrument=intent.instrument, as_of__gt=now - QUOTE_GOOD_FOR
-        ):
-            reporting.store_quote(account, intent.instrument)
-    except ReadFailed as error:
-        log.warning("input not refreshed", account=account.name, error=str(error))
-
-
-def refresh_for(order: Order) -> None:
-    """The same for an order that is stored and will be reviewed again."""
-    refresh_inputs(
-        OrderIntent(
-            account=order.account,
-            instrument=order.instrument,
-            side=Side(order.side),
-            quantity=order.quantity,
-            order_type=OrderType(order.order_type),
-            intent=Intent(order.intent),
-        )
-    )

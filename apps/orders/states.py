@@ -56,6 +56,8 @@ class Event(StrEnum):
     HAND_BACK = "HAND_BACK"
     LAPSE = "LAPSE"
     WITHDRAW = "WITHDRAW"
+    ABANDON = "ABANDON"
+    OUTLIVE = "OUTLIVE"
     LOSE = "LOSE"
     PROVE_ABSENT = "PROVE_ABSENT"
     WANT_CANCEL = "WANT_CANCEL"
@@ -140,6 +142,8 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             Event.CLAIM: Status.SENDING,
             Event.LAPSE: Status.LAPSED,
             Event.WITHDRAW: Status.CANCELLED,
+            Event.LOSE: Status.UNKNOWN,
+            **_ARRIVES,
         },
     ),
     # Feed news may come before the reply does; the answer "no" is evidence in both doubts.
@@ -147,6 +151,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
         Status.SENDING,
         {
             Event.HAND_BACK: Status.APPROVED,
+            Event.ABANDON: Status.CANCELLED,
             Event.LAPSE: Status.LAPSED,
             Event.DENY: Status.DENIED,
             Event.LOSE: Status.UNKNOWN,
@@ -162,14 +167,16 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             **_ARRIVES,
         },
     ),
-    **_row(Status.SUBMITTED, {**_ARRIVES}),
-    **_row(Status.OPEN, {**_ARRIVES, Event.ACCEPT: Status.OPEN}),
+    # A day order that outlived its day: the books of that day are gone, a person must compare.
+    **_row(Status.SUBMITTED, {**_ARRIVES, Event.OUTLIVE: Status.UNKNOWN}),
+    **_row(Status.OPEN, {**_ARRIVES, Event.ACCEPT: Status.OPEN, Event.OUTLIVE: Status.UNKNOWN}),
     **_row(
         Status.PARTIALLY_FILLED,
         {
             **_ARRIVES,
             Event.ACCEPT: Status.PARTIALLY_FILLED,
             Event.WORK: Status.PARTIALLY_FILLED,
+            Event.OUTLIVE: Status.UNKNOWN,
         },
     ),
     # Late news of an earlier time changes nothing; fills may cross a cancel or an expiry.
@@ -186,14 +193,21 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
         (status, Event.LOSE): status
         for status in (*AT_BROKER, *TERMINAL - {Status.DENIED, Status.LAPSED})
     },
-    # It was proved absent, or never left, and shows up after all: the broker is right.
+    # It was proved absent, or we thought that it never left: the broker is right.
     **_row(Status.NEVER_ARRIVED, _ARRIVES),
-    **_row(Status.LAPSED, _ARRIVES),
+    **_row(Status.LAPSED, {**_ARRIVES, Event.LOSE: Status.UNKNOWN}),
+    **_row(Status.DENIED, {**_ARRIVES, Event.LOSE: Status.UNKNOWN}),
 }
 
 
-def destination(status: Status, event: Event) -> Status | None:
-    """Where ``event`` takes an order in ``status``; None when it does not fit."""
+def destination(status: Status, event: Event, *, named: bool = True) -> Status | None:
+    """Where ``event`` takes an order in ``status``; None when it does not fit.
+
+    ``named`` says whether the broker ever gave the order an id. A cancelled or rejected order
+    that it never named was not at the broker, so its facts count as an arrival.
+    """
     if event in {Event.WANT_CANCEL, Event.NOTE}:
         return status
+    if not named and event in FACTS and status in {Status.CANCELLED, Status.REJECTED}:
+        return status if event is Event.REFUSE else TRANSITIONS.get((Status.LAPSED, event))
     return TRANSITIONS.get((status, event))

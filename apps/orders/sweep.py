@@ -11,17 +11,19 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.db import Error, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import Error, connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.locks import order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
+from apps.brokers.port import Intent
 from apps.orders import cancels, changes, lifecycle, look, queue
-from apps.orders.dispatch import call_time_out
+from apps.orders.dispatch import call_time_out, dispatch
 from apps.orders.lifecycle import Happening
-from apps.orders.models import UNDER_WAY, Change, Modification, Order
+from apps.orders.models import UNDER_WAY, Change, Modification, Order, trading_day
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import approvals
 
@@ -31,17 +33,27 @@ SWEEP = "sweep"
 BELL_GRACE = dt.timedelta(seconds=1)
 BATCH = 200
 
-Send = Callable[[Order], None]
+
+def sweep(*, direct: bool = False) -> None:
+    """One pass. ``direct`` sends exits and cancels itself and rings nobody (see ``guard``)."""
+    steps: list[Callable[[], None]] = [_lapse, _hand_back, _lose, _withdraw, _outlive]
+    steps += [_send_exits, _send_cancels, _settle_changes] if direct else _BELLS
+    steps += [_look if direct else _ring_looks, approvals.sweep]
+    for step in steps:
+        _safely(step)
 
 
-def sweep(send: Send | None = None) -> None:
-    """One pass. ``send`` replaces ringing the workers when there are none (see ``guard``)."""
-    for step in (_lapse, _hand_back, _lose, _settle_changes):
+def _safely(step: Callable[[], None]) -> None:
+    """A step that breaks is recorded and told; the other steps go on."""
+    try:
         step()
-    _look(direct=send is not None)
-    _ring_approved(send or _ring)
-    _ring_cancels(direct=send is not None)
-    approvals.sweep()
+    except Error:
+        log.exception("step skipped", step=step.__name__)
+        connection.close_if_unusable_or_obsolete()
+    except Exception as error:
+        log.exception("step broke", step=step.__name__)
+        text = f"the sweep's step {step.__name__} broke: {type(error).__name__}"
+        raise_alert(f"sweep:{step.__name__}", text, Severity.CRITICAL)
 
 
 def _each(orders: object, act: Callable[[Order], None]) -> None:
@@ -87,8 +99,15 @@ def _hand_back_one(order: Order) -> None:
         if not free or _open_place_call(order) is not None:
             return
         alive = order.decide_by is not None and order.decide_by > timezone.now()
-        event = Event.HAND_BACK if alive else Event.LAPSE
-        _apply(order, event, "its sender stopped before writing the call down")
+        lifecycle.apply(
+            order.pk,
+            Happening(
+                event=Event.HAND_BACK if alive else Event.LAPSE,
+                origin=SWEEP,
+                text="its sender stopped before writing the call down",
+                claim_id=order.claim_id,
+            ),
+        )
 
 
 def _lose() -> None:
@@ -134,63 +153,89 @@ def _open_place_call(order: Order) -> WireCall | None:
     ).first()
 
 
-def _look(*, direct: bool) -> None:
-    accounts = BrokerAccount.objects.filter(pk__in=look.due().values("account"))
-    for account in accounts:
-        if direct:
-            look.look(account)
-        else:
-            queue.ring_look(account.pk)
+def _withdraw() -> None:
+    """APPROVED, wished cancelled while it was being sent, and handed back: it stays here."""
+    wished = Order.objects.filter(status=Status.APPROVED, cancel_wanted_at__isnull=False)
+    text = "cancelled before it was sent"
+    _each(wished[:BATCH], lambda order: _apply(order, Event.WITHDRAW, text))
+
+
+def _outlive() -> None:
+    """At the broker since an earlier day: its books are gone, and nobody saw the order's end."""
+    old = Order.objects.filter(status__in=AT_BROKER, trading_day__lt=trading_day())
+    text = (
+        "the trading day ended and the broker's books of that day no longer show it: "
+        "compare the position and the broker's statement"
+    )
+    _each(old[:BATCH], lambda order: _apply(order, Event.OUTLIVE, text))
+
+
+def _ring_looks() -> None:
+    for account_id in look.due().values_list("account", flat=True).order_by().distinct():
+        queue.ring_look(account_id)
+
+
+def _look() -> None:
+    for account in BrokerAccount.objects.filter(pk__in=look.due().values("account")):
+        look.look(account)
 
 
 def _settle_changes() -> None:
-    """Changes of terms: send again what never left, settle what the books have answered."""
-    under_way = Modification.objects.filter(status__in=UNDER_WAY).select_related(
-        "order__account", "wire_call"
-    )
-    now = timezone.now()
-    for change in under_way[:BATCH]:
-        if change.status == Change.APPROVED:
-            if (change.not_before or change.requested_at + BELL_GRACE) <= now:
-                queue.ring_modify(change.pk, exiting=change.order.intent == "EXIT")
-        elif change.status == Change.SENDING:
-            _recover_change(change)
+    """Changes of terms whose sender stopped, or which the order's row already shows."""
+    sent = Modification.objects.filter(status__in=UNDER_WAY).exclude(status=Change.APPROVED)
+    for change in sent.select_related("order__account", "wire_call", "decision")[:BATCH]:
+        if change.status == Change.SENDING:
+            changes.recover(change)
         else:
             changes.resolve(change)
 
 
-def _recover_change(change: Modification) -> None:
-    """A sender of a change died: back to APPROVED if no call was written, else UNKNOWN."""
-    quiet = timezone.now() - call_time_out()
-    if change.requested_at > quiet:
-        return
-    call = WireCall.objects.filter(permit__in=change.decision.permits.values("id")).first()
-    status = Change.UNKNOWN if call and call.outcome != CallOutcome.NOT_SENT else Change.APPROVED
-    with order_lock_if_free(change.order.correlation_id) as free:
-        if free:
-            Modification.objects.filter(pk=change.pk, status=Change.SENDING).update(
-                status=status, wire_call=call
-            )
+def _ring_changes() -> None:
+    late = timezone.now() - BELL_GRACE
+    due = Q(not_before__lte=timezone.now()) | Q(not_before=None, requested_at__lte=late)
+    waiting = Modification.objects.filter(due, status=Change.APPROVED).select_related("order")
+    for change in waiting[:BATCH]:
+        queue.ring_modify(change.pk, exiting=change.order.intent == Intent.EXIT)
 
 
-def _ring_approved(send: Send) -> None:
+def _due() -> QuerySet[Order]:
     now = timezone.now()
     due = Q(not_before__lte=now) | Q(not_before=None, approved_at__lte=now - BELL_GRACE)
-    waiting = Order.objects.filter(due, status=Status.APPROVED, decide_by__gt=now)
-    _each(waiting.order_by("-intent", "id")[:BATCH], send)
+    return Order.objects.filter(
+        due, status=Status.APPROVED, decide_by__gt=now, cancel_wanted_at=None
+    ).order_by("id")
 
 
-def _ring(order: Order) -> None:
-    queue.ring_dispatch(order.pk, exiting=order.intent == "EXIT")
+def _ring_orders() -> None:
+    for intent in (Intent.EXIT, Intent.ADJUST, Intent.ENTRY):
+        for order in _due().filter(intent=intent)[:BATCH]:
+            queue.ring_dispatch(order.pk, exiting=intent is Intent.EXIT)
 
 
-def _ring_cancels(*, direct: bool) -> None:
-    wished = Order.objects.filter(
-        cancel_wanted_at__isnull=False, next_cancel_at__lte=timezone.now(), status__in=AT_BROKER
+def _send_exits() -> None:
+    _each(_due().filter(intent=Intent.EXIT)[:BATCH], lambda order: dispatch(order.pk))
+
+
+def _wished() -> QuerySet[Order]:
+    return Order.objects.filter(
+        cancel_wanted_at__isnull=False,
+        next_cancel_at__lte=timezone.now(),
+        status__in=AT_BROKER,
+        trading_day=trading_day(),
     )
-    act = cancels.send_cancel if direct else queue.ring_cancel
-    _each(wished[:BATCH], lambda order: act(order.pk))
+
+
+def _ring_cancels() -> None:
+    for order_id in _wished().values_list("pk", flat=True)[:BATCH]:
+        queue.ring_cancel(order_id)
+
+
+def _send_cancels() -> None:
+    _each(_wished()[:BATCH], lambda order: cancels.send_cancel(order.pk))
 
 
 def _apply(order: Order, event: Event, text: str) -> None:
     lifecycle.apply(order.pk, Happening(event=event, origin=SWEEP, text=text))
+
+
+_BELLS: list[Callable[[], None]] = [_ring_orders, _ring_cancels, _settle_changes, _ring_changes]

@@ -85,7 +85,7 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> None:
         """Tighter limits are in force at once; wider ones wait for a second person."""
         try:
-            widening.write(obj, User.objects.get(pk=request.user.pk))
+            widening.write(obj, User.objects.get(username=request.user.get_username()))
         except (NotAllowed, NotOpen) as error:
             messages.error(request, f"Not asked for: {error}.")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Q, Sum
+from django.db.models import Case, F, Sum, Value, When
 from django.utils import timezone
 
+from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
 from apps.risk.models import Hold
@@ -46,14 +47,19 @@ def widen(correlation_id: str, quantity: int) -> None:
 
 
 def follow(correlation_id: str, *, quantity: int, filled: int, over: bool) -> None:
-    """Let the hold follow its order: what filled, and whether it is over or came alive again."""
+    """Let the hold follow its order: what filled, and whether it is over or came alive again.
+
+    Whoever held the order for sending holds it no longer. What changes takes a new mark, so that
+    a position read is known to have begun before or after it whatever the clocks say.
+    """
     hold = Hold.objects.filter(correlation_id=correlation_id)
+    hold.exclude(claim_id=None).update(claim_id=None)
+    hold.exclude(filled=filled).update(filled=filled, filled_mark=moment())
     if over:
-        hold.filter(released_at=None).update(released_at=timezone.now(), claim_id=None)
-    else:
-        hold.exclude(released_at=None).update(released_at=None)
-        widen(correlation_id, quantity)
-    hold.update(filled=filled)
+        hold.filter(released_at=None).update(released_at=timezone.now(), released_mark=moment())
+        return
+    hold.exclude(released_at=None).update(released_at=None, released_mark=None)
+    widen(correlation_id, quantity)
 
 
 def settle_quantity(correlation_id: str, quantity: int) -> None:
@@ -66,11 +72,11 @@ def open_orders(account: BrokerAccount) -> int:
     return Hold.objects.open().filter(account=account).count()
 
 
-def exits_pending(account: BrokerAccount, request: OrderRequest, since: object) -> int:
-    """Units that exits like this one may have taken, or may yet take, since a position read.
+def pending(account: BrokerAccount, request: OrderRequest, since: int) -> int:
+    """Units that other orders of this side may have taken, or may yet take, since a position read.
 
-    A working exit counts whole. One that ended after the read began counts what it filled,
-    because the read may not have seen it.
+    A working order counts what it may still fill, and its fills too unless the read began after
+    them. One that ended after the read began counts whole: what it filled may not be known yet.
     """
     same = Hold.objects.filter(
         account=account,
@@ -78,8 +84,14 @@ def exits_pending(account: BrokerAccount, request: OrderRequest, since: object) 
         security_id=request.security_id,
         product=request.product,
         side=request.side,
-        intent="EXIT",
     ).exclude(correlation_id=request.correlation_id)
-    working = same.open().aggregate(total=Sum("quantity"))["total"] or 0
-    ended = same.filter(Q(released_at__gte=since)).aggregate(total=Sum(F("filled")))["total"] or 0
+    seen = Case(When(filled_mark__lt=since, then=F("filled")), default=Value(0))
+    working = same.open().aggregate(total=Sum(F("quantity") - seen))["total"] or 0
+    ended = same.filter(released_mark__gte=since).aggregate(total=Sum("quantity"))["total"] or 0
     return int(working + ended)
+
+
+def filled_so_far(correlation_id: str) -> int:
+    """Units that the order has filled already."""
+    hold = Hold.objects.filter(correlation_id=correlation_id).first()
+    return hold.filled if hold else 0

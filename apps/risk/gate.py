@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.brokers import trading
 from apps.brokers.budget import Budget, Priority, wait_needed
 from apps.brokers.journal import open_call
-from apps.brokers.locks import order_lock
+from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
 from apps.risk import book
@@ -120,16 +120,13 @@ def modify(request: ModifyRequest, decision_id: int) -> Sent | Deferred | NotYou
 def cancel(
     account: BrokerAccount, correlation_id: str, broker_order_id: str
 ) -> Sent | Deferred | NotYours:
-    """Ask the broker to cancel. Always allowed; at most one ask is under way per order."""
+    """Ask the broker to cancel. Always allowed; nobody waits for a call that is under way."""
     _assert_no_transaction()
-    with order_lock(correlation_id):
+    with order_lock_if_free(correlation_id) as free:
+        if not free:
+            return NotYours("a call about this order is under way")
         with transaction.atomic():
             TradingState.objects.select_for_update().filter(account=account).first()
-            under_way = WireCall.objects.filter(
-                correlation_id=correlation_id, verb=Verb.CANCEL, outcome=""
-            )
-            if under_way.filter(send_by__gt=timezone.now()).exists():
-                return NotYours("a cancel of this order is already under way")
             wait = wait_needed(account, Budget.ORDER, Priority.CANCEL)
             if wait is not None:
                 return Deferred(timezone.now() + wait)
@@ -234,17 +231,22 @@ def _switch_stops(state: TradingState | None, *, exiting: bool) -> str | None:
             return f"the {where} has no risk state"
         if switch != SwitchState.ACTIVE and not exiting:
             return f"the {where} is {switch}: only exits may go"
-    return _account_stops(state.account if state else None)
+    return _account_stops(state.account if state else None, exiting=exiting)
 
 
-def _account_stops(account: BrokerAccount | None) -> str | None:
+def _account_stops(account: BrokerAccount | None, *, exiting: bool) -> str | None:
     """Read again at the last moment: an account disabled or disarmed since its review."""
-    if account is None or not account.enabled:
-        return "the account is disabled"
-    if account.environment != "live":
+    if account is None:
+        return "the account has no risk state"
+    live = account.environment == "live"
+    if live and not settings.LIVE_TRADING:
+        return "live trading is switched off"
+    if exiting:
         return None
     armed = account.armed_until is not None and account.armed_until > timezone.now()
-    return None if settings.LIVE_TRADING and armed else "the live account is not armed"
+    if not account.enabled:
+        return "the account is disabled"
+    return "the live account is not armed" if live and not armed else None
 
 
 def _decision_for(request: OrderRequest, action: str) -> Decision | None:

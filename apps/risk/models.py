@@ -248,6 +248,8 @@ class Hold(models.Model):
     claim_id = models.UUIDField(null=True)
     taken_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True)
+    filled_mark = models.BigIntegerField(default=0, help_text="When it last filled, as a moment.")
+    released_mark = models.BigIntegerField(null=True, help_text="When it ended, as a moment.")
 
     objects = HoldQuerySet.as_manager()
 
@@ -257,7 +259,9 @@ class Hold(models.Model):
             models.Index(
                 fields=["account"], condition=models.Q(released_at=None), name="hold_open"
             ),
-            models.Index(fields=["account", "security_id", "released_at"], name="hold_of_position"),
+            models.Index(
+                fields=["account", "security_id", "released_mark"], name="hold_of_position"
+            ),
         ]
 
     def __str__(self) -> str:

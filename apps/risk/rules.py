@@ -48,8 +48,9 @@ class Limits:
 class Snapshot:
     """Everything a decision may rest on. None means "not known", and is never read as zero.
 
-    Ages are seconds. ``net_position`` is signed; ``exits_pending`` is what exits that work, or
-    ended after the position was read, may still take from it.
+    Ages are seconds. ``net_position`` is signed; ``pending`` is what orders of this side that
+    work, or ended after the position was read, may still take from it. ``own_filled`` is what the
+    order whose terms change has filled already.
     """
 
     request: OrderRequest
@@ -69,7 +70,8 @@ class Snapshot:
     funds_age: float | None = None
     net_position: int | None = None
     position_age: float | None = None
-    exits_pending: int = 0
+    pending: int = 0
+    own_filled: int = 0
     changes: str | None = None
     approved_quantity: int | None = None  # what a second person has approved of this order
     approved_price: Decimal | None = None
@@ -81,13 +83,24 @@ class Snapshot:
 
     @property
     def value(self) -> Decimal | None:
-        """Rupees at stake: quantity times limit price, or times a fresh last price."""
+        """Rupees at stake at the worst: quantity times the highest price it may trade at.
+
+        A buy's limit is that price. A sale's limit is only its floor: it may trade at the last
+        price or, when that is not fresh, as high as the day's upper limit.
+        """
         price = self.request.price
-        if price is None and self._price_is_fresh():
-            price = self.last_price
         if price is None or not price.is_finite():
-            return None
-        return price * self.request.quantity
+            price = self._fresh_price() if self.request.order_type is OrderType.MARKET else None
+        elif self.request.side is Side.SELL:
+            ceiling = self._fresh_price() or self._upper_limit()
+            price = None if ceiling is None else max(price, ceiling)
+        return None if price is None else price * self.request.quantity
+
+    def _fresh_price(self) -> Decimal | None:
+        return self.last_price if self._price_is_fresh() else None
+
+    def _upper_limit(self) -> Decimal | None:
+        return self.instrument.upper_limit if self.instrument else None
 
     def _price_is_fresh(self) -> bool:
         if self.limits is None or self.last_price_age is None:
@@ -117,7 +130,10 @@ class Rule(Protocol):
 
 
 class KnownAccount:
-    """The account exists, is enabled, and if it is live it is armed and live trading is on."""
+    """The account exists; entries need it enabled and, if it is live, armed.
+
+    A live account sends nothing at all while live trading is switched off.
+    """
 
     name = "known account"
 
@@ -125,13 +141,16 @@ class KnownAccount:
         """See the class."""
         if not snapshot.account_known:
             return "the account is not known to the desk"
+        live = snapshot.environment == "live"
+        if live and not snapshot.live_allowed:
+            return "live trading is switched off (LIVE_TRADING)"
+        if snapshot.exiting:
+            return None
         if not snapshot.account_enabled:
             return "the account is disabled"
-        if snapshot.environment != "live":
-            return None
-        if not snapshot.live_allowed:
-            return "live trading is switched off (LIVE_TRADING)"
-        return None if snapshot.armed else "the live account is not armed, or its time ran out"
+        if live and not snapshot.armed:
+            return "the live account is not armed, or its time ran out"
+        return None
 
 
 class Switch:
@@ -313,18 +332,21 @@ class ExitCap:
             return "the position is not known"
         if snapshot.position_age is None or snapshot.position_age > snapshot.limits.max_data_age:
             return "the position was not read lately enough"
-        available = -snapshot.net_position * snapshot.request.side.sign - snapshot.exits_pending
-        if snapshot.request.quantity > max(available, 0):
+        available = -snapshot.net_position * snapshot.request.side.sign - snapshot.pending
+        wanted = snapshot.request.quantity - snapshot.own_filled
+        if wanted > max(available, 0):
             return (
-                f"an exit of {snapshot.request.quantity} is more than the {max(available, 0)} left "
-                f"of position {snapshot.net_position} (other exits may take "
-                f"{snapshot.exits_pending})"
+                f"an exit of {wanted} is more than the {max(available, 0)} left of position "
+                f"{snapshot.net_position} (other orders may take {snapshot.pending})"
             )
         return None
 
 
 class SecondPerson:
-    """A large entry needs a second person's yes, which covers these terms and smaller ones."""
+    """A large entry needs a second person's yes, which covers these terms and smaller ones.
+
+    Smaller is less of it, or a lower limit of a buy; a sale keeps the price that was approved.
+    """
 
     name = "second person"
 
@@ -348,9 +370,11 @@ class SecondPerson:
         request, quantity = snapshot.request, snapshot.approved_quantity
         if quantity is None or request.quantity > quantity:
             return False
+        if request.price == snapshot.approved_price:
+            return True
         if request.price is None or snapshot.approved_price is None:
-            return request.price is snapshot.approved_price
-        return request.price <= snapshot.approved_price
+            return False
+        return request.side is Side.BUY and request.price < snapshot.approved_price
 
 
 def _plain(value: object) -> object:

@@ -15,6 +15,8 @@ from apps.risk import book
 from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
+CLOCK_SLACK = dt.timedelta(seconds=1)
+
 
 def take_snapshot(
     request: OrderRequest,
@@ -49,7 +51,8 @@ def take_snapshot(
         funds_age=_age(funds.as_of if funds else None, now),
         net_position=_net(positions, request),
         position_age=_age(positions.as_of if positions else None, now),
-        exits_pending=book.exits_pending(account, request, positions.as_of) if positions else 0,
+        pending=book.pending(account, request, positions.mark) if positions else 0,
+        own_filled=book.filled_so_far(request.correlation_id) if changes else 0,
         changes=changes,
         **_approved(request.correlation_id),
     )
@@ -103,4 +106,7 @@ def _limits(account: BrokerAccount) -> Limits | None:
 
 
 def _age(as_of: dt.datetime | None, now: dt.datetime) -> float | None:
-    return None if as_of is None else (now - as_of).total_seconds()
+    """Seconds; None when it is not known, which a time in the future makes of any age."""
+    if as_of is None or as_of > now + CLOCK_SLACK:
+        return None
+    return max((now - as_of).total_seconds(), 0.0)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from django.core.management import call_command
 from django.db import connection
 from playwright.sync_api import sync_playwright
 
@@ -22,6 +21,7 @@ from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     desk_switch,
     new_order,
     operator,
+    owner,
     reliance,
 )
 
@@ -57,7 +57,7 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
@@ -68,10 +68,13 @@ def browser():
 @pytest.fixture(scope="session")
 def static_root(tmp_path_factory):
     where = tmp_path_factory.mktemp("static")
-    from django.conf import settings
-
-    settings.STATIC_ROOT = str(where)
-    call_command("collectstatic", "--noinput", verbosity=0)
+    subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"],
+        cwd=ROOT,
+        env=os.environ | {"STATIC_ROOT": str(where)},
+        check=True,
+        timeout=120,
+    )
     return where
 
 
@@ -111,13 +114,17 @@ class Web:
         self.process.kill()
         self.process.wait()
 
+    def close(self):
+        self.kill()
+        self.log.close()
+
 
 @pytest.fixture
 def web(transactional_db, static_root):
     server = Web(static_root)
     server.start()
     yield server
-    server.kill()
+    server.close()
 
 
 @pytest.fixture
@@ -136,9 +143,7 @@ def sign_in(browser, web):
         page.fill("[name=username]", name)
         page.fill("[name=password]", PASSWORD)
         page.click("button[type=submit]")
-        page.wait_for_timeout(2500)
-        page.screenshot(path="/tmp/shots/login.png")
-        print(page.url)
+        page.wait_for_url("**/admin/live/**")
         return page
 
     yield enter

@@ -135,6 +135,7 @@ def test_placing_by_hand(sign_in, operator, account, reliance):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.locator("[name=instrument]")).to_have_value("NSE_EQ:2885:RELIANCE")
+    page.select_option("[name=side]", "BUY")
     page.fill("[name=quantity]", "10")
     page.fill("[name=price]", "2500.50")
     page.fill("[name=reason]", "morning plan")

@@ -12,7 +12,7 @@ from apps.alerts.models import Heartbeat
 from apps.alerts.raising import sign_of_life
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEATS = ["worker:worker", "worker:exits", "beat", "sweep", "feed:paper-one"]
+BEATS = ["worker:worker", "worker:exits", "worker:house", "beat", "sweep", "feed:paper-one"]
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_all_alive_is_200(client, all_alive):
         "redis",
         "worker",
         "exits",
+        "house",
         "beat",
         "sweep",
         "feed:paper-one",

@@ -81,8 +81,8 @@ def test_the_timeline_joins_everything(olivia, new_order, account):
 
 
 def test_what_was_not_applied_is_marked(olivia, new_order):
-    order = happens(new_order(), Event.WITHDRAW)
-    happens(order, Event.EXPIRE, key="late")
+    order = happens(working(new_order()), Event.FILL)
+    happens(order, Event.CANCEL, key="late")
     assert OrderEvent.objects.filter(order=order, applied=False).exists()
     assert "not applied" in page_of(olivia, order)
 

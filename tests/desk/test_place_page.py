@@ -94,8 +94,8 @@ def test_without_a_key_it_asks_again(olivia, filled_in, key):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"instrument": "NOSUCH"}, "No tradable instrument"),
-        ({"instrument": "NSE_EQ:1:NOSUCH"}, "No tradable instrument"),
+        ({"instrument": "NOSUCH"}, "o tradable instrument"),
+        ({"instrument": "NSE_EQ:1:NOSUCH"}, "o tradable instrument"),
         ({"quantity": "0"}, "greater than or equal to 1"),
         ({"quantity": "1.5"}, "whole number"),
         ({"quantity": "9" * 12}, "is too large"),
@@ -144,7 +144,7 @@ def test_a_chosen_instrument_is_exact(olivia, filled_in, reliance):
     twin = Instrument.objects.get(pk=reliance.pk)
     twin.pk, twin.segment = None, "BSE_EQ"
     twin.save()
-    assert "Several instruments" in confirm_page(olivia, filled_in)
+    assert "is not unique" in confirm_page(olivia, filled_in)
     page = confirm_page(olivia, filled_in | {"instrument": "BSE_EQ:2885:RELIANCE"})
     assert "BSE_EQ" in page
     assert "Send this order?" in page

@@ -21,9 +21,9 @@ from apps.brokers.port import Intent, Side
 from apps.orders import changes, guard, services, tasks
 from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
-from apps.orders.sweep import sweep
 from apps.risk.models import DESK, RiskPolicy, SwitchState, TradingState
 from apps.risk.switch import halt, tighten
+from tests.orders.sweeping import sweep_and_send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,7 +162,7 @@ def test_an_entry_reaches_the_exchange_only_when_all_is_active(
 SENDERS = {
     "dispatch": lambda order: dispatch(order.pk),
     "task": lambda order: tasks.dispatch_order(order.pk),
-    "sweep": lambda order: sweep(send=lambda waiting: dispatch(waiting.pk)),
+    "sweep": lambda order: sweep_and_send(),
     "guard": lambda order: guard.act(),
 }
 # Limits and ages are judged at the review; what is read again at the last moment is this:

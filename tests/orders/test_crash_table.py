@@ -18,8 +18,8 @@ from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 from apps.orders.reconcile import reconcile
 from apps.orders.states import Event
-from apps.orders.sweep import sweep
 from apps.risk.models import Hold
+from tests.orders.sweeping import sweep_and_send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ def kill_at(order: Order, place: str) -> None:
 def sweep_until(order: Order, statuses: set[str], seconds: float = 20) -> str:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        sweep(send=lambda waiting: dispatch(waiting.pk))
+        sweep_and_send()
         order.refresh_from_db()
         if order.status in statuses:
             return order.status

@@ -15,8 +15,8 @@ from apps.orders.dispatch import dispatch, send_claimed
 from apps.orders.ingest import FEED, apply_report
 from apps.orders.models import Order, Source, Unattributed
 from apps.orders.reconcile import reconcile
-from apps.orders.sweep import sweep
 from apps.risk.models import Hold
+from tests.orders.sweeping import sweep_and_send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 
@@ -36,7 +36,7 @@ def looked_until(order: Order, *statuses: str) -> Order:
     deadline = time.monotonic() + 20
     while order.status not in statuses and time.monotonic() < deadline:
         time.sleep(0.15)
-        sweep(send=lambda waiting: dispatch(waiting.pk))
+        sweep_and_send()
         order.refresh_from_db()
     assert order.status in statuses, [str(event) for event in order.events.all()]
     return order
@@ -90,7 +90,7 @@ def test_a_refusal_is_rejected_with_the_brokers_words(order, exchange, account):
 def test_a_decision_that_ran_out_lapses_instead_of_being_sent(order, exchange):
 
     Order.objects.filter(pk=order.pk).update(decide_by=timezone.now())
-    sweep(send=lambda waiting: dispatch(waiting.pk))
+    sweep_and_send()
     order.refresh_from_db()
     assert order.status == "LAPSED"
     assert exchange.accepted(order.correlation_id) == []

@@ -28,7 +28,14 @@ END_OF = {
     Event.REJECT: Status.REJECTED,
     Event.EXPIRE: Status.EXPIRED,
 }
-MAY_HAVE_LEFT = [Status.SENDING, Status.UNKNOWN, Status.NEVER_ARRIVED, Status.LAPSED]
+MAY_HAVE_LEFT = [
+    Status.APPROVED,
+    Status.SENDING,
+    Status.UNKNOWN,
+    Status.NEVER_ARRIVED,
+    Status.LAPSED,
+    Status.DENIED,
+]
 
 
 def run(status: Status, events: tuple[Event, ...]) -> Status:
@@ -80,7 +87,9 @@ def test_only_evidence_ends_unknown():
     }
 
 
-@pytest.mark.parametrize("status", sorted(TERMINAL - {Status.NEVER_ARRIVED, Status.LAPSED}))
+@pytest.mark.parametrize(
+    "status", sorted(TERMINAL - {Status.NEVER_ARRIVED, Status.LAPSED, Status.DENIED})
+)
 def test_nothing_of_ours_revives_an_order_that_is_over(status):
     for event in set(Event) - FACTS - {Event.WANT_CANCEL, Event.NOTE}:
         assert destination(status, event) in {None, status}

@@ -48,7 +48,7 @@ def test_it_waits_without_permit_or_hold_and_nothing_sends_it(large, exchange):
     assert not Permit.objects.exists()
     assert not Hold.objects.exists()
     dispatch(large.pk)
-    sweep(send=lambda order: dispatch(order.pk))
+    sweep(direct=True)
     large.refresh_from_db()
     assert large.status == "AWAITING_APPROVAL"
     assert exchange.report()["orders"] == 0

@@ -202,7 +202,7 @@ def exit_of(quantity: int, net: int | None, pending: int = 0, **more: Any) -> Sn
     return snapshot(
         request=request(quantity=quantity, side=side, intent=Intent.EXIT),
         net_position=net,
-        exits_pending=pending,
+        pending=pending,
         **more,
     )
 
@@ -271,7 +271,7 @@ def snapshots(draw: Any) -> Snapshot:
         funds_age=draw(age),
         position_age=draw(age),
         net_position=draw(st.none() | st.integers(-400, 400)),
-        exits_pending=draw(st.integers(0, 200)),
+        pending=draw(st.integers(0, 200)),
         last_price=draw(st.none() | prices),
         last_price_age=draw(age),
     )
@@ -310,7 +310,7 @@ def test_what_passes_is_a_positive_lot_multiple_at_a_price_on_the_tick(seen):
     assert order.quantity % INSTRUMENT.lot_size == 0
     assert order.price is None or order.price % INSTRUMENT.tick_size == 0
     if order.intent is Intent.EXIT:
-        assert order.quantity <= abs(seen.net_position or 0) - seen.exits_pending
+        assert order.quantity <= abs(seen.net_position or 0) - seen.pending
     else:
         assert seen.switch == seen.desk_switch == ACTIVE
         assert seen.value is not None
@@ -324,6 +324,7 @@ def test_a_snapshot_can_always_be_stored(seen):
     json.dumps(seen.request.as_json())
 
 
+SALE = {"side": Side.SELL}
 SMALL = replace(LIMITS, approval_above_value=Decimal(13000))
 
 
@@ -341,6 +342,8 @@ SMALL = replace(LIMITS, approval_above_value=Decimal(13000))
         ({"approved_quantity": 130}, {"order_type": OrderType.MARKET, "price": None}, True),
         ({}, {"order_type": OrderType.MARKET, "price": None}, False),
         ({"approved_quantity": 130, "approved_price": Decimal(99)}, {"price": None}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal("100.05")}, SALE, True),
+        ({"approved_quantity": 130, "approved_price": Decimal(101)}, SALE, False),
         ({"limits": LIMITS}, {}, True),
     ],
 )

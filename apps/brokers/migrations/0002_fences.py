@@ -33,6 +33,9 @@ CREATE TRIGGER wirecall_is_completed_once BEFORE UPDATE OR DELETE ON brokers_wir
 IDENTITY = """
 CREATE FUNCTION account_identity_is_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF OLD.name <> NEW.name THEN -- the name is also the name of its switch
+        RAISE EXCEPTION 'account % keeps its name', OLD.name;
+    END IF;
     IF (OLD.broker, OLD.client_id, OLD.rest_url, OLD.feed_url)
        IS DISTINCT FROM (NEW.broker, NEW.client_id, NEW.rest_url, NEW.feed_url)
        AND EXISTS (SELECT 1 FROM brokers_wirecall WHERE account_id = OLD.id) THEN
@@ -52,9 +55,13 @@ END $$;
 """
 
 
+MOMENTS = "CREATE SEQUENCE brokers_moment;"
+
+
 class Migration(migrations.Migration):
     dependencies = [("brokers", "0001_initial")]
     operations = [
+        migrations.RunSQL(MOMENTS, "DROP SEQUENCE brokers_moment;"),
         migrations.RunSQL(
             JOURNAL,
             "DROP TRIGGER wirecall_is_completed_once ON brokers_wirecall;"
