@@ -92,7 +92,10 @@ def _facts(approval: Approval) -> Facts:
     changed = [name for name in new if new[name] != old[name]]
     return [
         ("What", f"Wider limits for {approval.subject}"),
-        *((name.replace("_", " "), f"{_said(old[name])} → {_said(new[name])}") for name in changed),
+        *(
+            (name.replace("_", " ").capitalize(), f"{_said(old[name])} → {_said(new[name])}")
+            for name in changed
+        ),
     ]
 
 

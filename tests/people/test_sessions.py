@@ -103,5 +103,19 @@ def test_reading_the_rights_of_a_socket_touches_nothing(viewer):
         assert not feeding.rights(scope).may_view
 
 
+def test_keys_on_the_live_page_are_activity_but_do_not_wake_what_is_over(viewer):
+    client = entered(viewer)
+    scope = {"session": client.session}
+    with at(minutes=20):
+        feeding.touch(scope)
+    with at(minutes=45):
+        assert feeding.rights(scope).may_view
+    with at(minutes=60):
+        feeding.touch(scope)
+        assert signed_out(client)
+    feeding.touch(scope)
+    assert signed_out(client)
+
+
 def test_nobody_is_nobody(db):
     assert signed_out(Client())
