@@ -18,6 +18,7 @@ from apps.people.models import PersonChange
 from tests.desk.sockets import socket_of
 from tests.desk.test_live_socket import closes_with, talk
 from tests.people.conftest import by_password, code_of, entered, fresh, with_phone
+from tradingops.checks import everybody_needs_a_second_factor
 from tradingops.routing import websocket_urlpatterns
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -222,3 +223,9 @@ def test_an_administrator_does_not_take_it_from_a_superuser(adam, owner, setting
     address = f"/admin/people/{owner.pk}/second-factor/"
     assert entered(adam).post(address, {"reason": "x"}).status_code == 403
     assert User.objects.get(pk=owner.pk).totpdevice_set.exists()
+
+
+def test_a_deployment_without_it_is_warned(settings):
+    assert everybody_needs_a_second_factor() == []
+    settings.REQUIRE_SECOND_FACTOR = False
+    assert [message.id for message in everybody_needs_a_second_factor()] == ["desk.W002"]
