@@ -122,8 +122,12 @@ def claim(order_id: int) -> uuid.UUID | None:
 
 
 def locked(order_id: int) -> Order:
-    """The order's row, locked until the caller's transaction ends. Lock it before its hold."""
-    return Order.objects.select_for_update(of=("self",)).select_related("account").get(pk=order_id)
+    """The order's row, locked until the caller's transaction ends. Lock it before its hold.
+
+    Without its key, so that a journal row about the order may be written meanwhile.
+    """
+    rows = Order.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("account").get(pk=order_id)
 
 
 def _write(order: Order, to: Status, columns: dict[str, Any]) -> bool:

@@ -106,12 +106,14 @@ def send(request: OrderRequest, claim_id: UUID) -> Sent | Deferred | NotYours | 
         return Sent(call, trading.place(call, request))
 
 
-def modify(request: ModifyRequest, decision_id: int) -> Sent | Deferred | NotYours | Stopped:
-    """Send new terms that were reviewed. The permit of that review is spent."""
+def modify(
+    request: ModifyRequest, decision_id: int, claim_id: UUID
+) -> Sent | Deferred | NotYours | Stopped:
+    """Send new terms that were reviewed, for the sender that holds ``claim_id``."""
     _assert_no_transaction()
     with order_lock(request.correlation_id):
         with transaction.atomic():
-            call = _write_down_modify(request, decision_id)
+            call = _write_down_modify(request, decision_id, claim_id)
         if not isinstance(call, WireCall):
             return call
         return Sent(call, trading.modify(call, request))
@@ -161,9 +163,12 @@ def _write_down_place(
 
 
 def _write_down_modify(
-    request: ModifyRequest, decision_id: int
+    request: ModifyRequest, decision_id: int, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:
     state = _lock_account(request.account)
+    hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
+    if hold is None or hold.change_claim != claim_id or hold.released_at is not None:
+        return NotYours("another sender has the change, or the order is over")
     decision = Decision.objects.filter(
         pk=decision_id, action="MODIFY", allowed=True, correlation_id=request.correlation_id
     ).first()

@@ -246,6 +246,7 @@ class Hold(models.Model):
     filled = models.IntegerField(default=0)
     value = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     claim_id = models.UUIDField(null=True)
+    change_claim = models.UUIDField(null=True, help_text="The sender of the change under way.")
     taken_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True)
     filled_mark = models.BigIntegerField(default=0, help_text="When it last filled, as a moment.")

@@ -50,7 +50,7 @@ class Snapshot:
 
     Ages are seconds. ``net_position`` is signed; ``pending`` is what orders of this side that
     work, or ended after the position was read, may still take from it. ``own_filled`` is what the
-    order whose terms change has filled already.
+    order whose terms change had filled before the position was read.
     """
 
     request: OrderRequest

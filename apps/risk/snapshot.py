@@ -52,7 +52,7 @@ def take_snapshot(
         net_position=_net(positions, request),
         position_age=_age(positions.as_of if positions else None, now),
         pending=book.pending(account, request, positions.mark) if positions else 0,
-        own_filled=book.filled_so_far(request.correlation_id) if changes else 0,
+        own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
         **_approved(request.correlation_id),
     )
@@ -74,6 +74,10 @@ def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None
     if positions is None:
         return None
     return positions.net(request.segment, request.security_id, request.product)
+
+
+def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int:
+    return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
 def _facts(instrument: Instrument | None) -> InstrumentFacts | None:

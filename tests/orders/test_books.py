@@ -76,7 +76,7 @@ def test_one_report_that_cannot_be_stored_does_not_stop_the_others(
     reconcile(account)
     order.refresh_from_db()
     assert order.status == "FILLED"
-    assert Alert.objects.filter(key__startswith=f"report:{account.name}:999").exists()
+    assert Alert.objects.filter(key=f"row:{account.name}:{'9' * 60}").exists()
 
 
 def test_the_trades_are_read_although_a_report_could_not_be_stored(

@@ -176,7 +176,7 @@ def test_finishing_a_change_and_a_fact_of_its_order_never_deadlock(
 def test_a_refusal_and_a_fill_at_the_same_moment_both_come_through(
     order, change, account, monkeypatch
 ):
-    call = gate.modify(change.request(), change.decision_id).call
+    call = gate.modify(change.request(), change.decision_id, changes._claim(change.pk)).call
     now = timezone.now()
     Modification.objects.filter(pk=change.pk).update(status=Change.SENDING, claimed_at=now)
     change.refresh_from_db()
