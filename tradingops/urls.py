@@ -10,5 +10,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("apps.desk.urls")),
     path("", include("apps.signals.urls")),
+    path("", include("apps.people.urls")),
     path("admin/", admin.site.urls),
 ]

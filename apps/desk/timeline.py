@@ -11,7 +11,7 @@ from typing import Any
 from apps.brokers.models import CallOutcome, WireCall
 from apps.desk import words
 from apps.orders.models import Order, OrderEvent
-from apps.risk.models import Decision
+from apps.risk.models import Approval, Decision, Verdict
 from apps.signals.models import FATE_TONES, Fate, Signal
 
 _CALL_TONES = {
@@ -105,6 +105,8 @@ def _entries_of_own(order: Order) -> Iterator[Entry]:
     )
     for decision in Decision.objects.filter(correlation_id=order.correlation_id):
         yield _decision(decision)
+    for approval in Approval.objects.filter(kind="ORDER", subject=order.correlation_id):
+        yield from _approval(approval)
     for call in WireCall.objects.filter(correlation_id=order.correlation_id):
         yield _call(call)
     yield from (_event(event) for event in order.events.all())
@@ -141,6 +143,23 @@ def _decision(decision: Decision) -> Entry:
         facts=[("Good until", words.ist(decision.expires_at))] if yes else [],
         refusals=decision.refusals,
         inputs=_flat(decision.inputs),
+    )
+
+
+def _approval(approval: Approval) -> Iterator[Entry]:
+    by: list[tuple[str, object]] = [("By", approval.requested_by)]
+    until: list[tuple[str, object]] = [("Until", words.ist(approval.expires_at))]
+    asked = "A second person is asked"
+    yield Entry(approval.requested_at, "Approval", asked, "wait", approval.reason, facts=by + until)
+    if approval.decided_at is None:
+        return
+    yield Entry(
+        approval.decided_at,
+        "Approval",
+        approval.get_decision_display(),
+        "good" if approval.decision == Verdict.APPROVED else "bad",
+        text=approval.decision_reason,
+        facts=[("By", approval.decided_by or "–"), ("Result", approval.result or "–")],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.desk.views import halt, health, live, orders, place, signals
+from apps.desk.views import approvals, halt, health, live, orders, place, signals
 
 app_name = "desk"
 urlpatterns = [
@@ -19,5 +19,8 @@ urlpatterns = [
     path("admin/place/instruments/", place.instruments, name="instruments"),
     path("admin/switches/", halt.page, name="switches"),
     path("admin/switches/turn/", halt.turn, name="turn"),
+    path("admin/approvals/", approvals.page, name="approvals"),
+    path("admin/approvals/<int:pk>/decide/", approvals.decide, name="decide"),
+    path("admin/approvals/<int:pk>/withdraw/", approvals.withdraw, name="withdraw"),
     path("admin/health/", health.page, name="health"),
 ]

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -14,7 +15,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
 from apps.risk import book
-from apps.risk.models import RiskPolicy, TradingState
+from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
 CLOCK_SLACK = dt.timedelta(seconds=1)
@@ -34,6 +35,8 @@ def take_snapshot(
     ).first()
     seen = _read(account, instrument)
     positions = seen.positions
+    limits = _limits(account)
+    needs_two = limits is not None and limits.approval_above_value is not None
     return Snapshot(
         request=request,
         today=timezone.localdate(),
@@ -45,7 +48,7 @@ def take_snapshot(
         switch=state.switch if state else None,
         desk_switch=desk_switch,
         instrument=_facts(instrument),
-        limits=_limits(account),
+        limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=seen.last_price,
         last_price_age=_age(seen.price_as_of, now),
@@ -55,6 +58,7 @@ def take_snapshot(
         pending=_pending(account, request, positions),
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
+        **(_approved(request.correlation_id) if needs_two else {}),
     )
 
 
@@ -100,6 +104,18 @@ def _pending(
     return book.pending(account, request, positions.mark)
 
 
+def _approved(correlation_id: str) -> dict[str, Any]:
+    """The terms of this order that a second person has approved, if there are any."""
+    approval = Approval.objects.filter(
+        kind="ORDER", subject=correlation_id, decision=Verdict.APPROVED
+    ).first()
+    if approval is None:
+        return {}
+    request = approval.payload["request"]
+    price = None if request["price"] is None else Decimal(request["price"])
+    return {"approved_quantity": request["quantity"], "approved_price": price}
+
+
 def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:
     if positions is None:
         return None
@@ -135,6 +151,7 @@ def _limits(account: BrokerAccount) -> Limits | None:
         max_open_orders=policy.max_open_orders,
         max_data_age=policy.max_data_age,
         order_types=tuple(policy.order_types),
+        approval_above_value=policy.approval_above_value,
     )
 
 

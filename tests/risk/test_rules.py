@@ -36,6 +36,7 @@ ALL = [
     rules.OpenOrders(),
     rules.AgeOfData(),
     rules.ExitCap(),
+    rules.SecondPerson(),
 ]
 
 
@@ -293,13 +294,14 @@ def snapshots(draw: Any) -> Snapshot:
     )
 
 
-@given(snapshots(), st.integers(0, 3))
+@given(snapshots(), st.integers(0, 4))
 def test_a_tighter_limit_never_turns_a_no_into_a_yes(seen, which):
     tighter = [
         replace(LIMITS, max_order_quantity=65),
         replace(LIMITS, max_order_value=Decimal(5000)),
         replace(LIMITS, max_open_orders=1),
         replace(LIMITS, max_data_age=5),
+        replace(LIMITS, approval_above_value=Decimal(1000)),
     ][which]
     if refusals(seen):
         assert refusals(replace(seen, limits=tighter))
@@ -337,3 +339,31 @@ def test_a_snapshot_can_always_be_stored(seen):
 
     json.dumps(seen.as_json())
     json.dumps(seen.request.as_json())
+
+
+SALE = {"side": Side.SELL}
+SMALL = replace(LIMITS, approval_above_value=Decimal(13000))
+
+
+@pytest.mark.parametrize(
+    ("different", "terms", "passes"),
+    [
+        ({}, {}, False),  # 130 at 100.05 is above 13,000
+        ({}, {"price": Decimal(100)}, True),
+        ({}, {"intent": Intent.EXIT}, True),
+        ({"approved_quantity": 130, "approved_price": Decimal("100.05")}, {}, True),
+        ({"approved_quantity": 65, "approved_price": Decimal("100.05")}, {}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal(100)}, {}, False),
+        ({"approved_quantity": 195, "approved_price": Decimal(101)}, {}, True),
+        ({"approved_quantity": 130, "approved_price": None}, {}, False),
+        ({"approved_quantity": 130}, {"order_type": OrderType.MARKET, "price": None}, True),
+        ({}, {"order_type": OrderType.MARKET, "price": None}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal(99)}, {"price": None}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal("100.05")}, SALE, True),
+        ({"approved_quantity": 130, "approved_price": Decimal(101)}, SALE, False),
+        ({"limits": LIMITS}, {}, True),
+    ],
+)
+def test_a_second_person_covers_these_terms_and_smaller_ones(different, terms, passes):
+    seen = snapshot(**({"limits": SMALL, "request": request(**terms)} | different))
+    assert (rules.SecondPerson().refusal(seen) is None) == passes
