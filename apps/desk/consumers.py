@@ -76,11 +76,12 @@ class LiveOrders(AsyncJsonWebsocketConsumer):
             return
         if not await self._allowed():
             return
-        if isinstance(content.get("filters"), dict):
-            self.filters = Filters.parse(content["filters"])
-        self.seen = feeding.parse_seen(content.get("seen"))
-        if content.get("snapshot"):
-            self.seen = None
+        async with self.turn:  # an answer under way would put its own ``seen`` over this one
+            if isinstance(content.get("filters"), dict):
+                self.filters = Filters.parse(content["filters"])
+            self.seen = feeding.parse_seen(content.get("seen"))
+            if content.get("snapshot"):
+                self.seen = None
         await self._guarded(self._beat)
 
     async def _catch_up(self) -> None:
