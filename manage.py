@@ -12,6 +12,8 @@ def main() -> None:
     """Run a management command against the running house, if this checkout has one."""
     load_into(os.environ)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
+    if sys.stderr.isatty():  # a person reads the command's own words; logs only when they warn
+        os.environ.setdefault("LOG_LEVEL", "WARNING")
     execute_from_command_line(sys.argv)
 
 

@@ -30,6 +30,7 @@ def house_environment(
         "DJANGO_SETTINGS_MODULE": "tradingops.settings",
         "SIMEXCHANGE_URL": f"http://127.0.0.1:{plan.exchange_port}",
         "STATIC_ROOT": str(plan.var / "static"),
+        "REQUIRE_SECOND_FACTOR": "False",  # a first run stays two clicks
     }
     return {name: own.get(name, value) for name, value in ours.items()}
 

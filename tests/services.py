@@ -17,6 +17,7 @@ TEST_SETTINGS = {
     "SETTINGS_ARE_FOR_TESTS": "True",
     "LIVE_TRADING": "False",
     "SIMEXCHANGE_URL": "",
+    "REQUIRE_SECOND_FACTOR": "False",
 }
 
 

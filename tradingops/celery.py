@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
 
 app = Celery("tradingops")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["apps.orders"])
+app.autodiscover_tasks(["apps.orders", "apps.signals"])
 
 
 @app.on_after_configure.connect
@@ -23,8 +23,10 @@ def schedule(sender: Celery, **_: object) -> None:
 
     for task, every, queue in (
         ("orders.sweep", settings.SWEEP_EVERY, "housekeeping"),
+        ("signals.sweep", settings.SWEEP_EVERY, "housekeeping"),
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
+        ("orders.forget", 3600.0, "housekeeping"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

@@ -58,6 +58,14 @@ def no_debug_with_a_live_account(
     return [Error(f"DEBUG is on and {', '.join(live)} is a live account.", id="desk.E004")]
 
 
+@register(deploy=True)
+def everybody_needs_a_second_factor(**_: object) -> Sequence[CheckMessage]:
+    """A password alone must not move money; the demo switches this off for a first run."""
+    if settings.REQUIRE_SECOND_FACTOR:
+        return []
+    return [Caution("REQUIRE_SECOND_FACTOR is off: passwords open the desk.", id="desk.W002")]
+
+
 @register
 def redis_keeps_its_queue(**_: object) -> Sequence[CheckMessage]:
     """Without persistence a restart of Redis drops every bell (orders survive, slower)."""

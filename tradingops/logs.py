@@ -15,10 +15,12 @@ _SECRET_TEXT = re.compile(
     r"(?i)((?:access-)?token|secret|password|totp|pin)([\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
 )
+_HOOK = re.compile(r"(/hooks/)[^/\s'\"]+")
 
 
 def redact_text(text: str) -> str:
-    """The text with tokens, passwords and signed JSON tokens masked."""
+    """The text with tokens, passwords, signed JSON tokens and addresses of signals masked."""
+    text = _HOOK.sub(r"\1***", text)
     return _SECRET_TEXT.sub(lambda m: f"{m.group(1)}{m.group(2)}***" if m.group(1) else "***", text)
 
 
@@ -29,6 +31,8 @@ def redact(
     for key, value in event.items():
         if _SECRET_KEYS.search(key):
             event[key] = "***"
+        elif key == "request":
+            event[key] = redact_text(repr(value))
         elif isinstance(value, str):
             event[key] = redact_text(value)
     return event

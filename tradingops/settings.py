@@ -61,6 +61,7 @@ HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
 HEARTBEAT_STALE = env.float("HEARTBEAT_STALE", default=10.0)
 FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
 FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
+GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
 
 
@@ -82,6 +83,7 @@ ORDER_LIMITS = _windows(env.str("ORDER_LIMITS", default="1:10,60:250,3600:1000,8
 # The rules an order must pass, in order. An empty or broken list refuses everything.
 RISK_RULES = [
     "apps.risk.rules.KnownAccount",
+    "apps.risk.rules.TestMode",
     "apps.risk.rules.Switch",
     "apps.risk.rules.Tradable",
     "apps.risk.rules.QuantityAndLot",
@@ -91,12 +93,15 @@ RISK_RULES = [
     "apps.risk.rules.OpenOrders",
     "apps.risk.rules.AgeOfData",
     "apps.risk.rules.ExitCap",
+    "apps.risk.rules.SecondPerson",
 ]
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees
 RISK_MAX_ORDER_QUANTITY = env.int("RISK_MAX_ORDER_QUANTITY", default=5000)
 RISK_MAX_OPEN_ORDERS = env.int("RISK_MAX_OPEN_ORDERS", default=200)
 RISK_MAX_DATA_AGE = env.int("RISK_MAX_DATA_AGE", default=120)  # seconds
+RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
+APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
 
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -110,12 +115,17 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "tradingops.apps.TradingOpsConfig",
     "apps.alerts",
     "apps.brokers",
     "apps.risk",
     "apps.orders",
+    "apps.signals",
     "apps.desk",
+    "apps.people",  # last: its roles are made of the permissions of all others
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -126,6 +136,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.people.middleware.EntryMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
@@ -158,9 +169,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
+# Ten wrong passwords for one name from one address lock that pair out for a quarter of an hour;
+# fifty from anywhere lock the name out, but not at addresses it has signed in from.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_HANDLER = "apps.people.lockout.Handler"
+AXES_CLIENT_IP_CALLABLE = "apps.people.address.client_address"
+AXES_LOCKOUT_CALLABLE = "apps.people.lockout.page"
+SIEGE_LIMIT = 50
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)  # how many stand in front of us
+REQUIRE_SECOND_FACTOR = env.bool("REQUIRE_SECOND_FACTOR", default=True)
+OTP_TOTP_ISSUER = "Trading operations"
+SESSION_IDLE_MINUTES = env.float("SESSION_IDLE_MINUTES", default=30.0)
+SESSION_HOURS = env.float("SESSION_HOURS", default=8.0)
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -170,7 +196,7 @@ LANGUAGE_CODE = "en-in"
 USE_I18N = False
 FORMAT_MODULE_PATH = ["apps.desk.formats"]  # day first, 24 hours, seconds
 
-SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_AGE = int(SESSION_HOURS * 3600)
 SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS

@@ -86,3 +86,15 @@ def close_call(call: WireCall, **columns: Any) -> bool:  # noqa: ANN401 - column
     for name, value in columns.items():
         setattr(call, name, value)
     return changed == 1
+
+
+def forget_old_reads(batch: int = 10_000) -> int:
+    """Delete reads older than 30 days, which the database allows; what was sent stays for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM brokers_wirecall WHERE id IN (SELECT id FROM brokers_wirecall"
+            " WHERE verb = 'READ' AND created_at < now() - interval '31 days'"
+            " ORDER BY id LIMIT %s)",
+            [batch],
+        )
+        return int(cursor.rowcount)

@@ -94,7 +94,8 @@ class BrokerState(StrEnum):
 class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
 
-    ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT.
+    ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT. A ``test``
+    order can never reach a live account.
     """
 
     account: str
@@ -110,6 +111,7 @@ class OrderRequest:
     validity: Validity
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
+    test: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""

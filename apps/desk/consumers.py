@@ -68,7 +68,10 @@ class LiveOrders(AsyncJsonWebsocketConsumer):
         self.tasks.append(asyncio.create_task(self.close(code=BROKEN)))
 
     async def receive_json(self, content: Any, **_: Any) -> None:  # noqa: ANN401
-        """``hello`` and ``catch_up``: what the page has seen, and what it wants to show."""
+        """``hello`` and ``catch_up``: what the page has seen and wants; ``here``: a person acts."""
+        if isinstance(content, dict) and content.get("type") == "here":
+            await database_sync_to_async(feeding.touch)(self.scope)
+            return
         if not isinstance(content, dict) or content.get("type") not in {"hello", "catch_up"}:
             return
         if not await self._allowed():

@@ -24,6 +24,7 @@ from apps.brokers.port import Intent, OrderType, ReadFailed, Segment, Side
 from apps.brokers.reporting import store_quote
 from apps.orders.models import UNDER_WAY, Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate, cancel, modify, place
+from apps.people import roles
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,17 @@ def make_administrator() -> tuple[str, str] | None:
     password = secrets.token_urlsafe(9)
     User.objects.create_superuser(USERNAME, "", password)
     return USERNAME, password
+
+
+def make_people() -> list[tuple[str, str]]:
+    """One person for each role but the administrator's: (name, password)."""
+    made = []
+    for name, role in (("viewer", roles.VIEWER), ("trader", roles.TRADER), ("risk", roles.RISK)):
+        if not User.objects.filter(username=name).exists():
+            password = secrets.token_urlsafe(9)
+            roles.give(User.objects.create_user(name, "", password, is_staff=True), role)
+            made.append((name, password))
+    return made
 
 
 def make_accounts() -> list[BrokerAccount]:

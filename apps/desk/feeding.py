@@ -6,6 +6,7 @@ something and asks; numbers that a later change of the same order has overtaken 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -20,6 +22,8 @@ from apps.desk import blotter, switches
 from apps.desk.blotter import Filters, Seen
 from apps.desk.rows import html_of
 from apps.orders.models import Order
+from apps.people import entry
+from apps.people.entry import Step, step_of
 
 Message = dict[str, Any]
 
@@ -47,11 +51,23 @@ def rights(scope: Mapping[str, Any]) -> Rights:
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(session.session_key if session else None)
     user = get_user(request)
-    staff = user.is_active and user.is_staff
+    staff = user.is_active and user.is_staff and step_of(user, request.session) is Step.IN
     return Rights(
         may_view=staff and user.has_perm("orders.view_order"),
         may_cancel=staff and user.has_perm("orders.cancel_order"),
     )
+
+
+def touch(scope: Mapping[str, Any]) -> None:
+    """The person used keys or pointer on the page. A session that is over stays over."""
+    session = scope.get("session")
+    store = import_module(settings.SESSION_ENGINE).SessionStore(
+        session.session_key if session else None
+    )
+    if not entry.timed_out(store):
+        entry.touch(store)
+        with contextlib.suppress(UpdateError):
+            store.save(must_create=False)
 
 
 def parse_seen(told: object) -> Seen | None:

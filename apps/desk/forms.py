@@ -35,6 +35,12 @@ class ReasonForm(forms.Form):
     reason = _reason()
 
 
+class DecideForm(ReasonForm):
+    """Yes or no, and why."""
+
+    answer = forms.ChoiceField(choices=[("approve", "Approve"), ("refuse", "Refuse")])
+
+
 class ModifyForm(forms.Form):
     """New terms of a working order; the quantity is the new total."""
 

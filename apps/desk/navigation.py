@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -10,6 +11,7 @@ from django.urls import reverse
 
 from apps.alerts.models import Alert
 from apps.desk import switches
+from apps.risk import approvals
 
 # Section → (title, icon, address, permission)
 _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
@@ -41,9 +43,22 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
     (
+        "Signals",
+        [
+            ("Signals", "sensors", "admin:signals_signal_changelist", "signals.view_signal"),
+            (
+                "Sources",
+                "webhook",
+                "admin:signals_signalsource_changelist",
+                "signals.view_signalsource",
+            ),
+        ],
+    ),
+    (
         "Risk",
         [
             ("Switches", "power_settings_new", "desk:switches", "risk.view_tradingstate"),
+            ("Approvals", "how_to_reg", "desk:approvals", "risk.view_approval"),
             ("Policies", "policy", "admin:risk_riskpolicy_changelist", "risk.view_riskpolicy"),
             ("Decisions", "gavel", "admin:risk_decision_changelist", "risk.view_decision"),
             ("Holds", "lock", "admin:risk_hold_changelist", "risk.view_hold"),
@@ -71,10 +86,27 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         "People",
         [
             ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
-            ("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+            ("Roles", "group", "admin:auth_group_changelist", "auth.view_group"),
+            (
+                "Changes",
+                "manage_history",
+                "admin:people_personchange_changelist",
+                "people.view_personchange",
+            ),
+            ("Sign-ins", "login", "admin:axes_accesslog_changelist", "axes.view_accesslog"),
+            (
+                "Wrong passwords",
+                "lock_person",
+                "admin:axes_accessattempt_changelist",
+                "axes.view_accessattempt",
+            ),
         ],
     ),
 ]
+_COUNTS: dict[str, Callable[[], int]] = {
+    "Alerts": lambda: Alert.objects.filter(acknowledged_at=None).count(),
+    "Approvals": lambda: approvals.waiting().count(),
+}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -89,8 +121,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _item(title: str, icon: str, address: str, _permission: str) -> dict[str, Any]:
     item: dict[str, Any] = {"title": title, "icon": icon, "link": reverse(address)}
-    if title == "Alerts" and (unseen := Alert.objects.filter(acknowledged_at=None).count()):
-        item["badge"] = unseen
+    if title in _COUNTS and (count := _COUNTS[title]()):
+        item["badge"] = count
     return item
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from apps.brokers.models import CallOutcome, WireCall
 from apps.desk import words
 from apps.orders.models import Order, OrderEvent
-from apps.risk.models import Decision
+from apps.risk.models import Approval, Decision, Verdict
+from apps.signals.models import FATE_TONES, Fate, Signal
 
 _CALL_TONES = {
     CallOutcome.ACCEPTED: "good",
@@ -40,20 +41,72 @@ class Entry:
 
 def of(order: Order) -> list[Entry]:
     """Everything known of the order, oldest first, with the time since the entry before."""
-    entries = sorted(_entries(order), key=lambda entry: entry.at)
-    if not entries:
-        return []
+    return _in_order(_entries(order))
+
+
+def of_signal(signal: Signal) -> list[Entry]:
+    """Everything known of the signal, and of the order that came of it."""
+    entries = [_heard(signal)]
+    if signal.acted_at:
+        entries.append(_fate(signal))
+    return _in_order([*entries, *_entries_of_own(signal.order)] if signal.order else entries)
+
+
+def fate_tone(fate: str) -> str:
+    """The colour of what became of a signal."""
+    return FATE_TONES[Fate(fate)]
+
+
+def _in_order(found: Iterable[Entry]) -> list[Entry]:
+    entries = sorted(found, key=lambda entry: entry.at)
     gaps = [entry.at - before.at for before, entry in pairwise(entries)]
     return [replace(e, since=gap) for e, gap in zip(entries, [None, *gaps], strict=True)]
 
 
 def _entries(order: Order) -> Iterator[Entry]:
+    for signal in Signal.objects.filter(order=order).select_related("source"):
+        yield _heard(signal)
+    yield from _entries_of_own(order)
+
+
+def _heard(signal: Signal) -> Entry:
+    on_the_way = signal.received_at - signal.sent_at
+    return Entry(
+        signal.received_at,
+        "Signal",
+        f"{signal.source.name}: {signal.in_words}",
+        text=str(signal.wish.get("reason", "")),
+        facts=[
+            ("Number", signal.pk),
+            ("Sender's id", signal.sender_id or "–"),
+            ("Sender's time", words.ist(signal.sent_at)),
+            ("On the way", words.lasting(on_the_way)),
+            *([("Test", "never reaches a live account")] if signal.test else []),
+        ],
+        papers=[("As it came", signal.body)],
+    )
+
+
+def _fate(signal: Signal) -> Entry:
+    return Entry(
+        signal.acted_at or signal.received_at,
+        "Fate",
+        signal.get_fate_display(),
+        fate_tone(signal.fate),
+        text=signal.reason,
+        facts=[("Tries", signal.tries)],
+    )
+
+
+def _entries_of_own(order: Order) -> Iterator[Entry]:
     asked_by = f"{order.get_source_display()}, {order.actor}"
     yield Entry(
         order.created_at, "Request", "Asked for", text=order.cause, facts=[("By", asked_by)]
     )
     for decision in Decision.objects.filter(correlation_id=order.correlation_id):
         yield _decision(decision)
+    for approval in Approval.objects.filter(kind="ORDER", subject=order.correlation_id):
+        yield from _approval(approval)
     for call in WireCall.objects.filter(correlation_id=order.correlation_id):
         yield _call(call)
     yield from (_event(event) for event in order.events.all())
@@ -90,6 +143,23 @@ def _decision(decision: Decision) -> Entry:
         facts=[("Good until", words.ist(decision.expires_at))] if yes else [],
         refusals=decision.refusals,
         inputs=_flat(decision.inputs),
+    )
+
+
+def _approval(approval: Approval) -> Iterator[Entry]:
+    by: list[tuple[str, object]] = [("By", approval.requested_by)]
+    until: list[tuple[str, object]] = [("Until", words.ist(approval.expires_at))]
+    asked = "A second person is asked"
+    yield Entry(approval.requested_at, "Approval", asked, "wait", approval.reason, facts=by + until)
+    if approval.decided_at is None:
+        return
+    yield Entry(
+        approval.decided_at,
+        "Approval",
+        approval.get_decision_display(),
+        "good" if approval.decision == Verdict.APPROVED else "bad",
+        text=approval.decision_reason,
+        facts=[("By", approval.decided_by or "–"), ("Result", approval.result or "–")],
     )
 
 

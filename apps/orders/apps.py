@@ -9,3 +9,9 @@ class OrdersConfig(AppConfig):
     name = "apps.orders"
     label = "orders"
     verbose_name = "Orders"
+
+    def ready(self) -> None:
+        """Make large orders known to the approvals."""
+        from apps.orders import approving
+
+        approving.register()

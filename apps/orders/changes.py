@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import Q
@@ -24,25 +25,40 @@ from apps.risk import book, gate
 
 def send_change(modification_id: int) -> None:
     """Send one approved change; being second is normal and does nothing."""
-    now = timezone.now()
-    due = Q(not_before=None) | Q(not_before__lte=now)
-    mine = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED).update(
-        status=Change.SENDING, claimed_at=now
-    )
-    if not mine:
+    claim_id = _claim(modification_id)
+    if claim_id is None:
         return
     change = Modification.objects.select_related("order__account").get(pk=modification_id)
     if change.order.over or change.order.cancel_wanted_at is not None:
-        _finish(change, Change.LAPSED, "the order is over, or is to be cancelled")
+        _give_up(change, "the order is over, or is to be cancelled")
         return
-    result = gate.modify(change.request(), change.decision_id)
+    result = gate.modify(change.request(), change.decision_id, claim_id)
     match result:
         case gate.Sent():
             insist(lambda: _settle(change, result))
         case gate.Deferred(not_before=not_before):
             _move(change, Change.APPROVED, "waiting for the rate budget", not_before=not_before)
         case gate.Stopped(why=why) | gate.NotYours(why=why):
-            _finish(change, Change.LAPSED, why)
+            _give_up(change, why)
+
+
+@transaction.atomic
+def _claim(modification_id: int) -> UUID | None:
+    """Take an approved change for sending; None when it is not to be sent (any more, or yet)."""
+    now, claim_id = timezone.now(), uuid4()
+    due = Q(not_before=None) | Q(not_before__lte=now)
+    row = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED)
+    order_id = row.values_list("order", flat=True).first()
+    if order_id is None:
+        return None
+    order = lifecycle.locked(order_id)
+    mine = Modification.objects.filter(due, pk=modification_id, status=Change.APPROVED).update(
+        status=Change.SENDING, claimed_at=now
+    )
+    if not mine:
+        return None
+    book.give_change_to_sender(order.correlation_id, claim_id)
+    return claim_id
 
 
 def recover(change: Modification) -> None:
@@ -52,6 +68,7 @@ def recover(change: Modification) -> None:
     with order_lock_if_free(change.order.correlation_id) as free:
         if not free:
             return
+        book.give_change_to_sender(change.order.correlation_id, None)
         permits = change.decision.permits.values("id")
         call = WireCall.objects.filter(permit__in=permits).order_by("-id").first()
         left = call is not None and call.outcome != CallOutcome.NOT_SENT
@@ -117,8 +134,10 @@ def _status_after(change: Modification, outcome: Outcome) -> tuple[Change, str]:
             return Change.UNKNOWN, unknown.why
 
 
+@transaction.atomic
 def _move(change: Modification, status: Change, text: str, **columns: Any) -> None:  # noqa: ANN401
     """From SENDING on. What is settled, or in other hands, stays as it is."""
+    lifecycle.locked(change.order_id)
     moved = Modification.objects.filter(
         pk=change.pk, status=Change.SENDING, claimed_at=change.claimed_at
     ).update(status=status, reason=text, **columns)
@@ -126,16 +145,27 @@ def _move(change: Modification, status: Change, text: str, **columns: Any) -> No
         _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 
+@transaction.atomic
+def _give_up(change: Modification, why: str) -> None:
+    """Nothing was sent under this claim. If the change is in other hands by now, they go on."""
+    lifecycle.locked(change.order_id)
+    mine = Modification.objects.filter(
+        pk=change.pk, status=Change.SENDING, claimed_at=change.claimed_at
+    )
+    if mine.exists():
+        _finish(change, Change.LAPSED, why)
+
+
+@transaction.atomic
 def _finish(change: Modification, status: Change, text: str, **columns: Any) -> None:  # noqa: ANN401
-    with transaction.atomic():
-        order = lifecycle.locked(change.order_id)
-        done = Modification.objects.filter(pk=change.pk, status__in=UNDER_WAY).update(
-            status=status, reason=text, settled_at=timezone.now(), **columns
-        )
-        if not done:
-            return
-        book.settle_quantity(order.correlation_id, order.quantity)
-        _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
+    order = lifecycle.locked(change.order_id)
+    done = Modification.objects.filter(pk=change.pk, status__in=UNDER_WAY).update(
+        status=status, reason=text, settled_at=timezone.now(), **columns
+    )
+    if not done:
+        return
+    book.settle_quantity(order.correlation_id, order.quantity)
+    _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 
 def _note(change: Modification, text: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.utils.module_loading import import_string
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, seconds_since, sign_of_life
@@ -51,7 +52,10 @@ def nobody_sweeps() -> bool:
 
 
 def act() -> None:
-    """One sweep of our own that sends exits and cancels itself, and the books that are due."""
+    """One sweep of our own that sends exits and cancels itself, the books that are due, and what
+    parts above the orders keep going (``GUARD_ALSO``)."""
     sweep(direct=True)
+    for step in settings.GUARD_ALSO:
+        import_string(step)()
     for account in reconcile.accounts_due():
         reconcile.reconcile(account)

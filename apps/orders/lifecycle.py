@@ -135,12 +135,12 @@ def claim(order_id: int) -> Order | None:
 
 
 def locked(order_id: int) -> Order:
-    """The order's row, locked until the caller's transaction ends. Lock it before its hold."""
-    return (
-        Order.objects.select_for_update(of=("self",))
-        .select_related("account", "instrument")
-        .get(pk=order_id)
-    )
+    """The order's row, locked until the caller's transaction ends. Lock it before its hold.
+
+    Without its key, so that a journal row about the order may be written meanwhile.
+    """
+    rows = Order.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("account", "instrument").get(pk=order_id)
 
 
 def _write(order: Order, to: Status, columns: dict[str, Any]) -> bool:
@@ -262,8 +262,8 @@ def _columns(order: Order, happening: Happening, event: Event, to: Status) -> di
     columns |= _numbers(order, happening, event)
     columns |= _names(order, happening)
     columns |= _stage_times(order, to)
-    if happening.text and event not in {Event.WANT_CANCEL, Event.NOTE}:
-        columns["reason"] = happening.text
+    if event not in {Event.WANT_CANCEL, Event.NOTE} and (happening.text or to != order.status):
+        columns["reason"] = happening.text  # why it is in this status, not why it was in another
     if event in FACTS:
         columns["news_at"] = timezone.now()
     if to is not Status.SENDING:

@@ -46,6 +46,7 @@ class Source(models.TextChoices):
     COMMAND = "COMMAND", "Command"
     DEMO = "DEMO", "Demo trader"
     SYSTEM = "SYSTEM", "System"
+    SIGNAL = "SIGNAL", "Signal"
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -76,6 +77,7 @@ class Order(models.Model):
     validity = models.CharField(max_length=3, choices=_choices(Validity), default=Validity.DAY)
     disclosed_quantity = models.IntegerField(default=0)
     intent = models.CharField(max_length=8, choices=_choices(Intent), default=Intent.ENTRY)
+    test = models.BooleanField(default=False, help_text="Never reaches a live account.")
     strategy = models.CharField(max_length=80, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices)
     actor = models.CharField(max_length=150)
@@ -178,6 +180,7 @@ class Order(models.Model):
             validity=Validity(self.validity),
             disclosed_quantity=self.disclosed_quantity,
             intent=Intent(self.intent),
+            test=self.test,
         )
 
 

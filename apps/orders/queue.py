@@ -37,6 +37,11 @@ def ring_look(account_id: int) -> None:
     _ring("orders.look", account_id, "reads")
 
 
+def ring(task: str, row_id: int, *, exiting: bool) -> None:
+    """Somebody should do this work of a part above the orders now."""
+    _ring(task, row_id, "exits" if exiting else "entries")
+
+
 def _ring(task: str, row_id: int, queue: str) -> None:
     try:
         current_app.send_task(task, args=[row_id], queue=queue, retry=False)

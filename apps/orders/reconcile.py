@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -37,7 +39,7 @@ def accounts_due() -> list[BrokerAccount]:
         name=Concat(Value("reconcile:"), OuterRef("name")), at__gt=long_ago
     )
     due = (
-        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER))
+        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day=trading_day()))
         | Exists(unbooked)
         | Q(reconcile_wanted=True)
         | Q(enabled=True) & ~Exists(lately)
@@ -57,32 +59,44 @@ def _reconcile(account: BrokerAccount) -> None:
     """A read that fails changes nothing. News that comes while we read marks the account again."""
     this = BrokerAccount.objects.filter(pk=account.pk)
     this.update(reconcile_wanted=False)
+    done = False
+    try:
+        done = _read_books(account)
+    finally:
+        if not done:
+            this.update(reconcile_wanted=True)
+    if done:
+        _adopt_strangers(account)
+        sign_of_life(f"reconcile:{account.name}")
+
+
+def _read_books(account: BrokerAccount) -> bool:
+    """Apply the order book, then the trade book; False when one of them could not be read."""
     read = reporting.reports_of(account)
     try:
         book = read.order_book()
         for report in _news(account, book.value):
-            _apply(account, report, book.as_of)
+            apply = partial(apply_report, account, report, BOOK, book.as_of)
+            _told(account, report.broker_order_id, apply)
         _settle_changes(account, book)
         for fill in read.trade_book().value:
-            apply_fill(account, fill)
+            _told(account, fill.broker_order_id, partial(apply_fill, account, fill))
     except ReadFailed as error:
-        this.update(reconcile_wanted=True)
         log.warning("books not read", account=account.name, error=str(error))
         raise_alert(f"books:{account.name}", f"the books of {account.name} cannot be read: {error}")
-        return
-    _adopt_strangers(account)
-    sign_of_life(f"reconcile:{account.name}")
+        return False
+    return True
 
 
-def _apply(account: BrokerAccount, report: OrderReport, as_of: dt.datetime) -> None:
-    """One report; one that cannot be applied is told to people and does not stop the others."""
+def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], object]) -> None:
+    """Apply one row; one that cannot be applied is told to people and does not stop the others."""
     try:
-        apply_report(account, report, BOOK, as_of)
+        apply()
     except (DataError, IntegrityError, lifecycle.ImpossibleTransition) as error:
-        log.exception("report not applied", account=account.name, order=report.broker_order_id)
+        log.exception("row not applied", account=account.name, order=broker_order_id)
         raise_alert(
-            f"report:{account.name}:{report.broker_order_id}",
-            f"what {account.name} says of order {report.broker_order_id} cannot be stored "
+            f"row:{account.name}:{broker_order_id}",
+            f"what {account.name} says of order {broker_order_id} cannot be stored "
             f"({type(error).__name__})",
             Severity.CRITICAL,
         )

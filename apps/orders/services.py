@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
-from apps.orders import lifecycle, queue
+from apps.orders import approving, lifecycle, queue
 from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
@@ -58,6 +58,7 @@ class OrderIntent:
     validity: Validity = Validity.DAY
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
+    test: bool = False
     strategy: str = ""
     replaces: Order | None = None
 
@@ -67,6 +68,7 @@ def place(
 ) -> Order:
     """Store, review and queue one order; the answer is a row in APPROVED or DENIED.
 
+    One that needs a second person is AWAITING_APPROVAL.
     The same ``request_key`` twice is the same order. Raises ``BadOrder`` for what is no order.
     """
     _check_shape(intent)
@@ -97,21 +99,7 @@ def _store_and_review(
         request_key=request_key,
     )
     decision = gate.review(order.request())
-    event = Event.APPROVE if decision.allowed else Event.DENY
-    lifecycle.begin(
-        order,
-        Happening(
-            event=event,
-            origin="gate",
-            text=decision.reasons,
-            actor=actor.name,
-            decision_id=decision.pk,
-            columns={"decide_by": decision.expires_at} if decision.allowed else {},
-        ),
-    )
-    if decision.allowed:
-        exiting = intent.intent is Intent.EXIT
-        transaction.on_commit(lambda: queue.ring_dispatch(order.pk, exiting=exiting))
+    approving.answer(order, decision, actor)
     return order
 
 
@@ -123,9 +111,11 @@ def cancel(order: Order, actor: Actor, reason: str) -> Order:
     order.refresh_from_db()
     if order.over:
         raise TooLate(f"the order is already {order.status}")
-    if order.status in {Status.APPROVED, Status.AWAITING_APPROVAL} and _withdraw(
-        order, actor, reason
-    ):
+    waits = order.status == Status.AWAITING_APPROVAL
+    if waits and approving.withdraw(order, actor.name, reason):
+        order.refresh_from_db()
+        return order
+    if order.status == Status.APPROVED and _withdraw(order, actor, reason):
         order.refresh_from_db()
         return order
     now = timezone.now()

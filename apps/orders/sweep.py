@@ -25,6 +25,7 @@ from apps.orders.dispatch import call_time_out, dispatch
 from apps.orders.lifecycle import Happening
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, trading_day
 from apps.orders.states import AT_BROKER, Event, Status
+from apps.risk import approvals
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ def sweep(*, direct: bool = False) -> None:
     """One pass. ``direct`` sends exits and cancels itself and rings nobody (see ``guard``)."""
     steps: list[Callable[[], None]] = [_lapse, _hand_back, _lose, _withdraw, _outlive]
     steps += [_send_exits, _send_cancels, _settle_changes] if direct else _BELLS
-    steps.append(_look if direct else _ring_looks)
+    steps += [_look if direct else _ring_looks, approvals.sweep]
     for step in steps:
         _safely(step)
 

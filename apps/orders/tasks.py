@@ -10,7 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from apps.alerts.raising import sign_of_life
-from apps.brokers import reporting
+from apps.brokers import journal, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -97,6 +97,13 @@ def refresh_reports() -> None:
                 reporting.store_positions(account)
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
+
+
+@shared_task(name="orders.forget")
+@recorded
+def forget_old_reads() -> None:
+    """Keep the journal of reads to a month."""
+    log.info("old reads forgotten", rows=journal.forget_old_reads())
 
 
 def _with_token() -> list[BrokerAccount]:

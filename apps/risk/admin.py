@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.db import transaction
-from django.http import HttpRequest, HttpResponseRedirect
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from apps.alerts.history import HistoryAdmin
-from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderType
-from apps.risk.models import Decision, Hold, RiskPolicy, StateChange, TradingState
+from apps.risk import widening
+from apps.risk.approvals import NotAllowed, NotOpen
+from apps.risk.models import Approval, Decision, Hold, RiskPolicy, StateChange, TradingState
 
 
 class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -34,6 +35,7 @@ class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "max_order_value",
             "max_open_orders",
             "max_data_age",
+            "approval_above_value",
             "order_types",
             "reason",
         )
@@ -52,6 +54,7 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
         "max_order_value",
         "max_open_orders",
         "max_data_age",
+        "approval_above_value",
         "reason",
         "created_by",
         "created_at",
@@ -80,13 +83,25 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     def save_model(
         self, request: HttpRequest, obj: RiskPolicy, form: RiskPolicyForm, change: bool
     ) -> None:
-        """Number the version after the last one of the account, one writer at a time."""
-        with transaction.atomic():
-            BrokerAccount.objects.select_for_update().get(pk=obj.account_id)
-            last = RiskPolicy.objects.filter(account=obj.account_id).first()
-            obj.version = last.version + 1 if last else 1
-            obj.created_by = request.user.get_username()
-            super().save_model(request, obj, form, change)
+        """Tighter limits are in force at once; wider ones wait for a second person."""
+        try:
+            widening.write(obj, User.objects.get(username=request.user.get_username()))
+        except (NotAllowed, NotOpen) as error:
+            messages.error(request, f"Not asked for: {error}.")
+
+    def log_addition(self, request: HttpRequest, obj: RiskPolicy, message: Any) -> Any:  # noqa: ANN401
+        """Only what was stored was added."""
+        return super().log_addition(request, obj, message) if obj.pk else None
+
+    def response_add(
+        self, request: HttpRequest, obj: RiskPolicy, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """To the list, or to the approvals when somebody else must agree first."""
+        if obj.pk:
+            answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+            return answer
+        messages.info(request, "Nothing is in force yet: wider limits need a second person.")
+        return HttpResponseRedirect(reverse("desk:approvals"))
 
 
 @admin.register(Decision)
@@ -102,6 +117,26 @@ class DecisionAdmin(HistoryAdmin):
     def why(self, decision: Decision) -> str:
         """All refusals in one line."""
         return decision.reasons or "–"
+
+
+@admin.register(Approval)
+class ApprovalAdmin(HistoryAdmin):
+    """What one person asked for and another decided; waiting ones are on the desk's own page."""
+
+    list_display = (
+        "requested_at",
+        "kind",
+        "subject",
+        "requested_by",
+        "reason",
+        "decision",
+        "decided_by",
+        "decision_reason",
+        "result",
+    )
+    list_filter = ("kind", "decision")
+    list_select_related = ("requested_by", "decided_by")
+    search_fields = ("subject__exact",)
 
 
 @admin.register(StateChange)

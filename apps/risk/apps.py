@@ -12,9 +12,13 @@ class RiskConfig(AppConfig):
     verbose_name = "Risk"
 
     def ready(self) -> None:
-        """Equip accounts as they are created."""
+        """Equip accounts as they are created; make what needs two people known."""
         from apps.brokers.models import BrokerAccount
+        from apps.risk import resuming, widening
         from apps.risk.switch import equip
+
+        resuming.register()
+        widening.register()
 
         def on_account(instance: BrokerAccount, created: bool, **_: object) -> None:
             if created:

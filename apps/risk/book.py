@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
-from apps.risk.models import Hold
+from apps.risk.models import Hold, HoldQuerySet
 
 
 def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -> Hold:
@@ -37,6 +38,11 @@ def give_to_sender(correlation_id: str, claim_id: UUID) -> None:
 def take_from_sender(correlation_id: str) -> None:
     """Nobody may send the order any more, whoever still thinks so."""
     Hold.objects.filter(correlation_id=correlation_id).update(claim_id=None)
+
+
+def give_change_to_sender(correlation_id: str, claim_id: UUID | None) -> None:
+    """Only this claim may send the change of terms now; None: nobody may."""
+    Hold.objects.filter(correlation_id=correlation_id).update(change_claim=claim_id)
 
 
 def widen(correlation_id: str, quantity: int) -> None:
@@ -81,26 +87,39 @@ def settle_quantity(correlation_id: str, quantity: int) -> None:
     Hold.objects.filter(correlation_id=correlation_id).update(quantity=quantity)
 
 
+def _of_today(account: BrokerAccount) -> HoldQuerySet:
+    """Holds of this trading day: an order for the day cannot fill after it."""
+    return Hold.objects.filter(account=account, taken_at__gte=midnight())
+
+
+def midnight() -> dt.datetime:
+    """When the trading day began."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def pending(account: BrokerAccount, request: OrderRequest, since: int) -> int:
     """Units that other orders of this side may have taken, or may yet take, since a position read.
 
     A working order counts what it may still fill, and its fills too unless the read began after
     them. One that ended after the read began counts whole: what it filled may not be known yet.
     """
-    same = Hold.objects.filter(
-        account=account,
-        segment=request.segment,
-        security_id=request.security_id,
-        product=request.product,
-        side=request.side,
-    ).exclude(correlation_id=request.correlation_id)
+    same = (
+        _of_today(account)
+        .filter(
+            segment=request.segment,
+            security_id=request.security_id,
+            product=request.product,
+            side=request.side,
+        )
+        .exclude(correlation_id=request.correlation_id)
+    )
     seen = Case(When(filled_mark__lt=since, then=F("filled")), default=Value(0))
     working = same.open().aggregate(total=Sum(F("quantity") - seen))["total"] or 0
     ended = same.filter(released_mark__gte=since).aggregate(total=Sum("quantity"))["total"] or 0
     return int(working + ended)
 
 
-def filled_so_far(correlation_id: str) -> int:
-    """Units that the order has filled already."""
-    hold = Hold.objects.filter(correlation_id=correlation_id).first()
+def filled_before(correlation_id: str, since: int) -> int:
+    """Units of the order's own fills that a position read begun at ``since`` has seen."""
+    hold = Hold.objects.filter(correlation_id=correlation_id, filled_mark__lt=since).first()
     return hold.filled if hold else 0

@@ -106,12 +106,14 @@ def send(request: OrderRequest, claim_id: UUID) -> Sent | Deferred | NotYours | 
         return Sent(call, trading.place(call, request))
 
 
-def modify(request: ModifyRequest, decision_id: int) -> Sent | Deferred | NotYours | Stopped:
-    """Send new terms that were reviewed. The permit of that review is spent."""
+def modify(
+    request: ModifyRequest, decision_id: int, claim_id: UUID
+) -> Sent | Deferred | NotYours | Stopped:
+    """Send new terms that were reviewed, for the sender that holds ``claim_id``."""
     _assert_no_transaction()
     with order_lock(request.correlation_id):
         with transaction.atomic():
-            call = _write_down_modify(request, decision_id)
+            call = _write_down_modify(request, decision_id, claim_id)
         if not isinstance(call, WireCall):
             return call
         return Sent(call, trading.modify(call, request))
@@ -144,11 +146,10 @@ def cancel(
 def _write_down_place(
     request: OrderRequest, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:
-    decision = _decision_for(
-        request, "PLACE"
-    )  # history never changes: no lock is needed to read it
+    decision = _decision_for(request, "PLACE")  # history: no lock is needed to read it
     state = _lock_account(request.account)
     stop = _switch_stops(state, exiting=request.intent is Intent.EXIT)
+    stop = stop or _test_stops(request, state)
     hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
     if hold is None or hold.claim_id != claim_id or hold.released_at is not None:
         return NotYours("another sender has the order, or it is over")
@@ -163,9 +164,12 @@ def _write_down_place(
 
 
 def _write_down_modify(
-    request: ModifyRequest, decision_id: int
+    request: ModifyRequest, decision_id: int, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:
     state = _lock_account(request.account)
+    hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
+    if hold is None or hold.change_claim != claim_id or hold.released_at is not None:
+        return NotYours("another sender has the change, or the order is over")
     decision = Decision.objects.filter(
         pk=decision_id, action="MODIFY", allowed=True, correlation_id=request.correlation_id
     ).first()
@@ -249,6 +253,14 @@ def _account_stops(account: BrokerAccount | None, *, exiting: bool) -> str | Non
     if not account.enabled:
         return "the account is disabled"
     return "the live account is not armed" if live and not armed else None
+
+
+def _test_stops(request: OrderRequest, state: TradingState | None) -> str | None:
+    """Read again at the last moment: the address of an account may have changed since."""
+    account = state.account if state else None
+    if not request.test or (account and account.environment in {"paper", "sandbox"}):
+        return None
+    return "a test order can never reach a live account"
 
 
 def _decision_for(request: OrderRequest, action: str) -> Decision | None:

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
+from apps.risk.rules import SecondPerson
 
 DESK = "desk"
 
@@ -30,6 +31,13 @@ class RiskPolicy(models.Model):
     )
     max_open_orders = models.PositiveIntegerField()
     max_data_age = models.PositiveIntegerField(help_text="Seconds funds and positions stay fresh.")
+    approval_above_value = models.DecimalField(
+        max_digits=16,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="Rupees per entry above which a second person must approve; empty is never.",
+    )
     order_types = models.JSONField(default=_all_order_types)
     reason = models.CharField(max_length=300)
     created_by = models.CharField(max_length=150)
@@ -72,8 +80,81 @@ class TradingState(models.Model):
         return f"{self.scope}: {self.switch}"
 
 
+class Verdict(models.TextChoices):
+    """How an approval ended. Only the first two are a person's decision."""
+
+    APPROVED = "APPROVED", "Approved"
+    REFUSED = "REFUSED", "Refused"
+    EXPIRED = "EXPIRED", "Expired"
+    WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+
+_BY_A_PERSON = models.Q(decision__in=["APPROVED", "REFUSED"])
+
+
+class Approval(models.Model):
+    """What one person asked for and another must decide. It ends once and never changes again."""
+
+    kind = models.CharField(max_length=20)
+    subject = models.CharField(max_length=60, help_text="What it is about, by its own name.")
+    payload = models.JSONField(default=dict)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    reason = models.CharField(max_length=300)
+    requested_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    decision = models.CharField(max_length=10, choices=Verdict.choices, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    decision_reason = models.CharField(max_length=400, blank=True)
+    executed_at = models.DateTimeField(null=True)
+    result = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("decide_approval", "Can approve or refuse what others ask for")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(decided_by=None)
+                | ~models.Q(decided_by=models.F("requested_by")),
+                name="maker_is_not_checker",
+            ),
+            models.CheckConstraint(
+                condition=(_BY_A_PERSON & models.Q(decided_by__isnull=False))
+                | (~_BY_A_PERSON & models.Q(decided_by=None)),
+                name="people_approve_and_refuse",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(decision="APPROVED")
+                | models.Q(decided_at__lte=models.F("expires_at")),
+                name="approved_before_expiry",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(executed_at=None) | models.Q(decision="APPROVED"),
+                name="only_what_is_approved_is_done",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=models.Q(decision=""),
+                name="one_waiting_approval_per_subject",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()} {self.subject}"
+
+    @property
+    def waiting(self) -> bool:
+        """True while somebody may still decide."""
+        return self.decision == "" and self.expires_at > timezone.now()
+
+
 class StateChange(models.Model):
-    """One turn of a switch: who, why, from what to what."""
+    """One turn of a switch: who, why, from what to what. Relaxing names the approval."""
 
     scope = models.CharField(max_length=40)
     before = models.CharField(max_length=10)
@@ -83,6 +164,7 @@ class StateChange(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
     )
+    approval = models.OneToOneField(Approval, null=True, blank=True, on_delete=models.PROTECT)
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -115,6 +197,11 @@ class Decision(models.Model):
     def reasons(self) -> str:
         """All refusals in one line."""
         return "; ".join(f"{row['rule']}: {row['reason']}" for row in self.refusals)
+
+    @property
+    def lacks_only_approval(self) -> bool:
+        """True when everything is right but for a second person's yes."""
+        return [row["rule"] for row in self.refusals] == [SecondPerson.name]
 
 
 class Permit(models.Model):
@@ -159,6 +246,7 @@ class Hold(models.Model):
     filled = models.IntegerField(default=0)
     value = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     claim_id = models.UUIDField(null=True)
+    change_claim = models.UUIDField(null=True, help_text="The sender of the change under way.")
     taken_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True)
     filled_mark = models.BigIntegerField(default=0, help_text="When it last filled, as a moment.")
@@ -188,6 +276,7 @@ def policy_defaults() -> dict[str, Any]:
         "max_order_value": settings.RISK_MAX_ORDER_VALUE,
         "max_open_orders": settings.RISK_MAX_OPEN_ORDERS,
         "max_data_age": settings.RISK_MAX_DATA_AGE,
+        "approval_above_value": settings.RISK_APPROVAL_ABOVE_VALUE or None,
         "reason": "defaults of a new account",
         "created_by": "system",
     }

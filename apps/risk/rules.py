@@ -41,6 +41,7 @@ class Limits:
     max_open_orders: int
     max_data_age: int
     order_types: tuple[str, ...]
+    approval_above_value: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Snapshot:
 
     Ages are seconds. ``net_position`` is signed; ``pending`` is what orders of this side that
     work, or ended after the position was read, may still take from it. ``own_filled`` is what the
-    order whose terms change has filled already.
+    order whose terms change had filled before the position was read.
     """
 
     request: OrderRequest
@@ -72,6 +73,8 @@ class Snapshot:
     pending: int = 0
     own_filled: int = 0
     changes: str | None = None
+    approved_quantity: int | None = None  # what a second person has approved of this order
+    approved_price: Decimal | None = None
 
     @property
     def exiting(self) -> bool:
@@ -148,6 +151,18 @@ class KnownAccount:
         if live and not snapshot.armed:
             return "the live account is not armed, or its time ran out"
         return None
+
+
+class TestMode:
+    """A test order goes to a paper or sandbox account, and nowhere else."""
+
+    name = "test mode"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        if not snapshot.request.test or snapshot.environment in {"paper", "sandbox"}:
+            return None
+        return f"a test order can never reach a {snapshot.environment} account"
 
 
 class Switch:
@@ -337,6 +352,41 @@ class ExitCap:
                 f"{snapshot.net_position} (other orders may take {snapshot.pending})"
             )
         return None
+
+
+class SecondPerson:
+    """A large entry needs a second person's yes, which covers these terms and smaller ones.
+
+    Smaller is less of it, or a lower limit of a buy; a sale keeps the price that was approved.
+    """
+
+    name = "second person"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        if snapshot.exiting or snapshot.limits is None:
+            return None
+        limit = snapshot.limits.approval_above_value
+        if limit is None or self._covered(snapshot):
+            return None
+        if snapshot.value is None:
+            return "the value is unknown: there is no fresh price"
+        if snapshot.value > limit:
+            return (
+                f"value ₹{snapshot.value:,.2f} is above ₹{limit:,.2f}: somebody else must approve"
+            )
+        return None
+
+    @staticmethod
+    def _covered(snapshot: Snapshot) -> bool:
+        request, quantity = snapshot.request, snapshot.approved_quantity
+        if quantity is None or request.quantity > quantity:
+            return False
+        if request.price == snapshot.approved_price:
+            return True
+        if request.price is None or snapshot.approved_price is None:
+            return False
+        return request.side is Side.BUY and request.price < snapshot.approved_price
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -14,7 +15,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
 from apps.risk import book
-from apps.risk.models import RiskPolicy, TradingState
+from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
 CLOCK_SLACK = dt.timedelta(seconds=1)
@@ -34,6 +35,8 @@ def take_snapshot(
     ).first()
     seen = _read(account, instrument)
     positions = seen.positions
+    limits = _limits(account)
+    needs_two = limits is not None and limits.approval_above_value is not None
     return Snapshot(
         request=request,
         today=timezone.localdate(),
@@ -45,7 +48,7 @@ def take_snapshot(
         switch=state.switch if state else None,
         desk_switch=desk_switch,
         instrument=_facts(instrument),
-        limits=_limits(account),
+        limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=seen.last_price,
         last_price_age=_age(seen.price_as_of, now),
@@ -53,8 +56,9 @@ def take_snapshot(
         net_position=_net(positions, request),
         position_age=_age(positions.as_of if positions else None, now),
         pending=_pending(account, request, positions),
-        own_filled=book.filled_so_far(request.correlation_id) if changes else 0,
+        own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
+        **(_approved(request.correlation_id) if needs_two else {}),
     )
 
 
@@ -71,7 +75,8 @@ class _Seen:
 
 _LOOK = """
     SELECT quote.last_price, quote.as_of, funds.as_of, report.as_of, report.mark, report.rows,
-           (SELECT count(*) FROM risk_hold WHERE account_id = account.id AND released_at IS NULL)
+           (SELECT count(*) FROM risk_hold
+            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
     FROM brokers_brokeraccount account
     LEFT JOIN brokers_fundsreport funds ON funds.account_id = account.id
     LEFT JOIN brokers_positionsreport report ON report.account_id = account.id
@@ -82,7 +87,7 @@ _LOOK = """
 
 def _read(account: BrokerAccount, instrument: Instrument | None) -> _Seen:
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK, [instrument.pk if instrument else None, account.pk])
+        cursor.execute(_LOOK, [book.midnight(), instrument.pk if instrument else None, account.pk])
         price, price_at, funds_at, positions_at, mark, rows, open_orders = cursor.fetchone()
     positions = None
     if positions_at is not None:
@@ -99,10 +104,26 @@ def _pending(
     return book.pending(account, request, positions.mark)
 
 
+def _approved(correlation_id: str) -> dict[str, Any]:
+    """The terms of this order that a second person has approved, if there are any."""
+    approval = Approval.objects.filter(
+        kind="ORDER", subject=correlation_id, decision=Verdict.APPROVED
+    ).first()
+    if approval is None:
+        return {}
+    request = approval.payload["request"]
+    price = None if request["price"] is None else Decimal(request["price"])
+    return {"approved_quantity": request["quantity"], "approved_price": price}
+
+
 def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:
     if positions is None:
         return None
     return positions.net(request.segment, request.security_id, request.product)
+
+
+def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int:
+    return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
 def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
@@ -130,6 +151,7 @@ def _limits(account: BrokerAccount) -> Limits | None:
         max_open_orders=policy.max_open_orders,
         max_data_age=policy.max_data_age,
         order_types=tuple(policy.order_types),
+        approval_above_value=policy.approval_above_value,
     )
 
 

@@ -1,4 +1,4 @@
-"""The switch: machines and one person may tighten it; relaxing it is a person's decision."""
+"""The switch: machines and one person may tighten it; relaxing it takes two people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
 from apps.risk.models import (
     DESK,
+    Approval,
     RiskPolicy,
     StateChange,
     SwitchState,
@@ -54,9 +55,13 @@ def tighten(
 
 
 @transaction.atomic
-def resume(scope: str, reason: str, actor: str, user: User | None = None) -> StateChange | None:
-    """Turn the switch back to ACTIVE. The caller answers for who may ask."""
-    return _turn(_locked(scope), SwitchState.ACTIVE, reason, actor, user)
+def resume(approval: Approval) -> StateChange | None:
+    """Turn the switch back to ACTIVE, as two people agreed. The database checks the approval."""
+    maker, checker = approval.requested_by, approval.decided_by
+    actor = f"{maker} asked, {checker} approved"
+    reason = f"{approval.reason} / {approval.decision_reason}"[:300]
+    state = _locked(approval.subject)
+    return _turn(state, SwitchState.ACTIVE, reason, actor[:150], checker, approval)
 
 
 def _locked(scope: str) -> TradingState:
@@ -67,12 +72,23 @@ def _locked(scope: str) -> TradingState:
 
 
 def _turn(
-    state: TradingState, to: SwitchState, reason: str, actor: str, user: User | None
+    state: TradingState,
+    to: SwitchState,
+    reason: str,
+    actor: str,
+    user: User | None,
+    approval: Approval | None = None,
 ) -> StateChange | None:
     if state.switch == to:
         return None
     change = StateChange.objects.create(
-        scope=state.scope, before=state.switch, after=to, reason=reason, actor=actor, user=user
+        scope=state.scope,
+        before=state.switch,
+        after=to,
+        reason=reason,
+        actor=actor,
+        user=user,
+        approval=approval,
     )
     state.switch, state.reason, state.changed_at = to, reason, timezone.now()
     state.save(update_fields=["switch", "reason", "changed_at"])

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
 from django.db.utils import ProgrammingError
 
-from apps.brokers.journal import open_call
+from apps.brokers.journal import forget_old_reads, open_call
 from apps.brokers.models import BrokerAccount, Verb, WireCall
 from apps.orders import services
 from apps.orders.dispatch import dispatch
@@ -121,3 +121,17 @@ def test_an_open_call_keeps_what_was_said(order):
     call = write_place(order, permit.pk)
     with pytest.raises(REFUSED, match="cannot change"), transaction.atomic():
         WireCall.objects.filter(pk=call.pk).update(request={"quantity": 50})
+
+
+def test_only_old_reads_are_forgotten(order):
+    dispatch(order.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE brokers_wirecall DISABLE TRIGGER USER")
+        cursor.execute("UPDATE brokers_wirecall SET created_at = now() - interval '40 days'")
+        cursor.execute("ALTER TABLE brokers_wirecall ENABLE TRIGGER USER")
+    recent = open_call(order.account, Verb.READ, "order book", budget="READ")
+    assert forget_old_reads() >= 1
+    assert set(WireCall.objects.values_list("verb", flat=True)) == {"PLACE", "READ"}
+    assert list(WireCall.objects.filter(verb="READ")) == [recent]
+    with pytest.raises(REFUSED, match="never deleted"):
+        run(f"DELETE FROM brokers_wirecall WHERE id = {recent.pk}")

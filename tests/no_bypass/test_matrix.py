@@ -23,7 +23,12 @@ from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 from apps.risk.models import DESK, RiskPolicy, SwitchState, TradingState
 from apps.risk.switch import halt, tighten
+from apps.signals.acting import act
+from apps.signals.models import Signal, SignalSource
+from apps.signals.sources import open_source
+from apps.signals.sweep import sweep as sweep_signals
 from tests.orders.sweeping import sweep_and_send
+from tests.signals.conftest import Sender
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,12 +139,30 @@ def by_form(intent: Any, trader: Any) -> None:
     sweep_all()
 
 
+def by_signal(intent: Any, trader: Any) -> None:
+    sender = Sender(source := SignalSource(name="s", account=intent().account), open_source(source))
+    act(sender.heard().pk)
+
+
+def by_signal_sweep(intent: Any, trader: Any) -> None:
+    sender = Sender(source := SignalSource(name="s", account=intent().account), open_source(source))
+    sender.heard()
+    Signal.objects.update(next_try_at=timezone.now())
+    sweep_signals(act=lambda signal: act(signal.pk))
+
+
 def sweep_all() -> None:
     for order in Order.objects.filter(status="APPROVED"):
         dispatch(order.pk)
 
 
-WAYS_IN = {"service": by_service, "command": by_command, "form": by_form}
+WAYS_IN = {
+    "service": by_service,
+    "command": by_command,
+    "form": by_form,
+    "signal": by_signal,
+    "signal sweep": by_signal_sweep,
+}
 
 
 def received(exchange: Any) -> int:
@@ -186,6 +209,25 @@ def test_an_approved_entry_is_stopped_at_the_last_moment(
     assert received(exchange) == (1 if sends else 0)
     if state != "active" and sender != "guard":
         assert order.status == "DENIED"
+
+
+@pytest.mark.parametrize("sender", [name for name in SENDERS if name != "guard"])
+def test_a_test_order_is_stopped_when_its_account_became_live(
+    sender, account, intent, trader, exchange, no_bells, settings
+):
+    settings.LIVE_TRADING = True
+    FundsReport.objects.create(
+        account=account, as_of=timezone.now(), available=1, utilised=0, opening=1, collateral=0
+    )
+    order = services.place(intent(test=True), trader, Source.ADMIN)
+    assert order.status == "APPROVED"
+    Order.objects.update(approved_at=timezone.now() - timedelta(seconds=5))
+    hour = timezone.now() + timedelta(hours=1)
+    type(account).objects.update(rest_url="https://api.broker.invalid/v2", armed_until=hour)
+    SENDERS[sender](order)
+    order.refresh_from_db()
+    assert (order.status, "test order" in order.reason) == ("DENIED", True)
+    assert not WireCall.objects.filter(verb="PLACE").exists()
 
 
 @pytest.mark.parametrize("state", ["halted", "reducing", "desk halted"])

@@ -110,3 +110,17 @@ def test_an_exit_is_capped_to_the_position_the_broker_shows(
     assert right.status == "APPROVED", right.reason
     twice = place(intent, trader, side=Side.SELL, quantity=1, intent=Intent.EXIT)
     assert twice.status == "DENIED"
+
+
+def test_a_reason_of_an_earlier_status_is_not_carried_on(
+    account, intent, trader, exchange, no_bells
+):
+    exchange.fault("http_429", "place", times=1)
+    order = place(intent, trader)
+    dispatch(order.pk)
+    order.refresh_from_db()
+    assert "429" in order.reason
+    Order.objects.filter(pk=order.pk).update(not_before=None)
+    dispatch(order.pk)
+    order.refresh_from_db()
+    assert (order.status, order.reason) == ("SUBMITTED", "")

@@ -26,6 +26,7 @@ from apps.risk.rules import ACTIVE, HALTED, REDUCING, InstrumentFacts, Limits, S
 
 ALL = [
     rules.KnownAccount(),
+    rules.TestMode(),
     rules.Switch(),
     rules.Tradable(),
     rules.QuantityAndLot(),
@@ -35,6 +36,7 @@ ALL = [
     rules.OpenOrders(),
     rules.AgeOfData(),
     rules.ExitCap(),
+    rules.SecondPerson(),
 ]
 
 
@@ -182,6 +184,17 @@ CASES = [
         },
         "value limit",
     ),
+    (
+        "a test at a live account",
+        {"request": request(test=True), "environment": "live", "live_allowed": True, "armed": True},
+        "test mode",
+    ),
+    (
+        "a test exit at a live account",
+        {"request": request(test=True, intent=Intent.EXIT), "environment": "live"},
+        "test mode",
+    ),
+    ("a test nobody knows where", {"request": request(test=True), "environment": ""}, "test mode"),
     ("too many open", {"open_orders": 5}, "open orders"),
     ("funds never read", {"funds_age": None}, "age of data"),
     ("funds too old", {"funds_age": 60.5}, "age of data"),
@@ -194,6 +207,11 @@ def test_a_rule_refuses_with_a_reason(_what, different, rule):
     found = refusals(snapshot(**different))
     assert rule in found
     assert found[rule]
+
+
+@pytest.mark.parametrize("environment", ["paper", "sandbox"])
+def test_a_test_order_passes_where_no_money_is(environment):
+    assert refusals(snapshot(request=request(test=True), environment=environment)) == {}
 
 
 def exit_of(quantity: int, net: int | None, pending: int = 0, **more: Any) -> Snapshot:
@@ -276,13 +294,14 @@ def snapshots(draw: Any) -> Snapshot:
     )
 
 
-@given(snapshots(), st.integers(0, 3))
+@given(snapshots(), st.integers(0, 4))
 def test_a_tighter_limit_never_turns_a_no_into_a_yes(seen, which):
     tighter = [
         replace(LIMITS, max_order_quantity=65),
         replace(LIMITS, max_order_value=Decimal(5000)),
         replace(LIMITS, max_open_orders=1),
         replace(LIMITS, max_data_age=5),
+        replace(LIMITS, approval_above_value=Decimal(1000)),
     ][which]
     if refusals(seen):
         assert refusals(replace(seen, limits=tighter))
@@ -320,3 +339,31 @@ def test_a_snapshot_can_always_be_stored(seen):
 
     json.dumps(seen.as_json())
     json.dumps(seen.request.as_json())
+
+
+SALE = {"side": Side.SELL}
+SMALL = replace(LIMITS, approval_above_value=Decimal(13000))
+
+
+@pytest.mark.parametrize(
+    ("different", "terms", "passes"),
+    [
+        ({}, {}, False),  # 130 at 100.05 is above 13,000
+        ({}, {"price": Decimal(100)}, True),
+        ({}, {"intent": Intent.EXIT}, True),
+        ({"approved_quantity": 130, "approved_price": Decimal("100.05")}, {}, True),
+        ({"approved_quantity": 65, "approved_price": Decimal("100.05")}, {}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal(100)}, {}, False),
+        ({"approved_quantity": 195, "approved_price": Decimal(101)}, {}, True),
+        ({"approved_quantity": 130, "approved_price": None}, {}, False),
+        ({"approved_quantity": 130}, {"order_type": OrderType.MARKET, "price": None}, True),
+        ({}, {"order_type": OrderType.MARKET, "price": None}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal(99)}, {"price": None}, False),
+        ({"approved_quantity": 130, "approved_price": Decimal("100.05")}, SALE, True),
+        ({"approved_quantity": 130, "approved_price": Decimal(101)}, SALE, False),
+        ({"limits": LIMITS}, {}, True),
+    ],
+)
+def test_a_second_person_covers_these_terms_and_smaller_ones(different, terms, passes):
+    seen = snapshot(**({"limits": SMALL, "request": request(**terms)} | different))
+    assert (rules.SecondPerson().refusal(seen) is None) == passes

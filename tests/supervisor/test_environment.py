@@ -115,3 +115,8 @@ def test_two_checkouts_never_share_a_secret():
 
 def test_the_address_of_the_test_services_is_in_this_environment():
     assert os.environ["DATABASE_URL"].startswith("postgres://tradingops@:5432//")
+
+
+def test_a_first_run_asks_for_no_second_factor_unless_the_person_wants_it():
+    assert house()["REQUIRE_SECOND_FACTOR"] == "False"
+    assert house({"REQUIRE_SECOND_FACTOR": "True"})["REQUIRE_SECOND_FACTOR"] == "True"

@@ -14,7 +14,7 @@ from apps.brokers.storable import clean_text
 
 RATE_CODES = {"DH-904", "RL001", "805"}
 # The broker's own trouble: after an order, nobody knows whether it went through.
-AMBIGUOUS_CODES = {"DH-908", "DH-909", "800"}
+AMBIGUOUS_CODES = {"DH-908", "DH-909", "DH-910", "800"}
 TOKEN_CODES = {"DH-901", "AUTH001", "807", "808", "809", "810"}
 ACCESS_CODES = {"DH-902", "DH-903", "806"}
 _FAILED = {"failed", "failure", "error"}

@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 
-from apps.desk import words
+from apps.desk import timeline, words
 
 register = template.Library()
 register.filter("rupees", words.rupees)
@@ -18,6 +18,7 @@ register.filter("lasting", words.lasting)
 register.filter("clock", words.ist)
 register.filter("status_word", words.status_word)
 register.filter("status_tone", words.status_tone)
+register.filter("fate_tone", timeline.fate_tone)
 
 
 @register.filter

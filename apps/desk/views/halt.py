@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.desk import switches
 from apps.desk.forms import SwitchForm
-from apps.desk.pages import actor_of, desk_page, show
-from apps.risk import switch
+from apps.desk.pages import actor_of, desk_page, show, user_of
+from apps.risk import approvals, resuming, switch
+from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import StateChange
 
 HISTORY = 100
@@ -27,22 +27,30 @@ def page(request: HttpRequest) -> HttpResponse:
 @desk_page("risk.view_tradingstate", "risk.change_tradingstate")
 @require_POST
 def turn(request: HttpRequest) -> HttpResponse:
-    """Halt at once; resume only for superusers. Both need a reason and are recorded."""
+    """Halt at once; resuming only asks for a second person. Both need a reason."""
     form = SwitchForm(request.POST)
     if not form.is_valid():
         return _show(request, form)
     said = form.cleaned_data
-    if said["to"] == "resume" and not request.user.is_superuser:
-        raise PermissionDenied
-    actor = actor_of(request)
-    act = switch.resume if said["to"] == "resume" else switch.halt
+    act = _ask_to_resume if said["to"] == "resume" else _halt
     try:
-        change = act(said["scope"], said["reason"], actor.name, actor.user)
-    except switch.NoRiskState as error:
+        text = act(request, said["scope"], said["reason"])
+    except (switch.NoRiskState, NotAllowed, NotOpen) as error:
         form.add_error(None, f"{error}.")
         return _show(request, form)
-    messages.success(request, str(change) if change else f"{said['scope']}: nothing to change.")
+    messages.success(request, text)
     return redirect("desk:switches")
+
+
+def _halt(request: HttpRequest, scope: str, reason: str) -> str:
+    actor = actor_of(request)
+    change = switch.halt(scope, reason, actor.name, actor.user)
+    return str(change) if change else f"{scope}: nothing to change."
+
+
+def _ask_to_resume(request: HttpRequest, scope: str, reason: str) -> str:
+    resuming.ask(scope, user_of(request), reason)
+    return f"Asked. {scope} stays closed until a second person approves."
 
 
 def _show(request: HttpRequest, form: SwitchForm) -> HttpResponse:
@@ -54,5 +62,5 @@ def _show(request: HttpRequest, form: SwitchForm) -> HttpResponse:
         states=switches.in_order(),
         history=StateChange.objects.all()[:HISTORY],
         may_turn=request.user.has_perm("risk.change_tradingstate"),
-        may_resume=request.user.is_superuser,
+        asked=set(approvals.waiting().filter(kind=resuming.KIND).values_list("subject", flat=True)),
     )

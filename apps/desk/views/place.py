@@ -58,6 +58,8 @@ def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
         messages.info(request, "This order was placed before; nothing new was sent.")
     elif order.status == Status.DENIED:
         messages.error(request, "Denied by risk; nothing was sent. The reasons are below.")
+    elif order.status == Status.AWAITING_APPROVAL:
+        messages.info(request, "Not sent yet: a second person must approve it.")
     else:
         messages.success(request, "Order approved and on its way.")
     return order

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from django.core.management.base import CommandError
 
 from apps.orders.models import Order
 from apps.orders.services import Actor
+from apps.people.acting import acting
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -45,9 +45,10 @@ def whole(text: str, name: str) -> int:
         raise CommandError(f"--{name} {text!r} is not a whole number of units.") from None
 
 
-def operator() -> Actor:
-    """Whoever runs the command, as the operating system knows them."""
-    return Actor(name=f"{getpass.getuser()} (command line)")
+def operator(username: str | None = None, permission: str = "") -> Actor:
+    """Whoever runs the command, or the person they act as, who must hold the permission."""
+    name, user = acting(username, permission)
+    return Actor(name=name, user=user)
 
 
 def find_order(text: str) -> Order:

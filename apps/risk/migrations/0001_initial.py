@@ -81,6 +81,7 @@ class Migration(migrations.Migration):
                 ('filled', models.IntegerField(default=0)),
                 ('value', models.DecimalField(decimal_places=2, max_digits=18, null=True)),
                 ('claim_id', models.UUIDField(null=True)),
+                ('change_claim', models.UUIDField(help_text='The sender of the change under way.', null=True)),
                 ('taken_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('released_at', models.DateTimeField(null=True)),
                 ('filled_mark', models.BigIntegerField(default=0, help_text='When it last filled, as a moment.')),

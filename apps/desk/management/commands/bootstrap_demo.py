@@ -31,3 +31,5 @@ class Command(BaseCommand):
         name, password = made
         self.stdout.write(f"User      {name}")
         self.stdout.write(f"Password  {password}   (shown only this once)")
+        for name, password in demo.make_people():
+            self.stdout.write(f"Also      {name}  {password}")

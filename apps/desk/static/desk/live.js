@@ -112,6 +112,16 @@ form.addEventListener("submit", (event) => {
   refilter();
 });
 
+// The socket alone is no activity; keys and pointer are, told at most once a minute.
+let told = Date.now();
+function here() {
+  if (Date.now() - told < 60000) return;
+  told = Date.now();
+  socket.send({ type: "here" });
+}
+document.addEventListener("pointerdown", here);
+document.addEventListener("keydown", here);
+
 setUpCancel(page);
 startKeys(page, body, form, openCancel);
 setInterval(tick, 1000);

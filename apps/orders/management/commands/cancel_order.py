@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.brokers.management.asking import show_example
 from apps.orders.management.asking import find_order, operator, sentence, shown
 from apps.orders.services import TooLate, cancel
+from apps.people.acting import add_as
 
 
 class Command(BaseCommand):
@@ -25,13 +26,15 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="cancelled by command", help="for the record")
         parser.add_argument("--wait", action="store_true", help="wait until the order is over")
         parser.add_argument("--timeout", type=float, default=60, help="seconds to wait")
+        add_as(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Wish, wait if asked to, and show what became of it."""
         order = find_order(options["order"])
+        actor = operator(options["as_user"], "orders.cancel_order")
         try:
-            order = cancel(order, operator(), options["reason"])
+            order = cancel(order, actor, options["reason"])
         except TooLate as error:
             raise CommandError(f"Nothing to cancel: {error}.") from None
         deadline = time.monotonic() + (options["timeout"] if options["wait"] else 0)

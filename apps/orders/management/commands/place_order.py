@@ -15,6 +15,7 @@ from apps.orders.management.asking import operator, rupees, sentence, shown, who
 from apps.orders.models import Order, Source
 from apps.orders.services import BadOrder, OrderIntent, place
 from apps.orders.states import TERMINAL, Status
+from apps.people.acting import add_as
 
 EXAMPLE = """\
 python manage.py place_order paper-1 --instrument RELIANCE --side BUY --quantity 1 \\
@@ -48,6 +49,7 @@ class Command(BaseCommand):
         parser.add_argument("--key", default="", help="the same key never places a second order")
         parser.add_argument("--wait", action="store_true", help="wait until the exchange has it")
         parser.add_argument("--timeout", type=float, default=60, help="seconds to wait")
+        add_as(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
@@ -55,7 +57,7 @@ class Command(BaseCommand):
         try:
             order = place(
                 _intent(options),
-                operator(),
+                operator(options["as_user"], "orders.place_order"),
                 Source.COMMAND,
                 cause=options["reason"],
                 request_key=options["key"],

@@ -1,0 +1,54 @@
+"""Clearing a halt: anybody with the right may ask, a second person clears it."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+
+from apps.risk import approvals, switch
+from apps.risk.approvals import CannotCarryOut, Facts, Kind, NotOpen
+from apps.risk.models import DESK, Approval, SwitchState, TradingState
+
+KIND = "RESUME"
+
+
+def ask(scope: str, user: User, reason: str) -> Approval:
+    """Ask that a switch be turned back to ACTIVE. Raises ``NotAllowed`` or ``NotOpen``."""
+    state = TradingState.objects.filter(scope=scope).first()
+    if state is None:
+        raise switch.NoRiskState(f"{scope} has no risk state")
+    if state.switch == SwitchState.ACTIVE:
+        raise NotOpen(f"{scope} is not halted")
+    return approvals.request(KIND, scope, _seen(state), user, reason)
+
+
+def _seen(state: TradingState) -> dict[str, str]:
+    return {
+        "switch": state.switch,
+        "since": state.changed_at.isoformat(),
+        "because": state.reason,
+    }
+
+
+def _carry_out(approval: Approval) -> str:
+    state = TradingState.objects.select_for_update().filter(scope=approval.subject).first()
+    if state is None or _seen(state) != approval.payload:
+        raise CannotCarryOut("the switch was turned again since it was asked")
+    return str(switch.resume(approval))
+
+
+def _drop(approval: Approval, why: str) -> None:
+    """A switch that nobody turns stays as it is."""
+
+
+def _facts(approval: Approval) -> Facts:
+    where = "the whole desk" if approval.subject == DESK else approval.subject
+    return [
+        ("What", f"Resume {where}"),
+        ("Is now", approval.payload["switch"]),
+        ("Halted because", approval.payload["because"] or "–"),
+    ]
+
+
+def register() -> None:
+    """Make the kind known."""
+    approvals.register(Kind(KIND, "Resume", "risk.change_tradingstate", _carry_out, _drop, _facts))

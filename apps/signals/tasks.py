@@ -1,0 +1,25 @@
+"""The bells' other end for signals."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.brokers.locks import turn_if_free
+from apps.orders.tasks import recorded
+from apps.signals import acting, sweep
+
+
+@shared_task(name="signals.act")
+@recorded
+def act_on_signal(signal_id: int) -> None:
+    """Turn one signal into an order and send it."""
+    acting.act(signal_id)
+
+
+@shared_task(name="signals.sweep")
+@recorded
+def sweep_signals() -> None:
+    """One pass over signals that wait."""
+    with turn_if_free("signals") as mine:
+        if mine:
+            sweep.sweep()

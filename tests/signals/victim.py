@@ -1,0 +1,37 @@
+"""A worker that dies by SIGKILL at a chosen place of acting on one signal.
+
+Usage: ``python -m tests.signals.victim SIGNAL_ID PLACE``, the test's database in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import django
+
+
+def die(*_: Any, **__: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(signal_id: int, place: str) -> None:
+    django.setup()
+    from apps.orders import services
+    from apps.signals import acting
+
+    if place == "before_place":
+        acting.place = die  # type: ignore[assignment]
+    elif place == "inside_place":
+        services.gate.review = die  # type: ignore[assignment]
+    elif place == "after_place":
+        acting.settle = die  # type: ignore[assignment]
+    elif place == "before_dispatch":
+        acting.dispatch = die  # type: ignore[assignment]
+    acting.act(signal_id)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
