@@ -33,6 +33,9 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
     "options": "-c statement_timeout=15000 -c lock_timeout=8000"
     " -c idle_in_transaction_session_timeout=5000",
+    # The same two dozen statements carry every order: the server plans each of them once.
+    "server_side_binding": True,
+    "prepare_threshold": 3,
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -29,7 +29,8 @@ PATIENCE = 20.0  # seconds for one order
 LOOK_EVERY = 0.004  # seconds between looks at the rows: one cheap query
 _OVER = """
     SELECT quantity FROM orders_order
-    WHERE id > %s AND account_id = %s AND (submitted_at IS NOT NULL OR finished_at IS NOT NULL)
+    WHERE id > %s AND account_id = %s AND quantity = ANY(%s)
+      AND (submitted_at IS NOT NULL OR finished_at IS NOT NULL)
 """
 
 
@@ -100,7 +101,7 @@ class Watch:
     def __init__(self, desk: Desk) -> None:
         self._account = desk.account.pk
         self.after = Order.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-        self._over: set[int] = set()
+        self._waiting: set[int] = set()
         self._news = threading.Condition()
         self._closing = threading.Event()
         self._broken: Exception | None = None
@@ -108,8 +109,9 @@ class Watch:
     def finished(self, number: int) -> None:
         """Wait until the order of this quantity is at the exchange, or over."""
         with self._news:
+            self._waiting.add(number)
             there = self._news.wait_for(
-                lambda: number in self._over or self._broken is not None, PATIENCE
+                lambda: number not in self._waiting or self._broken is not None, PATIENCE
             )
         if not there or self._broken:
             raise Stuck(f"order {number} did not reach the exchange") from self._broken
@@ -128,16 +130,23 @@ class Watch:
             self._closing.set()
             looker.join()
 
+    def _tell(self, over: set[int]) -> None:
+        with self._news:
+            self._waiting -= over
+            self._news.notify_all()
+
     def _look(self) -> None:
         try:
             while not self._closing.wait(LOOK_EVERY):
+                with self._news:
+                    waiting = list(self._waiting)
+                if not waiting:
+                    continue
                 with connection.cursor() as cursor:
-                    cursor.execute(_OVER, [self.after, self._account])
+                    cursor.execute(_OVER, [self.after, self._account, waiting])
                     over = {row[0] for row in cursor.fetchall()}
-                if over != self._over:
-                    with self._news:
-                        self._over = over
-                        self._news.notify_all()
+                if over:
+                    self._tell(over)
         except Exception as error:  # noqa: BLE001 - told to whoever waits
             with self._news:
                 self._broken = error
