@@ -23,7 +23,15 @@ from supervisor.keys import read_env
 from supervisor.throwaway import MARK
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", "SIMEXCHANGE_URL", MARK)
+OURS = (
+    "DATABASE_URL",
+    "DATABASE_POOL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "CREDENTIAL_KEYS",
+    "SIMEXCHANGE_URL",
+    MARK,
+)
 TESTS_ONLY = ("SETTINGS_ARE_FOR_TESTS", "DJANGO_SETTINGS_MODULE", "STATIC_ROOT")
 
 

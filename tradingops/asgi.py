@@ -12,7 +12,11 @@ from django.http import HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
+# Each request has a thread of its own, and would open a connection of its own. Children of this
+# process do not inherit the pool: theirs is the settings' own choice.
+os.environ.setdefault("DATABASE_POOL", "True")
 django.setup(set_prefix=False)
+del os.environ["DATABASE_POOL"]
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 - needs the apps loaded
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

@@ -37,6 +37,9 @@ DATABASES["default"]["OPTIONS"] |= {
     "server_side_binding": True,
     "prepare_threshold": 3,
 }
+if env.bool("DATABASE_POOL", default=False):  # the web process, with a thread for each request
+    DATABASES["default"]["CONN_MAX_AGE"] = 0  # given back to the pool, not closed
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 2}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL")

@@ -50,6 +50,7 @@ def _body(desk: Desk, number: int) -> bytes:
         {
             "instrument": desk.instrument.symbol,
             "side": "BUY",
+            "intent": "ENTRY",
             "quantity": number,
             "type": "LIMIT",
             "price": str(desk.price),
