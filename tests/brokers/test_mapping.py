@@ -324,3 +324,15 @@ def test_raw_rows_can_be_stored() -> None:
     assert "\x00" not in report.reason
     assert report.raw["price"] == 133.55
     assert "\x00" not in report.raw["omsErrorDescription"]
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"order_type": OrderType.LIMIT, "price": None},
+        {"order_type": OrderType.STOP_LIMIT, "price": Decimal(1), "trigger_price": None},
+    ],
+)
+def test_a_missing_price_never_becomes_zero(order_request: Any, different: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="needs a price"):
+        mapping.place_arguments(order_request(**different))

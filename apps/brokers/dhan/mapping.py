@@ -206,10 +206,17 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
 
 def _prices(request: OrderRequest | ModifyRequest) -> dict[str, float]:
     """The SDK speaks float; every price on a tick of 0.0001 survives the way there and back."""
-    return {"price": _float(request.price), "trigger_price": _float(request.trigger_price)}
+    stop = request.order_type is OrderType.STOP_LIMIT
+    return {
+        "price": _float(request.price, needed=request.order_type is not OrderType.MARKET),
+        "trigger_price": _float(request.trigger_price, needed=stop),
+    }
 
 
-def _float(value: Decimal | None) -> float:
+def _float(value: Decimal | None, *, needed: bool) -> float:
+    """The number that the SDK asks for; 0 only where ``body_to_send`` leaves the field out."""
+    if value is None and needed:
+        raise ValueError("an order that needs a price has none")
     return 0.0 if value is None else float(value)
 
 
