@@ -1,0 +1,135 @@
+"""Accounts at brokers and their tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from apps.brokers.secrets import EncryptedTextField, Secret
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+SANDBOX_HOSTS = {"sandbox.dhan.co"}
+
+
+class BrokerKind(models.TextChoices):
+    """Brokers with an adapter."""
+
+    DHAN = "dhan", "DhanHQ"
+
+
+class BrokerAccount(models.Model):
+    """One account at a broker. Live, sandbox and paper differ only in their addresses."""
+
+    name = models.SlugField(max_length=40, unique=True)
+    broker = models.CharField(max_length=20, choices=BrokerKind.choices)
+    client_id = models.CharField(
+        max_length=40, validators=[RegexValidator(r"^[A-Za-z0-9]+$", "letters and digits only")]
+    )
+    rest_url = models.URLField(help_text="For example https://api.dhan.co/v2")
+    feed_url = models.CharField(
+        max_length=200,
+        help_text="Order-update socket, for example wss://api-order-update.dhan.co",
+        validators=[RegexValidator(r"^wss?://", "must start with ws:// or wss://")],
+    )
+    stamp_zone = models.CharField(
+        max_length=40,
+        default="Asia/Kolkata",
+        help_text="Zone of the broker's stamps. DhanHQ: Asia/Kolkata live, UTC in the sandbox.",
+    )
+    enabled = models.BooleanField(default=True)
+    armed_until = models.DateTimeField(
+        null=True, blank=True, help_text="A live account trades only until this time."
+    )
+    reconcile_wanted = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["broker", "client_id", "rest_url"], name="one_account_per_endpoint"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def environment(self) -> str:
+        """``paper``, ``sandbox`` or ``live``, judged from the address and nothing else."""
+        host = urlsplit(self.rest_url).hostname or ""
+        if host in LOOPBACK:
+            return "paper"
+        return "sandbox" if host in SANDBOX_HOSTS else "live"
+
+    def clean(self) -> None:
+        """Name the field that is wrong; endpoint and client id are fixed by the first call."""
+        if self.stamp_zone not in available_timezones():
+            raise ValidationError({"stamp_zone": "Not a time zone; for example Asia/Kolkata."})
+        scheme = urlsplit(self.rest_url).scheme
+        if scheme not in {"http", "https"}:
+            raise ValidationError({"rest_url": "Must start with https:// (paper: http://)."})
+        if self.environment == "live" and scheme != "https":
+            raise ValidationError({"rest_url": "A live address must start with https://."})
+        if self.environment == "live" and not self.feed_url.startswith("wss://"):
+            raise ValidationError({"feed_url": "A live feed address must start with wss://."})
+        self._refuse_changed_identity()
+
+    def _refuse_changed_identity(self) -> None:
+        if self._state.adding:
+            return
+        stored = BrokerAccount.objects.get(pk=self.pk)
+        if stored.name != self.name:
+            raise ValidationError({"name": "Fixed: it is also the name of the account's switch."})
+        if not self.wire_calls.exists():
+            return
+        for name in ("broker", "client_id", "rest_url", "feed_url"):
+            if getattr(stored, name) != getattr(self, name):
+                raise ValidationError(
+                    {name: "Fixed, because this account has talked to its broker. Make a new one."}
+                )
+
+    def token(self) -> AccessToken | None:
+        """The token in force, if there is one."""
+        return self.tokens.filter(retired_at__isnull=True).first()
+
+
+class AccessToken(models.Model):
+    """A broker's access token, encrypted. One is in force per account; older ones are kept."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="tokens")
+    value = EncryptedTextField()
+    issued_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: not known.")
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account"],
+                condition=models.Q(retired_at__isnull=True),
+                name="one_token_in_force_per_account",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"token of {self.account} issued {self.issued_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def expired(self) -> bool:
+        """True once the stated life is over; a token of unknown life is not expired."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @classmethod
+    def put_in_force(
+        cls, account: BrokerAccount, value: str, expires_at: dt.datetime | None = None
+    ) -> AccessToken:
+        """Retire the token in force and store this one. Call inside a transaction."""
+        cls.objects.filter(account=account, retired_at=None).update(retired_at=timezone.now())
+        return cls.objects.create(account=account, value=Secret(value), expires_at=expires_at)
