@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Accepted, NotSent, Outcome, Refused, Unknown
+from apps.brokers.rows import insert_row, update_rows
 
 
 def boot_clock() -> float:
@@ -61,7 +62,7 @@ def open_call(
         boot_id=boot_id(),
         boot_at=boot_clock(),
     )
-    call.save(force_insert=True)
+    insert_row(call)
     call.boot_deadline = call.boot_at + settings.SEND_WITHIN
     return call
 
@@ -82,7 +83,7 @@ def outcome_columns(outcome: Outcome) -> dict[str, str]:
 def close_call(call: WireCall, **columns: Any) -> bool:  # noqa: ANN401 - columns of the row
     """Complete the row once. False when somebody else already did; theirs stands."""
     columns.setdefault("answered_at", timezone.now())
-    changed = WireCall.objects.filter(pk=call.pk, outcome="").update(**columns)
+    changed = update_rows(WireCall, columns, "id = %s AND outcome = ''", [call.pk])
     for name, value in columns.items():
         setattr(call, name, value)
     return changed == 1

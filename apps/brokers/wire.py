@@ -27,6 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from apps.brokers.journal import boot_clock
 from apps.brokers.models import WireCall
 from apps.brokers.port import NotSent, Unknown
+from apps.brokers.rows import update_rows
 
 MAX_BODY = 32 * 1024 * 1024  # bytes; a day's order book of 20,000 rows is about 12 MB
 
@@ -161,7 +162,8 @@ def _claim_the_row(call: WireCall) -> None:
     if call.pk is None or call.boot_deadline is None:
         raise NotOnTheWire("only the process that wrote the journal row may transmit it, once")
     now = timezone.now()
-    claimed = WireCall.objects.filter(pk=call.pk, sent_at=None, outcome="").update(sent_at=now)
+    unused = "id = %s AND sent_at IS NULL AND outcome = ''"
+    claimed = update_rows(WireCall, {"sent_at": now}, unused, [call.pk])
     if claimed != 1:
         raise NotOnTheWire(f"journal row {call.pk} is not committed or was already used")
     call.sent_at = now

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apps.brokers.port import Intent
 from apps.orders import lifecycle, queue
 from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening
@@ -34,7 +35,7 @@ _DROPPED = {
 def answer(order: Order, decision: Decision, actor: Actor) -> None:
     """Let a new order follow its review: approved, denied, or waiting for a second person."""
     if not decision.lacks_only_approval:
-        lifecycle.begin(order, _answer(order, decision, actor.name))
+        lifecycle.apply_to(order, _answer(decision, actor.name))
         return
     why = _ask(order, decision, actor)
     happening = Happening(
@@ -44,7 +45,14 @@ def answer(order: Order, decision: Decision, actor: Actor) -> None:
         actor=actor.name,
         decision_id=decision.pk,
     )
-    lifecycle.begin(order, happening)
+    lifecycle.apply_to(order, happening)
+
+
+def ring_once_committed(order: Order) -> None:
+    """Ring the workers for an order that was approved."""
+    if order.status == Status.APPROVED:
+        order_id, exiting = order.pk, order.intent == Intent.EXIT
+        transaction.on_commit(lambda: queue.ring_dispatch(order_id, exiting=exiting))
 
 
 def withdraw(order: Order, name: str, reason: str) -> bool:
@@ -66,11 +74,8 @@ def _ask(order: Order, decision: Decision, actor: Actor) -> str:
     return ""
 
 
-def _answer(order: Order, decision: Decision, name: str) -> Happening:
-    """What the decision does to the order; a yes rings the workers after the commit."""
-    if decision.allowed:
-        exiting = order.intent == "EXIT"
-        transaction.on_commit(lambda: queue.ring_dispatch(order.pk, exiting=exiting))
+def _answer(decision: Decision, name: str) -> Happening:
+    """What the decision does to the order."""
     return Happening(
         event=Event.APPROVE if decision.allowed else Event.DENY,
         origin="gate",
@@ -91,7 +96,8 @@ def _carry_out(approval: Approval) -> str:
         raise CannotCarryOut("the order is not the one that was approved")
     decision = gate.review(request)
     both = f"{approval.decided_by}, asked by {approval.requested_by}"[:150]
-    lifecycle.apply(order.pk, _answer(order, decision, both))
+    lifecycle.apply_to(order, _answer(decision, both))
+    ring_once_committed(order)
     return "approved and on its way" if decision.allowed else f"denied: {decision.reasons}"
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -15,49 +16,84 @@ from django.utils import timezone
 
 from apps.brokers.journal import close_call, outcome_columns
 from apps.brokers.models import WireCall
-from apps.brokers.port import Accepted, BrokerState, NotSent, Outcome, Refused, Unknown
+from apps.brokers.port import (
+    Accepted,
+    BrokerState,
+    NotSent,
+    OrderRequest,
+    Outcome,
+    Refused,
+    Unknown,
+)
 from apps.orders import lifecycle
 from apps.orders.ingest import REPLY
 from apps.orders.lifecycle import Happening
 from apps.orders.models import Order
-from apps.orders.states import Event
+from apps.orders.states import Event, Status
 from apps.risk import gate
 
 log = structlog.get_logger(__name__)
 WRITES = 3
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """A placement that is written down: to be sent once the transaction is committed."""
+
+    order: Order
+    call: WireCall
+    request: OrderRequest
+    claim_id: uuid.UUID
+
+
 def dispatch(order_id: int) -> None:
     """Claim the order and send it. Being second is normal and does nothing."""
-    order = lifecycle.claim(order_id)
-    if order is None or order.claim_id is None:
+    correlation_id = _correlation_id(order_id)
+    if correlation_id is None:
         return
-    with structlog.contextvars.bound_contextvars(correlation_id=order.correlation_id):
-        send_claimed(order, order.claim_id)
+    with gate.turn(correlation_id) as turn:
+        with transaction.atomic():
+            order = lifecycle.take(order_id)
+            leaving = None if order is None else write_down(turn, order)
+        if leaving is not None:
+            send(turn, leaving)
 
 
-def send_claimed(order: Order, claim_id: uuid.UUID) -> None:
-    """Send an order under a claim, and settle."""
-    match gate.send(order.request(), claim_id):
-        case gate.Sent(call=call, outcome=outcome):
-            settle(order, call, outcome, claim_id)
+def _correlation_id(order_id: int) -> str | None:
+    approved = Order.objects.filter(pk=order_id, status=Status.APPROVED)
+    return approved.values_list("correlation_id", flat=True).first()
+
+
+def write_down(turn: gate.Turn, order: Order) -> Leaving | None:
+    """Claim an order, for the transaction that has it locked; None when it stays here.
+
+    The claim and its journal row stand or fall together: an order that is SENDING has its call.
+    """
+    request, claim_id = order.request(), uuid.uuid4()
+    match turn.write_down(request, claim_id):
         case gate.Deferred(not_before=not_before):
-            text, columns = "waiting for the rate budget", {"not_before": not_before}
-            _give_up(order, claim_id, Event.HAND_BACK, text, columns)
+            text = "waiting for the rate budget"
+            _stay(order, Event.NOTE, text, {"not_before": not_before, "reason": text})
         case gate.Stopped(why=why, expired=expired):
-            _give_up(order, claim_id, Event.LAPSE if expired else Event.DENY, why, {})
+            _stay(order, Event.LAPSE if expired else Event.DENY, why, {})
         case gate.NotYours(why=why):
             log.info("not sent", why=why)
+        case call:
+            lifecycle.sending(order, claim_id)
+            return Leaving(order, call, request, claim_id)
+    return None
 
 
-def _give_up(
-    order: Order, claim_id: uuid.UUID, event: Event, text: str, columns: dict[str, Any]
-) -> None:
-    """Nothing was sent under this claim. If the order is in other hands by now, they go on."""
-    lifecycle.apply(
-        order.pk,
-        Happening(event=event, origin="gate", text=text, columns=columns, claim_id=claim_id),
-    )
+def _stay(order: Order, event: Event, text: str, columns: dict[str, Any]) -> None:
+    lifecycle.apply_to(order, Happening(event=event, origin="gate", text=text, columns=columns))
+
+
+def send(turn: gate.Turn, leaving: Leaving) -> None:
+    """Send what was written down, and settle."""
+    order = leaving.order
+    with structlog.contextvars.bound_contextvars(correlation_id=order.correlation_id):
+        sent = turn.speak(leaving.call, leaving.request)
+        settle(order, sent.call, sent.outcome, leaving.claim_id)
 
 
 def settle(order: Order, call: WireCall, outcome: Outcome, claim_id: uuid.UUID) -> None:

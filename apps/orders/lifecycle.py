@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
-from apps.brokers.models import BrokerAccount
+from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import OrderType
+from apps.brokers.rows import insert_row, insertion, read_row, setting
 from apps.orders import announce, queue
 from apps.orders.models import Order, OrderEvent
 from apps.orders.states import AT_BROKER, FACTS, TERMINAL, Event, Status, destination
@@ -76,18 +77,11 @@ def apply(order_id: int, happening: Happening) -> bool:
         order = locked(order_id)
         if happening.claim_id is not None and order.claim_id != happening.claim_id:
             return False
-        return _apply_to(order, happening)
+        return apply_to(order, happening)
 
 
-def begin(order: Order, happening: Happening) -> None:
-    """The first thing that happens to an order, in the transaction that stores it.
-
-    Nobody else can see the row yet, so there is nothing to lock or to read again.
-    """
-    _apply_to(order, happening)
-
-
-def _apply_to(order: Order, happening: Happening) -> bool:
+def apply_to(order: Order, happening: Happening) -> bool:
+    """The same for an order that this transaction has stored, or has ``locked``."""
     event = _weigh(order, happening)
     to = destination(Status(order.status), event, named=bool(order.broker_order_id))
     if to is None and event not in FACTS:
@@ -99,39 +93,36 @@ def _apply_to(order: Order, happening: Happening) -> bool:
     to = _reopened(order, happening, event) or to
     columns = _columns(order, happening, event, to)
     key = _key(order, happening)
-    if happening.key and OrderEvent.objects.filter(dedupe_key=key).exists():
+    if happening.key and _is_known(key):
         if to == order.status and not _changes(order, columns):
             return False
         key = f"{key}|{uuid.uuid4().hex}"  # the same words, but they say something new again
     _follow_with_hold(order, event, to, columns)
     _alert_the_unusual(order, happening, event, to, columns)
-    _record(order, happening, event, key, to)
-    _write(order, to, columns)
+    _write(order, _event(order, happening, event, key, to), columns)
     return True
 
 
-def claim(order_id: int) -> Order | None:
-    """Take an approved order for sending; None when it is not to be sent (any more, or yet).
+def take(order_id: int) -> Order | None:
+    """Lock an approved order that is to be sent now; None when it is not (any more, or yet)."""
+    order = locked(order_id)
+    due = order.not_before is None or order.not_before <= timezone.now()
+    if order.status != Status.APPROVED or not due or order.cancel_wanted_at is not None:
+        return None
+    return with_relations(order)
 
-    The order comes back as it is now, under its new ``claim_id``.
-    """
-    claim_id = uuid.uuid4()
-    with transaction.atomic():
-        order = locked(order_id)
-        due = order.not_before is None or order.not_before <= timezone.now()
-        if order.status != Status.APPROVED or not due or order.cancel_wanted_at is not None:
-            return None
-        columns = {
-            "claim_id": claim_id,
-            "claimed_at": timezone.now(),
-            "attempts": order.attempts + 1,
-            "not_before": None,
-        }
-        happening = Happening(event=Event.CLAIM, origin="dispatch")
-        _record(order, happening, Event.CLAIM, f"{order.correlation_id}|{claim_id}", Status.SENDING)
-        _write(order, Status.SENDING, columns)
-        book.give_to_sender(order.correlation_id, claim_id)
-    return order
+
+def sending(order: Order, claim_id: uuid.UUID) -> None:
+    """This sender has the order: for the transaction that takes it and writes its call down."""
+    columns = {
+        "claim_id": claim_id,
+        "claimed_at": timezone.now(),
+        "attempts": order.attempts + 1,
+        "not_before": None,
+    }
+    happening = Happening(event=Event.CLAIM, origin="dispatch")
+    key = f"{order.correlation_id}|{claim_id}"
+    _write(order, _event(order, happening, Event.CLAIM, key, Status.SENDING), columns)
 
 
 def locked(order_id: int) -> Order:
@@ -139,21 +130,50 @@ def locked(order_id: int) -> Order:
 
     Without its key, so that a journal row about the order may be written meanwhile.
     """
-    rows = Order.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("account", "instrument").get(pk=order_id)
+    order = read_row(Order, "id = %s", [order_id], lock="FOR NO KEY UPDATE")
+    if order is None:
+        raise Order.DoesNotExist(f"no order {order_id}")
+    return order
 
 
-def _write(order: Order, to: Status, columns: dict[str, Any]) -> bool:
-    """Compare and set the status, count the change, tell the pages after the commit."""
-    sequence = _next_sequence(order.account_id)
-    changed = Order.objects.filter(pk=order.pk, status=order.status).update(
-        status=to, live_seq=sequence, **columns
-    )
-    if changed:
-        _ring_what_follows(order, to, columns)
-        _bring_up_to_date(order, columns | {"status": to, "live_seq": sequence})
-        transaction.on_commit(lambda: announce.changed(order.account_id, order.pk, sequence))
-    return changed == 1
+def with_relations(order: Order) -> Order:
+    """The same order with its account and instrument read."""
+    account = read_row(BrokerAccount, "id = %s", [order.account_id])
+    instrument = read_row(Instrument, "id = %s", [order.instrument_id])
+    assert account is not None
+    assert instrument is not None
+    order.account, order.instrument = account, instrument
+    return order
+
+
+_WRITE = """
+    WITH happened AS ({event}),
+         number AS (INSERT INTO orders_desksequence (account_id, value) VALUES (%s, 1)
+                    ON CONFLICT (account_id) DO UPDATE SET value = orders_desksequence.value + 1
+                    RETURNING value)
+    UPDATE orders_order SET {assignments}, live_seq = number.value FROM number
+    WHERE orders_order.id = %s AND status = %s RETURNING live_seq
+"""
+
+
+def _write(order: Order, event: OrderEvent, columns: dict[str, Any]) -> None:
+    """Event, compared-and-set status and change number in one statement; pages hear after it."""
+    to = Status(event.after)
+    inserting, values = insertion(event)
+    assignments, set_to = setting(Order, columns | {"status": to.value})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WRITE.format(event=inserting, assignments=assignments),
+            [*values, order.account_id, *set_to, order.pk, order.status],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise RuntimeError(f"order {order.pk} changed although its row was locked")
+    sequence = int(row[0])
+    _ring_what_follows(order, to, columns)
+    _bring_up_to_date(order, columns | {"status": to, "live_seq": sequence})
+    account_id, order_id = order.account_id, order.pk
+    transaction.on_commit(lambda: announce.changed(account_id, order_id, sequence))
 
 
 def _bring_up_to_date(order: Order, columns: dict[str, Any]) -> None:
@@ -215,8 +235,14 @@ def _keep_unfit(order: Order, happening: Happening, event: Event, trouble: str) 
         f"order {order.correlation_id} on {order.account.name}: {trouble}; nothing was changed",
         Severity.CRITICAL,
     )
-    if not OrderEvent.objects.filter(dedupe_key=key).exists():
-        _record(order, happening, event, key, None)
+    if not _is_known(key):
+        insert_row(_event(order, happening, event, key, None))
+
+
+def _is_known(key: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM orders_orderevent WHERE dedupe_key = %s", [key])
+        return cursor.fetchone() is not None
 
 
 def _changes(order: Order, columns: dict[str, Any]) -> bool:
@@ -228,8 +254,10 @@ def _changes(order: Order, columns: dict[str, Any]) -> bool:
     )
 
 
-def _record(order: Order, happening: Happening, event: Event, key: str, to: Status | None) -> None:
-    OrderEvent.objects.create(
+def _event(
+    order: Order, happening: Happening, event: Event, key: str, to: Status | None
+) -> OrderEvent:
+    return OrderEvent(
         order=order,
         event=event,
         origin=happening.origin,
@@ -354,7 +382,6 @@ def _follow_with_hold(order: Order, event: Event, to: Status, columns: dict[str,
 def _alert_the_unusual(
     order: Order, happening: Happening, event: Event, to: Status, columns: dict[str, Any]
 ) -> None:
-    about = f"order {order.correlation_id} on {order.account.name}"
     found = _unusual_status(order, event, to)
     if happening.event is Event.FILL and event is not Event.FILL:
         text = f"the broker calls it filled with {happening.filled_quantity} of {order.quantity}"
@@ -364,6 +391,7 @@ def _alert_the_unusual(
     if filled > quantity:
         found.append(("overfill", f"filled {filled} of {quantity}", Severity.CRITICAL))
     for key, text, severity in found:
+        about = f"order {order.correlation_id} on {order.account.name}"
         raise_alert(f"{key}:{order.correlation_id}", f"{about}: {text}", severity)
 
 
@@ -380,14 +408,3 @@ def _unusual_status(order: Order, event: Event, to: Status) -> list[tuple[str, s
         text = f"it was {order.status} and the broker now says {event}: it is {to}"
         found.append(("late", text, Severity.CRITICAL))
     return found
-
-
-def _next_sequence(account_id: int) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO orders_desksequence (account_id, value) VALUES (%s, 1)"
-            " ON CONFLICT (account_id) DO UPDATE SET value = orders_desksequence.value + 1"
-            " RETURNING value",
-            [account_id],
-        )
-        return int(cursor.fetchone()[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -12,7 +13,8 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
-from apps.orders import approving, lifecycle, queue
+from apps.brokers.rows import insert_row
+from apps.orders import approving, dispatch, lifecycle, queue
 from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
@@ -64,43 +66,83 @@ class OrderIntent:
 
 
 def place(
-    intent: OrderIntent, actor: Actor, source: Source, cause: str = "", request_key: str = ""
+    intent: OrderIntent,
+    actor: Actor,
+    source: Source,
+    cause: str = "",
+    request_key: str = "",
 ) -> Order:
     """Store, review and queue one order; the answer is a row in APPROVED or DENIED.
 
     One that needs a second person is AWAITING_APPROVAL.
     The same ``request_key`` twice is the same order. Raises ``BadOrder`` for what is no order.
     """
-    _check_shape(intent)
-    if request_key and (known := Order.objects.filter(request_key=request_key).first()):
+    order = _new_order(intent, actor, source, cause, request_key)
+    known = _placed_before(request_key)
+    if known is not None:
         return known
     refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
     try:
-        order = _store_and_review(intent, actor, source, cause, request_key or None)
+        with transaction.atomic(durable=True):
+            _store_and_review(order, actor)
+            approving.ring_once_committed(order)
     except IntegrityError:
-        known = Order.objects.filter(request_key=request_key).first() if request_key else None
+        known = _placed_before(request_key)
         if known is None:
             raise
         return known
-    log.info("reviewed", correlation_id=order.correlation_id, status=order.status)
     return order
 
 
-@transaction.atomic(durable=True)
-def _store_and_review(
-    intent: OrderIntent, actor: Actor, source: Source, cause: str, request_key: str | None
+def place_at_once(
+    intent: OrderIntent,
+    actor: Actor,
+    source: Source,
+    cause: str,
+    request_key: str,
+    then: Callable[[Order], None],
 ) -> Order:
-    order = Order.objects.create(
+    """The same for a worker: what is approved is sent here and now, and no bell is rung.
+
+    Decision, claim and journal row are one transaction, of which ``then`` is a part.
+    """
+    order = _new_order(intent, actor, source, cause, request_key)
+    refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
+    with gate.turn(order.correlation_id) as turn:
+        with transaction.atomic(durable=True):
+            _store_and_review(order, actor)
+            then(order)
+            approved = order.status == Status.APPROVED
+            leaving = dispatch.write_down(turn, order) if approved else None
+        if leaving is not None:
+            dispatch.send(turn, leaving)
+    return order
+
+
+def _new_order(
+    intent: OrderIntent, actor: Actor, source: Source, cause: str, request_key: str
+) -> Order:
+    """The row to be. Raises ``BadOrder``."""
+    _check_shape(intent)
+    return Order(
         **vars(intent),
         actor=actor.name,
         user=actor.user,
         source=source,
         cause=cause[:300],
-        request_key=request_key,
+        request_key=request_key or None,
     )
+
+
+def _placed_before(request_key: str) -> Order | None:
+    return Order.objects.filter(request_key=request_key).first() if request_key else None
+
+
+def _store_and_review(order: Order, actor: Actor) -> None:
+    insert_row(order)
     decision = gate.review(order.request())
     approving.answer(order, decision, actor)
-    return order
+    log.info("reviewed", correlation_id=order.correlation_id, status=order.status)
 
 
 def cancel(order: Order, actor: Actor, reason: str) -> Order:

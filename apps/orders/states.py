@@ -141,6 +141,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
         {
             Event.CLAIM: Status.SENDING,
             Event.LAPSE: Status.LAPSED,
+            Event.DENY: Status.DENIED,
             Event.WITHDRAW: Status.CANCELLED,
             Event.LOSE: Status.UNKNOWN,
             **_ARRIVES,
@@ -153,7 +154,6 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             Event.HAND_BACK: Status.APPROVED,
             Event.ABANDON: Status.CANCELLED,
             Event.LAPSE: Status.LAPSED,
-            Event.DENY: Status.DENIED,
             Event.LOSE: Status.UNKNOWN,
             Event.REFUSE: Status.REJECTED,
             **_ARRIVES,

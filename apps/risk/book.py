@@ -12,12 +12,13 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
+from apps.brokers.rows import insert_row, update_rows
 from apps.risk.models import Hold, HoldQuerySet
 
 
 def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -> Hold:
     """Hold what an approved order may do. Call with the account's risk row locked."""
-    return Hold.objects.create(
+    hold = Hold(
         correlation_id=request.correlation_id,
         account=account,
         segment=request.segment,
@@ -28,11 +29,13 @@ def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -
         quantity=request.quantity,
         value=value,
     )
+    return insert_row(hold)
 
 
-def give_to_sender(correlation_id: str, claim_id: UUID) -> None:
-    """Only this claim may send the order now."""
-    Hold.objects.filter(correlation_id=correlation_id).update(claim_id=claim_id)
+def give_to_sender(correlation_id: str, claim_id: UUID) -> bool:
+    """Only this claim may send the order now. False when another has it, or it is over."""
+    free = "correlation_id = %s AND claim_id IS NULL AND released_at IS NULL"
+    return update_rows(Hold, {"claim_id": claim_id}, free, [correlation_id]) == 1
 
 
 def take_from_sender(correlation_id: str) -> None:

@@ -1,13 +1,16 @@
 """The gate: the only module that can open a broker for sending. Risk is the sender.
 
 ``review`` decides inside the caller's transaction and leaves a Decision, a Hold and a Permit.
-``send``, ``modify`` and ``cancel`` each write the call down in one short transaction under the
-account's lock, commit, and only then speak. None of them retries.
+Within an order's ``turn`` its placement is written down in the transaction that claims it, under
+the account's lock, and spoken only after the commit; ``modify`` and ``cancel`` do the same in one
+call. None of them retries.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,6 +24,7 @@ from apps.brokers.journal import open_call
 from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
+from apps.brokers.rows import insert_row, read_row
 from apps.risk import book
 from apps.risk.models import DESK, Decision, Hold, Permit, SwitchState, TradingState
 from apps.risk.snapshot import take_snapshot
@@ -76,15 +80,17 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     snapshot = take_snapshot(request, account, state, _desk_switch(), changes)
     refusals = judge(snapshot)
     lifetime = settings.EXIT_DECISION_LIFETIME if snapshot.exiting else settings.DECISION_LIFETIME
-    decision = Decision.objects.create(
-        correlation_id=request.correlation_id,
-        account=account,
-        action=action,
-        allowed=not refusals,
-        request=request.as_json(),
-        inputs=snapshot.as_json(),
-        refusals=refusals,
-        expires_at=timezone.now() + dt.timedelta(seconds=lifetime),
+    decision = insert_row(
+        Decision(
+            correlation_id=request.correlation_id,
+            account=account,
+            action=action,
+            allowed=not refusals,
+            request=request.as_json(),
+            inputs=snapshot.as_json(),
+            refusals=refusals,
+            expires_at=timezone.now() + dt.timedelta(seconds=lifetime),
+        )
     )
     if decision.allowed:
         _issue_permit(decision)
@@ -95,15 +101,37 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     return decision
 
 
-def send(request: OrderRequest, claim_id: UUID) -> Sent | Deferred | NotYours | Stopped:
-    """Place an approved order for the sender that holds ``claim_id``. At most one call leaves."""
-    _assert_no_transaction()
-    with order_lock(request.correlation_id):
-        with transaction.atomic():
-            call = _write_down_place(request, claim_id)
-        if not isinstance(call, WireCall):
-            return call
+class Turn:
+    """One order's turn at its broker, while its lock is held. ``turn()`` makes them."""
+
+    def __init__(self, correlation_id: str) -> None:
+        self.correlation_id = correlation_id
+
+    def write_down(
+        self, request: OrderRequest, claim_id: UUID
+    ) -> WireCall | Deferred | NotYours | Stopped:
+        """Write the placement down for the sender of ``claim_id``; a permit is spent by it.
+
+        Call inside the transaction that marks the order as this sender's, once it is approved.
+        """
+        if not connection.in_atomic_block:
+            raise RuntimeError("write_down() needs the transaction that claims the order")
+        if request.correlation_id != self.correlation_id:
+            raise RuntimeError("this turn is another order's")
+        return _write_down_place(request, claim_id)
+
+    def speak(self, call: WireCall, request: OrderRequest) -> Sent:
+        """Send what was written down and committed. At most one call leaves."""
+        _assert_no_transaction()
         return Sent(call, trading.place(call, request))
+
+
+@contextmanager
+def turn(correlation_id: str) -> Iterator[Turn]:
+    """Wait for the order's turn to talk to its broker, and keep it until the answer is settled."""
+    _assert_no_transaction()
+    with order_lock(correlation_id):
+        yield Turn(correlation_id)
 
 
 def modify(
@@ -150,9 +178,6 @@ def _write_down_place(
     state = _lock_account(request.account)
     stop = _switch_stops(state, exiting=request.intent is Intent.EXIT)
     stop = stop or _test_stops(request, state)
-    hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
-    if hold is None or hold.claim_id != claim_id or hold.released_at is not None:
-        return NotYours("another sender has the order, or it is over")
     if stop or state is None or state.account is None:
         return Stopped(stop or "the account has no risk state")
     if decision is None:
@@ -160,7 +185,12 @@ def _write_down_place(
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision expired before the order could leave", expired=True)
-    return _within_budget(state.account, request, Verb.PLACE, permit, hold.intent)
+    wait = _wait(state.account, request.intent)
+    if wait is not None:
+        return wait
+    if not book.give_to_sender(request.correlation_id, claim_id):
+        return NotYours("another sender has the order, or it is over")
+    return _open(state.account, request, Verb.PLACE, permit)
 
 
 def _write_down_modify(
@@ -182,20 +212,21 @@ def _write_down_modify(
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision on the new terms expired", expired=True)
-    return _within_budget(state.account, request, Verb.MODIFY, permit, decision.request["intent"])
+    return _wait(state.account, decision.request["intent"]) or _open(
+        state.account, request, Verb.MODIFY, permit
+    )
 
 
-def _within_budget(
-    account: BrokerAccount,
-    request: OrderRequest | ModifyRequest,
-    verb: Verb,
-    permit: UUID,
-    intent: str,
-) -> WireCall | Deferred:
+def _wait(account: BrokerAccount, intent: str) -> Deferred | None:
+    """The rate budget's answer; hold the account's lock while asking."""
     priority = Priority.EXIT if intent == Intent.EXIT else Priority.ENTRY
     wait = wait_needed(account, Budget.ORDER, priority)
-    if wait is not None:
-        return Deferred(timezone.now() + wait)
+    return None if wait is None else Deferred(timezone.now() + wait)
+
+
+def _open(
+    account: BrokerAccount, request: OrderRequest | ModifyRequest, verb: Verb, permit: UUID
+) -> WireCall:
     return open_call(
         account,
         verb,
@@ -214,12 +245,12 @@ def _same_terms(decision: Decision, request: ModifyRequest) -> bool:
 
 
 def _lock_account(name: str) -> TradingState | None:
-    return (
-        TradingState.objects.select_for_update(of=("self",))
-        .select_related("account")
-        .filter(account__name=name)
-        .first()
-    )
+    """The account's risk row, locked; the account itself is read after that."""
+    its = "account_id = (SELECT id FROM brokers_brokeraccount WHERE name = %s)"
+    state = read_row(TradingState, its, [name], lock="FOR UPDATE")
+    if state is not None:
+        state.account = read_row(BrokerAccount, "id = %s", [state.account_id])
+    return state
 
 
 def _desk_switch() -> str | None:
@@ -264,14 +295,17 @@ def _test_stops(request: OrderRequest, state: TradingState | None) -> str | None
 
 
 def _decision_for(request: OrderRequest, action: str) -> Decision | None:
-    decision = Decision.objects.filter(
-        correlation_id=request.correlation_id, action=action, allowed=True
-    ).first()
+    decision = read_row(
+        Decision,
+        "correlation_id = %s AND action = %s AND allowed ORDER BY id DESC",
+        [request.correlation_id, action],
+    )
     return decision if decision and decision.request == request.as_json() else None
 
 
 def _issue_permit(decision: Decision) -> UUID:
-    return Permit.objects.create(decision=decision, correlation_id=decision.correlation_id).pk
+    permit = Permit(decision=decision, correlation_id=decision.correlation_id)
+    return insert_row(permit).pk
 
 
 _NEWEST_PERMIT = """

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
+from apps.brokers.rows import read_row
 from apps.risk import book
 from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
@@ -30,9 +31,7 @@ def take_snapshot(
 ) -> Snapshot:
     """The snapshot for one request. What is not known is None, never zero."""
     now = timezone.now()
-    instrument = Instrument.objects.filter(
-        segment=request.segment, security_id=request.security_id
-    ).first()
+    instrument = _instrument(request)
     seen = _read(account, instrument)
     positions = seen.positions
     limits = _limits(account)
@@ -126,6 +125,12 @@ def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int
     return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
+def _instrument(request: OrderRequest) -> Instrument | None:
+    return read_row(
+        Instrument, "segment = %s AND security_id = %s", [request.segment, request.security_id]
+    )
+
+
 def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
     if instrument is None:
         return None
@@ -141,7 +146,7 @@ def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
 
 
 def _limits(account: BrokerAccount) -> Limits | None:
-    policy = RiskPolicy.objects.filter(account=account).order_by("-version").first()
+    policy = read_row(RiskPolicy, "account_id = %s ORDER BY version DESC", [account.pk])
     if policy is None:
         return None
     return Limits(

@@ -12,9 +12,8 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.locks import turn_if_free
-from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
-from apps.orders.services import Actor, BadOrder, OrderIntent, place
+from apps.orders.services import Actor, BadOrder, OrderIntent, place_at_once
 from apps.orders.states import Status
 from apps.signals.models import Fate, Signal
 from apps.signals.wish import Wish
@@ -30,25 +29,19 @@ def act(signal_id: int) -> None:
     Whoever finds the signal taken or settled does nothing.
     """
     with turn_if_free(f"signal:{signal_id}") as mine:
-        order = _decide(signal_id) if mine else None
-    if order is not None and order.status == Status.APPROVED:
-        dispatch(order.pk)
+        if mine:
+            _act(signal_id)
 
 
-def _decide(signal_id: int) -> Order | None:
+def _act(signal_id: int) -> None:
     signal = waiting().filter(pk=signal_id, tries__lt=MOST_TRIES).first()
     if signal is None:
-        return None
+        return
     _count_try(signal)
-    order = Order.objects.filter(request_key=signal.request_key).first()
-    if order is None:
-        if signal.older_than_its_life(timezone.now()):
-            expire(signal)
-            return None
-        order = _place(signal)
-    if order is not None:
-        _conclude(signal, order)
-    return order
+    if signal.older_than_its_life(timezone.now()):
+        expire(signal)
+    else:
+        _place(signal)
 
 
 def waiting() -> QuerySet[Signal]:
@@ -63,19 +56,19 @@ def _count_try(signal: Signal) -> None:
     waiting().filter(pk=signal.pk).update(tries=F("tries") + 1, next_try_at=timezone.now() + pause)
 
 
-def _place(signal: Signal) -> Order | None:
-    """The order, approved or denied; None when the wish cannot be an order at all."""
+def _place(signal: Signal) -> None:
+    """Order, decision and fate in one transaction; a wish that cannot be an order is refused."""
     try:
-        return place(
+        place_at_once(
             _intent(signal),
             Actor(name=f"signal {signal.source.name}"),
             Source.SIGNAL,
             cause=_cause(signal),
             request_key=signal.request_key,
+            then=lambda order: _conclude(signal, order),
         )
     except (NotFound, BadOrder) as error:
         settle(signal, Fate.REFUSED, str(error))
-        return None
 
 
 def _intent(signal: Signal) -> OrderIntent:
@@ -110,16 +103,11 @@ def _conclude(signal: Signal, order: Order) -> None:
 
 
 def park(signal: Signal) -> None:
-    """Give up on a signal that broke every try, unless its order is there after all."""
+    """Give up on a signal that broke every try: there is no order of it, or it had its fate."""
     with turn_if_free(f"signal:{signal.pk}") as mine:
-        if not mine:
-            return
-        order = Order.objects.filter(request_key=signal.request_key).first()
-        if order is not None:
-            _conclude(signal, order)
-            return
-        text = f"it could not be acted on in {signal.tries} tries; the worker's log says why"
-        settle(signal, Fate.FAILED, text)
+        if mine:
+            text = f"it could not be acted on in {signal.tries} tries; the worker's log says why"
+            settle(signal, Fate.FAILED, text)
 
 
 def expire(signal: Signal) -> None:

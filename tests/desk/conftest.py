@@ -85,13 +85,13 @@ def happens(order, event, **facts):
 
 
 def working(order, broker_order_id="112233"):
-    assert lifecycle.claim(order.pk)
+    happens(order, Event.CLAIM)
     happens(order, Event.ACCEPT, broker_order_id=broker_order_id)
     return happens(order, Event.WORK)
 
 
 def unknown(order):
-    assert lifecycle.claim(order.pk)
+    happens(order, Event.CLAIM)
     return happens(order, Event.LOSE, text="the answer was lost")
 
 

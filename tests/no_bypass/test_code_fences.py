@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import uuid
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import transaction
 from apps.brokers import reporting, wire
 from apps.brokers.journal import open_call
 from apps.brokers.models import Verb, WireCall
-from apps.orders import services
+from apps.orders import dispatch, lifecycle, services
 from apps.orders.models import Source
 from apps.risk import gate
 from apps.risk.models import Permit
@@ -55,13 +56,16 @@ def test_only_the_lifecycle_writes_a_status_of_an_order():
                 and any(keyword.arg == "status" for keyword in node.keywords)
                 and "Modification" not in ast.unparse(node.func)
             )
+            past_the_orm = isinstance(node, ast.Call) and ast.unparse(node).startswith(
+                ("update_rows(Order,", "setting(Order,")
+            )
             assigns = isinstance(node, ast.Assign) and any(
                 isinstance(target, ast.Attribute)
                 and target.attr == "status"
                 and "order" in ast.unparse(target.value).lower()
                 for target in node.targets
             )
-            if writes or assigns:
+            if writes or assigns or past_the_orm:
                 guilty.add(str(path.relative_to(ROOT)))
     assert guilty == {"apps/orders/lifecycle.py"}
 
@@ -123,5 +127,22 @@ class TestTheLine:
             self.transmit(call)
 
     def test_the_gate_does_not_speak_inside_a_transaction(self, order):
-        with transaction.atomic(), pytest.raises(gate.InsideTransaction):
-            gate.send(order.request(), order.claim_id)
+        with transaction.atomic(), pytest.raises(gate.InsideTransaction), gate.turn("x"):
+            raise AssertionError("the turn began")
+
+    def test_nothing_is_written_down_outside_the_claims_transaction(self, order):
+        with pytest.raises(RuntimeError, match="transaction"):
+            gate.Turn(order.correlation_id).write_down(order.request(), uuid.uuid4())
+
+    def test_a_turn_is_good_for_its_own_order_only(self, order):
+        with transaction.atomic(), pytest.raises(RuntimeError, match="another"):
+            gate.Turn("another").write_down(order.request(), uuid.uuid4())
+
+    def test_what_was_rolled_back_does_not_go(self, order):
+        turn = gate.Turn(order.correlation_id)
+        with transaction.atomic():
+            taken = lifecycle.take(order.pk)
+            leaving = dispatch.write_down(turn, taken)
+            transaction.set_rollback(True)
+        with pytest.raises(wire.NotOnTheWire):
+            turn.speak(leaving.call, leaving.request)

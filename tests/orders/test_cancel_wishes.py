@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 
 import pytest
 from django.utils import timezone
 
 from apps.brokers.models import WireCall
-from apps.orders import cancels, lifecycle, services, sweep, tasks
-from apps.orders.dispatch import dispatch, send_claimed
+from apps.orders import cancels, services, sweep, tasks
+from apps.orders.dispatch import dispatch
 from apps.orders.models import Order
 from apps.orders.reconcile import reconcile
-from apps.risk import gate
 from apps.risk.models import Hold
+from tests.orders.sending import Sender, claimed_without_a_call
 from tests.orders.sweeping import sweep_and_send
 from tests.orders.telling import OnTheSide, sent, settled, swept_until
 
@@ -23,10 +24,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def wished(order, trader):
     """Claimed by a sender; then its cancel is wished."""
-    claim = lifecycle.claim(order.pk).claim_id
+    sender = Sender(order)
     services.cancel(order, trader, "stop")
     assert order.status == "SENDING"
-    return order, claim
+    return order, sender
 
 
 def never_sent(order: Order, exchange) -> None:
@@ -42,22 +43,27 @@ def never_sent(order: Order, exchange) -> None:
 
 
 def test_wished_while_sending_and_then_a_429_it_ends_cancelled(wished, exchange):
-    order, claim = wished
+    order, sender = wished
     exchange.fault("http_429", "place", times=1)
-    send_claimed(order, claim)
+    sender.go_on()
     never_sent(order, exchange)
 
 
-def test_wished_while_sending_and_then_deferred_it_ends_cancelled(wished, exchange, monkeypatch):
-    order, claim = wished
-    with monkeypatch.context() as patched:
-        patched.setattr(gate, "send", lambda *_: gate.Deferred(timezone.now()))
-        send_claimed(order, claim)
+def test_wished_while_waiting_for_the_rate_budget_it_ends_cancelled(
+    order, trader, exchange, monkeypatch
+):
+    with monkeypatch.context() as full:
+        full.setattr("apps.risk.gate.wait_needed", lambda *_: dt.timedelta(seconds=1))
+        dispatch(order.pk)
+    order.refresh_from_db()
+    assert (order.status, order.reason) == ("APPROVED", "waiting for the rate budget")
+    services.cancel(order, trader, "stop")
     never_sent(order, exchange)
 
 
-def test_wished_while_sending_and_then_the_sender_dies_it_ends_cancelled(wished, exchange):
-    order, _ = wished
+def test_a_claim_without_a_call_whose_cancel_is_wished_ends_cancelled(order, trader, exchange):
+    claimed_without_a_call(order)
+    services.cancel(order, trader, "stop")
     time.sleep(0.25)
     sweep._hand_back()
     never_sent(order, exchange)
@@ -74,9 +80,9 @@ def test_wished_by_a_desk_that_lost_the_race_it_is_withdrawn_by_the_sweep(order,
 
 
 def test_wished_while_sending_and_accepted_it_is_asked_for(wished, account, exchange, no_bells):
-    order, claim = wished
+    order, sender = wished
     no_bells.clear()
-    send_claimed(order, claim)
+    sender.go_on()
     assert ("orders.cancel", order.pk) in no_bells
     time.sleep(0.1)
     cancels.send_cancel(order.pk)
@@ -88,9 +94,9 @@ def test_wished_while_sending_and_accepted_it_is_asked_for(wished, account, exch
 def test_wished_while_sending_and_the_reply_lost_it_is_asked_for_once_found(
     wished, account, exchange
 ):
-    order, claim = wished
+    order, sender = wished
     exchange.fault("drop_after_accept", "place", times=1)
-    send_claimed(order, claim)
+    sender.go_on()
     swept_until(order, "SUBMITTED", "OPEN", "CANCELLED")
     deadline = time.monotonic() + 8
     while order.status != "CANCELLED" and time.monotonic() < deadline:

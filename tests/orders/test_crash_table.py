@@ -19,6 +19,7 @@ from apps.orders.models import Order, Source
 from apps.orders.reconcile import reconcile
 from apps.orders.states import Event
 from apps.risk.models import Hold
+from tests.orders.sending import claimed_without_a_call
 from tests.orders.sweeping import sweep_and_send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
@@ -73,10 +74,17 @@ def test_bell_lost_after_approval_the_sweep_sends(order, exchange):
     assert len(exchange.accepted(order.correlation_id)) == 1
 
 
-def test_killed_after_the_claim_the_order_is_handed_back_and_sent_once(order, exchange):
-    kill_at(order, "after_claim")
+def test_killed_while_claiming_nothing_was_claimed_and_it_is_sent_once(order, exchange):
+    kill_at(order, "while_claiming")
     order.refresh_from_db()
-    assert order.status == "SENDING"
+    assert order.status == "APPROVED"
+    assert not WireCall.objects.filter(verb="PLACE").exists()
+    sweep_until(order, {"SUBMITTED", "OPEN"})
+    assert len(exchange.accepted(order.correlation_id)) == 1
+
+
+def test_a_claim_without_a_call_is_handed_back_and_sent_once(order, exchange):
+    claimed_without_a_call(order)
     sweep_until(order, {"SUBMITTED", "OPEN"})
     assert len(exchange.accepted(order.correlation_id)) == 1
     assert "HAND_BACK" in [event.event for event in order.events.all()]

@@ -13,13 +13,13 @@ from apps.alerts.models import Alert
 from apps.brokers.dhan import words
 from apps.brokers.models import WireCall
 from apps.brokers.port import BrokerState, Refused
-from apps.orders import cancels, lifecycle, services
-from apps.orders.dispatch import settle
+from apps.orders import cancels, services
 from apps.orders.ingest import BOOK, FEED, apply_fill, apply_report
 from apps.orders.models import Order
 from apps.orders.reconcile import reconcile
 from apps.risk import gate
 from apps.risk.models import Hold
+from tests.orders.sending import Sender
 from tests.orders.sweeping import sweep_and_send
 from tests.orders.telling import (
     CANCELLED,
@@ -87,9 +87,9 @@ def test_an_order_taken_with_a_429_is_adopted_from_the_books_and_not_sent_again(
 def test_refused_by_the_reply_but_live_at_the_broker_is_adopted_with_an_alert(
     order, account, exchange
 ):
-    claim = lifecycle.claim(order.pk).claim_id
-    call = gate.send(order.request(), claim).call
-    settle(order, call, Refused("DH-905", "bad input"), claim)
+    sender = Sender(order)
+    call = sender.speak().call
+    sender.settle(gate.Sent(call, Refused("DH-905", "bad input")))
     order.refresh_from_db()
     assert order.status == "REJECTED"
     settled(account)

@@ -10,12 +10,13 @@ from django.utils import timezone
 from apps.alerts.models import Alert
 from apps.brokers.models import AccessToken, WireCall
 from apps.brokers.port import BrokerState, OrderReport
-from apps.orders import lifecycle, services
-from apps.orders.dispatch import dispatch, send_claimed
+from apps.orders import services
+from apps.orders.dispatch import dispatch
 from apps.orders.ingest import FEED, apply_report
 from apps.orders.models import Order, Source, Unattributed
 from apps.orders.reconcile import reconcile
 from apps.risk.models import Hold
+from tests.orders.sending import Sender
 from tests.orders.sweeping import sweep_and_send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
@@ -99,7 +100,7 @@ def test_a_decision_that_ran_out_lapses_instead_of_being_sent(order, exchange):
 def test_feed_news_before_a_lost_reply_leaves_nothing_unknown(order, exchange, account):
 
     exchange.fault("hang", "place", times=1, accept=True, seconds=3)
-    claim = lifecycle.claim(order.pk).claim_id
+    sender = Sender(order)
     report = OrderReport(
         broker_order_id="42",
         state=BrokerState.WORKING,
@@ -109,7 +110,7 @@ def test_feed_news_before_a_lost_reply_leaves_nothing_unknown(order, exchange, a
     apply_report(account, report, FEED)
     order.refresh_from_db()
     assert order.status == "OPEN"
-    send_claimed(order, claim)
+    sender.go_on()
     order.refresh_from_db()
     assert order.status == "OPEN"
 

@@ -22,11 +22,11 @@ def die(*_: Any, **__: Any) -> None:
 def main(order_id: int, place: str) -> None:
     django.setup()
     from apps.brokers import wire
-    from apps.orders import dispatch
+    from apps.orders import dispatch, lifecycle
     from apps.risk import gate
 
-    if place == "after_claim":
-        gate.send = die  # type: ignore[assignment]
+    if place == "while_claiming":
+        lifecycle.sending = die  # type: ignore[assignment]
     elif place == "after_call_written":
         gate.trading.place = die  # type: ignore[assignment]
     elif place == "after_bytes_left":

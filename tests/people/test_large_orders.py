@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.brokers.port import Intent, Side
 from apps.desk import timeline
-from apps.orders import lifecycle, services
+from apps.orders import services
 from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, TooLate
@@ -201,7 +201,6 @@ def test_the_status_alone_opens_no_broker(large, exchange):
             " WHERE id = %s",
             [large.pk],
         )
-    assert lifecycle.claim(large.pk)
     dispatch(large.pk)
     assert exchange.report()["orders"] == 0
 

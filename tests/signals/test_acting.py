@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +24,7 @@ from apps.signals.acting import MOST_TRIES, act
 from apps.signals.models import Signal, SignalSource
 from apps.signals.sweep import sweep
 from tests.orders.sweeping import sweep_and_send
+from tests.orders.telling import swept_until
 from tests.orders.test_crash_table import ROOT, environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
@@ -230,14 +230,6 @@ class TestTheSweep:
         assert Alert.objects.get(key__contains=":exit:FAILED").severity == "CRITICAL"
         assert exchange.report()["orders"] == 1
 
-    def test_giving_up_keeps_an_order_that_is_there(self, trading, monkeypatch):
-        signal = trading.heard()
-        acting._place(signal)
-        Signal.objects.update(tries=MOST_TRIES)
-        ripe()
-        sweep()
-        assert fate(signal) == "ACTED"
-
     def test_the_guard_acts_on_exits_and_leaves_entries(self, trading, exchange):
         entry, leaving = trading.heard(), trading.heard(intent="EXIT", side="SELL")
         ripe()
@@ -260,27 +252,26 @@ class TestKilled:
         done = subprocess.run(command, env=environment(), cwd=ROOT, timeout=60, check=False)
         assert done.returncode == -9
 
-    @pytest.mark.parametrize("place", ["before_place", "inside_place", "after_place"])
+    @pytest.mark.parametrize("place", ["before_place", "inside_place", "before_commit"])
     def test_the_signal_is_acted_on_once(self, place, trading, exchange):
         signal = trading.heard()
         self.kill_at(signal, place)
         assert fate(signal) == "RECEIVED"
-        assert Order.objects.count() == (1 if place == "after_place" else 0)
+        assert Order.objects.count() == 0
         assert sweep_until_settled(signal) == "ACTED"
         sweep_and_send()
         assert Order.objects.count() == 1
         assert len(exchange.accepted(signal.order.correlation_id)) == 1
 
-    def test_killed_between_fate_and_sending_the_order_is_sent_once(self, trading, exchange):
+    def test_killed_before_the_first_byte_it_is_proved_absent_and_not_sent_again(
+        self, trading, exchange, quick_times
+    ):
         signal = trading.heard()
-        self.kill_at(signal, "before_dispatch")
+        self.kill_at(signal, "before_sending")
         assert fate(signal) == "ACTED"
-        assert exchange.report()["orders"] == 0
-        Order.objects.update(approved_at=timezone.now() - timedelta(seconds=5))
-        for _ in range(2):
-            sweep_and_send()
         act(signal.pk)
-        assert len(exchange.accepted(signal.order.correlation_id)) == 1
+        swept_until(signal.order, "NEVER_ARRIVED")
+        assert exchange.accepted(signal.order.correlation_id) == []
 
     def test_killed_before_anything_the_sweep_finds_it(self, trading, exchange):
         signal = trading.heard()

@@ -23,13 +23,13 @@ def main(signal_id: int, place: str) -> None:
     from apps.signals import acting
 
     if place == "before_place":
-        acting.place = die  # type: ignore[assignment]
+        acting.place_at_once = die  # type: ignore[assignment]
     elif place == "inside_place":
         services.gate.review = die  # type: ignore[assignment]
-    elif place == "after_place":
+    elif place == "before_commit":
         acting.settle = die  # type: ignore[assignment]
-    elif place == "before_dispatch":
-        acting.dispatch = die  # type: ignore[assignment]
+    elif place == "before_sending":
+        services.dispatch.send = die  # type: ignore[assignment]
     acting.act(signal_id)
 
 

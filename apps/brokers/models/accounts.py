@@ -11,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from apps.brokers.rows import read_row
 from apps.brokers.secrets import EncryptedTextField, Secret
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -97,7 +98,7 @@ class BrokerAccount(models.Model):
 
     def token(self) -> AccessToken | None:
         """The token in force, if there is one."""
-        return self.tokens.filter(retired_at__isnull=True).first()
+        return read_row(AccessToken, "account_id = %s AND retired_at IS NULL", [self.pk])
 
 
 class AccessToken(models.Model):
