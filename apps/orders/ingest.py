@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import transaction
-from django.db.models import DecimalField, F, Q, QuerySet, Sum
+from django.db.models import DecimalField, F, Sum
 from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import BrokerState, Fill, OrderReport
+from apps.brokers.rows import read_row
 from apps.orders import lifecycle
 from apps.orders import models as rows
 from apps.orders.lifecycle import Happening, Terms
@@ -44,19 +45,28 @@ def apply_report(
 
 def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
     """Our order: by the broker's id of today, else by our correlation id."""
-    mine = Order.objects.select_related("account", "instrument").filter(account=account)
-    by_id = named(mine, report.broker_order_id)
-    if by_id is not None or not report.correlation_id:
-        return by_id
-    return mine.filter(correlation_id=report.correlation_id).first()
+    order = named(account, report.broker_order_id)
+    if order is None and report.correlation_id:
+        ours = "account_id = %s AND correlation_id = %s"
+        order = read_row(Order, ours, [account.pk, report.correlation_id])
+    if order is not None:
+        order.account = account
+    return order
 
 
-def named(orders: QuerySet[Order], broker_order_id: str) -> Order | None:
+_NAMED = """
+    account_id = %s AND broker_order_id = %s
+    AND (trading_day = %s OR (trading_day = %s AND status <> ALL(%s)))
+    ORDER BY trading_day DESC
+"""
+
+
+def named(account: BrokerAccount, broker_order_id: str) -> Order | None:
     """The order with the broker's id: of today, or of yesterday and not over yet."""
     today = trading_day()
-    yesterday = Q(trading_day=today - dt.timedelta(days=1)) & ~Q(status__in=TERMINAL)
-    recent = orders.filter(Q(trading_day=today) | yesterday, broker_order_id=broker_order_id)
-    return recent.order_by("-trading_day").first()
+    yesterday = today - dt.timedelta(days=1)
+    over = sorted(status.value for status in TERMINAL)
+    return read_row(Order, _NAMED, [account.pk, broker_order_id, today, yesterday, over])
 
 
 def happening_of(report: OrderReport, origin: str, read_at: dt.datetime | None = None) -> Happening:
@@ -163,10 +173,10 @@ def _keep_unattributed(account: BrokerAccount, report: OrderReport, origin: str)
 
 def apply_fill(account: BrokerAccount, fill: Fill) -> bool:
     """Store one trade once, and raise its order's filled quantity to the sum of its trades."""
-    mine = Order.objects.filter(account=account).select_related("account")
-    order = named(mine, fill.broker_order_id)
+    order = named(account, fill.broker_order_id)
     if order is None:
         return False
+    order.account = account
     with transaction.atomic():
         _, new = rows.Fill.objects.get_or_create(
             account=account,

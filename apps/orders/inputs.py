@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.brokers import reporting
 from apps.brokers.models import BrokerAccount, FundsReport, Instrument, Quote
 from apps.brokers.port import Intent, OrderType, ReadFailed, Side
+from apps.brokers.rows import read_row
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +50,11 @@ def _needs_price(instrument: Instrument, side: str, order_type: str) -> bool:
 
 def _fresh_funds(account: BrokerAccount) -> bool:
     now = timezone.now()
-    return FundsReport.objects.filter(
-        account=account, as_of__gt=now - FUNDS_GOOD_FOR, as_of__lte=now
-    ).exists()
+    report = read_row(FundsReport, "account_id = %s", [account.pk])
+    return report is not None and now - FUNDS_GOOD_FOR < report.as_of <= now
 
 
 def _fresh_quote(instrument: Instrument) -> bool:
     now = timezone.now()
-    return Quote.objects.filter(
-        instrument=instrument, as_of__gt=now - QUOTE_GOOD_FOR, as_of__lte=now
-    ).exists()
+    quote = read_row(Quote, "instrument_id = %s", [instrument.pk])
+    return quote is not None and now - QUOTE_GOOD_FOR < quote.as_of <= now

@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
-from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderType
-from apps.brokers.rows import insert_row, insertion, read_row, setting
+from apps.brokers.rows import insert_row, insertion, read_row, setting, with_related
 from apps.orders import announce, queue
 from apps.orders.models import Order, OrderEvent
 from apps.orders.states import AT_BROKER, FACTS, TERMINAL, Event, Status, destination
@@ -109,7 +109,7 @@ def take(order_id: int) -> Order | None:
     due = order.not_before is None or order.not_before <= timezone.now()
     if order.status != Status.APPROVED or not due or order.cancel_wanted_at is not None:
         return None
-    return with_relations(order)
+    return with_related(order, "account", "instrument")
 
 
 def sending(order: Order, claim_id: uuid.UUID) -> None:
@@ -133,16 +133,6 @@ def locked(order_id: int) -> Order:
     order = read_row(Order, "id = %s", [order_id], lock="FOR NO KEY UPDATE")
     if order is None:
         raise Order.DoesNotExist(f"no order {order_id}")
-    return order
-
-
-def with_relations(order: Order) -> Order:
-    """The same order with its account and instrument read."""
-    account = read_row(BrokerAccount, "id = %s", [order.account_id])
-    instrument = read_row(Instrument, "id = %s", [order.instrument_id])
-    assert account is not None
-    assert instrument is not None
-    order.account, order.instrument = account, instrument
     return order
 
 

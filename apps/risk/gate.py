@@ -24,7 +24,7 @@ from apps.brokers.journal import open_call
 from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
-from apps.brokers.rows import insert_row, read_row
+from apps.brokers.rows import insert_row, read_row, with_related
 from apps.risk import book
 from apps.risk.models import DESK, Decision, Hold, Permit, SwitchState, TradingState
 from apps.risk.snapshot import take_snapshot
@@ -248,9 +248,7 @@ def _lock_account(name: str) -> TradingState | None:
     """The account's risk row, locked; the account itself is read after that."""
     its = "account_id = (SELECT id FROM brokers_brokeraccount WHERE name = %s)"
     state = read_row(TradingState, its, [name], lock="FOR UPDATE")
-    if state is not None:
-        state.account = read_row(BrokerAccount, "id = %s", [state.account_id])
-    return state
+    return state and with_related(state, "account")
 
 
 def _desk_switch() -> str | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 import structlog
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.locks import turn_if_free
+from apps.brokers.rows import read_row, update_rows, with_related
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, place_at_once
 from apps.orders.states import Status
@@ -21,6 +22,7 @@ from apps.signals.wish import Wish
 log = structlog.get_logger(__name__)
 
 MOST_TRIES = 5
+_OPEN = "id = %s AND fate = %s"
 
 
 def act(signal_id: int) -> None:
@@ -34,10 +36,9 @@ def act(signal_id: int) -> None:
 
 
 def _act(signal_id: int) -> None:
-    signal = waiting().filter(pk=signal_id, tries__lt=MOST_TRIES).first()
+    signal = _next_try(signal_id)
     if signal is None:
         return
-    _count_try(signal)
     if signal.older_than_its_life(timezone.now()):
         expire(signal)
     else:
@@ -50,10 +51,16 @@ def waiting() -> QuerySet[Signal]:
     return rows.select_related("source", "account")
 
 
-def _count_try(signal: Signal) -> None:
-    """Before the work, so that a signal that kills its worker counts too."""
-    pause = dt.timedelta(seconds=2**signal.tries)
-    waiting().filter(pk=signal.pk).update(tries=F("tries") + 1, next_try_at=timezone.now() + pause)
+def _next_try(signal_id: int) -> Signal | None:
+    """The signal, if it is still to be acted on: counted before the work, should that kill us."""
+    signal = read_row(Signal, f"{_OPEN} AND tries < %s", [signal_id, Fate.RECEIVED, MOST_TRIES])
+    if signal is None:
+        return None
+    later = timezone.now() + dt.timedelta(seconds=2**signal.tries)
+    counted = {"tries": signal.tries + 1, "next_try_at": later}
+    update_rows(Signal, counted, _OPEN, [signal_id, Fate.RECEIVED])
+    signal.tries += 1
+    return with_related(signal, "source", "account")
 
 
 def _place(signal: Signal) -> None:
@@ -121,12 +128,9 @@ def expire(signal: Signal) -> None:
 
 def settle(signal: Signal, fate: Fate, reason: str, order: Order | None = None) -> None:
     """Write the fate, once, and tell the desk when nothing came of the signal."""
-    settled = (
-        waiting()
-        .filter(pk=signal.pk)
-        .update(fate=fate, reason=reason, order=order, acted_at=timezone.now())
-    )
-    if not settled:
+    settled = {"fate": fate, "reason": reason, "acted_at": timezone.now()}
+    settled["order_id"] = order.pk if order else None
+    if not update_rows(Signal, settled, _OPEN, [signal.pk, Fate.RECEIVED]):
         return
     log.info("signal settled", signal=signal.pk, fate=fate, order=order and order.correlation_id)
     if fate != Fate.ACTED:

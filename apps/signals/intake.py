@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
+from apps.brokers.rows import insert_row
 from apps.orders import queue
 from apps.signals.models import Profile, Signal, SignalSource
 from apps.signals.reading import read
@@ -106,7 +107,7 @@ def _store(signal: Signal, raw: bytes, now: dt.datetime) -> Answer:
     """One INSERT: the row and its key stand or fall together."""
     signal.received_at, signal.next_try_at = now, now + BELL_GRACE
     try:
-        signal.save(force_insert=True)
+        insert_row(signal)
     except IntegrityError:
         key = {"source": signal.source, "dedupe_key": signal.dedupe_key}
         known = Signal.objects.filter(**key).first()

@@ -7,6 +7,7 @@ import re
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
+from apps.brokers.rows import read_row, with_related
 from apps.signals import intake
 from apps.signals.intake import Answer
 from apps.signals.models import SignalSource
@@ -58,5 +59,5 @@ def _source(hook_id: str) -> SignalSource | None:
     """The enabled source; unknown and disabled ones look the same from outside."""
     if not _HOOK.fullmatch(hook_id):
         return None
-    found = SignalSource.objects.select_related("account")
-    return found.filter(hook_id=hook_id, enabled=True).first()
+    source = read_row(SignalSource, "hook_id = %s AND enabled", [hook_id])
+    return source and with_related(source, "account")

@@ -197,7 +197,7 @@ class TestTheSweep:
         act(signal.pk)
         sweeping._ring(stale)
         acting.park(stale)
-        acting._count_try(stale)
+        assert acting._next_try(stale.pk) is None
         assert fate(signal) == "ACTED"
 
     def test_exits_are_rung_for_first(self, trading, no_bells):
