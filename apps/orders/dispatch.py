@@ -65,12 +65,22 @@ def _correlation_id(order_id: int) -> str | None:
 
 
 def write_down(turn: gate.Turn, order: Order) -> Leaving | None:
-    """Claim an order, for the transaction that has it locked; None when it stays here.
+    """Claim an order, for the transaction that has it locked; None when it stays here."""
+    request, claim_id = order.request(), uuid.uuid4()
+    return follow(order, request, claim_id, turn.write_down(request, claim_id))
+
+
+def follow(
+    order: Order,
+    request: OrderRequest,
+    claim_id: uuid.UUID,
+    answer: WireCall | gate.Deferred | gate.NotYours | gate.Stopped,
+) -> Leaving | None:
+    """Let an order follow the gate's answer, in the transaction of that answer.
 
     The claim and its journal row stand or fall together: an order that is SENDING has its call.
     """
-    request, claim_id = order.request(), uuid.uuid4()
-    match turn.write_down(request, claim_id):
+    match answer:
         case gate.Deferred(not_before=not_before):
             text = "waiting for the rate budget"
             _stay(order, Event.NOTE, text, {"not_before": not_before, "reason": text})

@@ -12,7 +12,7 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import BrokerState, Fill, OrderReport
-from apps.brokers.rows import read_row
+from apps.brokers.rows import read_row, with_related
 from apps.orders import lifecycle
 from apps.orders import models as rows
 from apps.orders.lifecycle import Happening, Terms
@@ -49,9 +49,10 @@ def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
     if order is None and report.correlation_id:
         ours = "account_id = %s AND correlation_id = %s"
         order = read_row(Order, ours, [account.pk, report.correlation_id])
-    if order is not None:
-        order.account = account
-    return order
+    if order is None:
+        return None
+    order.account = account
+    return with_related(order, "instrument")
 
 
 _NAMED = """

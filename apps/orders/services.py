@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -84,13 +85,15 @@ def place(
     refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
     try:
         with transaction.atomic(durable=True):
-            _store_and_review(order, actor)
+            insert_row(order)
+            approving.answer(order, gate.review(order.request()), actor)
             approving.ring_once_committed(order)
     except IntegrityError:
         known = _placed_before(request_key)
         if known is None:
             raise
         return known
+    log.info("reviewed", correlation_id=order.correlation_id, status=order.status)
     return order
 
 
@@ -108,12 +111,16 @@ def place_at_once(
     """
     order = _new_order(intent, actor, source, cause, request_key)
     refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
+    request, claim_id = order.request(), uuid.uuid4()
     with gate.turn(order.correlation_id) as turn:
         with transaction.atomic(durable=True):
-            _store_and_review(order, actor)
+            insert_row(order)
+            decision, answer = turn.review(request, claim_id)
+            approving.answer(order, decision, actor)
             then(order)
-            approved = order.status == Status.APPROVED
-            leaving = dispatch.write_down(turn, order) if approved else None
+            leaving = None
+            if answer is not None:
+                leaving = dispatch.follow(order, request, claim_id, answer)
         if leaving is not None:
             dispatch.send(turn, leaving)
     return order
@@ -136,13 +143,6 @@ def _new_order(
 
 def _placed_before(request_key: str) -> Order | None:
     return Order.objects.filter(request_key=request_key).first() if request_key else None
-
-
-def _store_and_review(order: Order, actor: Actor) -> None:
-    insert_row(order)
-    decision = gate.review(order.request())
-    approving.answer(order, decision, actor)
-    log.info("reviewed", correlation_id=order.correlation_id, status=order.status)
 
 
 def cancel(order: Order, actor: Actor, reason: str) -> Order:

@@ -16,8 +16,16 @@ from apps.brokers.rows import insert_row, update_rows
 from apps.risk.models import Hold, HoldQuerySet
 
 
-def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -> Hold:
-    """Hold what an approved order may do. Call with the account's risk row locked."""
+def take(
+    account: BrokerAccount,
+    request: OrderRequest,
+    value: Decimal | None,
+    claim_id: UUID | None = None,
+) -> Hold:
+    """Hold what an approved order may do, for its sender if there already is one.
+
+    Call with the account's risk row locked.
+    """
     hold = Hold(
         correlation_id=request.correlation_id,
         account=account,
@@ -28,6 +36,7 @@ def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -
         intent=request.intent,
         quantity=request.quantity,
         value=value,
+        claim_id=claim_id,
     )
     return insert_row(hold)
 

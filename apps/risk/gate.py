@@ -12,6 +12,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
@@ -74,6 +75,20 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     if not connection.in_atomic_block:
         raise RuntimeError("review() needs the transaction that stores the order")
     state = _lock_account(request.account)
+    decision, value = _decide(request, action, changes, state)
+    if decision.allowed:
+        _issue_permit(decision)
+        if action == "PLACE":
+            book.take(decision.account, request, value)
+        else:
+            book.widen(request.correlation_id, request.quantity)
+    return decision
+
+
+def _decide(
+    request: OrderRequest, action: str, changes: str | None, state: TradingState | None
+) -> tuple[Decision, Decimal | None]:
+    """The stored decision, and the value that was judged."""
     account = state.account if state else BrokerAccount.objects.filter(name=request.account).first()
     if account is None:
         raise LookupError(f"account {request.account} does not exist")
@@ -92,13 +107,7 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
             expires_at=timezone.now() + dt.timedelta(seconds=lifetime),
         )
     )
-    if decision.allowed:
-        _issue_permit(decision)
-        if action == "PLACE":
-            book.take(account, request, snapshot.value)
-        else:
-            book.widen(request.correlation_id, request.quantity)
-    return decision
+    return decision, snapshot.value
 
 
 class Turn:
@@ -114,11 +123,32 @@ class Turn:
 
         Call inside the transaction that marks the order as this sender's, once it is approved.
         """
+        self._check(request)
+        return _write_down_place(request, claim_id)
+
+    def review(
+        self, request: OrderRequest, claim_id: UUID
+    ) -> tuple[Decision, WireCall | Deferred | None]:
+        """``review`` and ``write_down`` under one lock of the account: it is held until the
+        commit, so that nothing the decision saw can change before the call is written.
+
+        None when the decision is no; its permit is kept when the rate budget says later.
+        """
+        self._check(request)
+        state = _lock_account(request.account)
+        decision, value = _decide(request, "PLACE", None, state)
+        if not decision.allowed:
+            return decision, None
+        permit = _issue_permit(decision)
+        wait = _wait(decision.account, request.intent)
+        book.take(decision.account, request, value, None if wait else claim_id)
+        return decision, wait or _open(decision.account, request, Verb.PLACE, permit)
+
+    def _check(self, request: OrderRequest) -> None:
         if not connection.in_atomic_block:
-            raise RuntimeError("write_down() needs the transaction that claims the order")
+            raise RuntimeError("writing a call down needs the transaction that claims the order")
         if request.correlation_id != self.correlation_id:
             raise RuntimeError("this turn is another order's")
-        return _write_down_place(request, claim_id)
 
     def speak(self, call: WireCall, request: OrderRequest) -> Sent:
         """Send what was written down and committed. At most one call leaves."""

@@ -48,7 +48,7 @@ def log_beside_the_others(house: House) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few samples: does it all work?")
-    parser.add_argument("--only", default="", help="scenarios, as in sdk,order,signal,pages")
+    parser.add_argument("--only", default="", help="some scenarios, as in order,signal_c8,pages")
     parser.add_argument("--out", default=str(ROOT / "var" / "bench.json"), help="where to write")
     parser.add_argument("--target", default="", help="REST address of another exchange")
     parser.add_argument("--client-id", default="1000000001", help="for --target")
@@ -63,23 +63,21 @@ def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[
     from tests.bench import baselines, memory, opening, pages, scenarios, signals, stages
 
     amount = scenarios.QUICK if options.quick else scenarios.FULL
-    wanted = set(options.only.split(",")) if options.only else {"order", "signal", "pages"}
+    wanted = set(filter(None, options.only.split(",")))
     desk = opening.open_desk(house, options)
     say("sdk, floor")
     runs = [baselines.bare_sdk(desk, amount.others), baselines.floor(amount.others)]
     tables: dict[str, Any] = {}
-    if "order" in wanted:
-        found = scenarios.way_in("order", desk, desk.place, amount, say)
-        runs += found
-        tables["stages"] = stages.stages(found[0].orders)
-        tables["stages at 8"] = stages.stages(found[2].orders)
-    if "signal" in wanted:
-        send = signals.sender(house, desk)
-        if send is None:
-            say(signals.LEFT_OUT)
-        else:
-            runs += scenarios.way_in("signal", desk, send, amount, say)
-    if "pages" in wanted:
+    for name, way in (
+        ("order", lambda: desk.place),
+        ("signal", lambda: signals.sender(house, desk)),
+    ):
+        only = scenarios.chosen(name, wanted)
+        if only:
+            found = scenarios.way_in(name, desk, way(), amount, say, only)
+            tables |= {f"stages of {run.name}": stages.stages(run) for run in found}
+            runs += found
+    if not wanted or "pages" in wanted:
         say("pages")
         runs.append(
             pages.live_pages(house, desk, 10 if options.quick else 50, 3 if options.quick else 15)

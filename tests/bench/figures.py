@@ -28,6 +28,7 @@ class Run:
     seconds: float | None = None  # that the whole scenario took: gives the rate
     more: dict[str, Any] = field(default_factory=dict)
     orders: list[Any] = field(default_factory=list, repr=False)
+    asked: dict[int, float] = field(default_factory=dict, repr=False)  # by quantity, epoch seconds
 
     def figures(self, sdk: Run | None) -> dict[str, Any]:
         """As the file has it: compared with the bare SDK where that makes sense."""

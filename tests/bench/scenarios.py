@@ -24,10 +24,23 @@ class Amount:
 FULL, QUICK = Amount(paced=200, others=240), Amount(paced=10, others=20)
 
 
+LOADS = ("paced", "sequential", "c8", "c32")
+
+
+def chosen(name: str, wanted: set[str]) -> list[str]:
+    """The loads of one way in that are wanted: ``signal`` means all of its loads."""
+    return [load for load in LOADS if not wanted or wanted & {name, f"{name}_{load}"}]
+
+
 def way_in(
-    name: str, desk: Desk, ask: Ask, amount: Amount, say: Callable[[str], None]
+    name: str,
+    desk: Desk,
+    ask: Ask,
+    amount: Amount,
+    say: Callable[[str], None],
+    only: list[str],
 ) -> list[Run]:
-    """The four loads of one way in."""
+    """The wanted loads of one way in."""
     say(f"{name}: warming up")
     measured(name, desk, lambda over: several_at_once(range(1, WARM_UP + 1), 4, ask, over))
     paced, others = range(1, amount.paced + 1), range(1, amount.others + 1)
@@ -38,9 +51,9 @@ def way_in(
         "c32": lambda over: several_at_once(others, 32, ask, over),
     }
     runs = []
-    for suffix, load in loads.items():
+    for suffix in only:
         say(f"{name}_{suffix}")
-        runs.append(measured(f"{name}_{suffix}", desk, load))
+        runs.append(measured(f"{name}_{suffix}", desk, loads[suffix]))
     return runs
 
 
@@ -55,4 +68,5 @@ def measured(name: str, desk: Desk, load: Callable[[Finished], Load]) -> Run:
     missing = len(done.asked) - len(samples)
     if not samples:
         raise RuntimeError(f"{name}: the exchange accepted none of {len(done.asked)} orders")
-    return Run(name, samples, done.seconds, {"not_accepted": missing} if missing else {}, orders)
+    more = {"not_accepted": missing} if missing else {}
+    return Run(name, samples, done.seconds, more, orders, done.asked)

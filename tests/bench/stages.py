@@ -7,13 +7,17 @@ from typing import Any
 
 from apps.brokers.models import WireCall
 from apps.orders.models import Order
-from tests.bench.figures import percentile, table
+from tests.bench.figures import Run, percentile, table
 
-STAGES = ("created", "approved", "claimed", "call written", "first byte", "answered", "submitted")
+STAGES = ("asked", "heard", "taken up", "call written", "first byte", "answered", "submitted")
 
 
-def stages(orders: list[Order]) -> list[dict[str, Any]]:
-    """Milliseconds from each stage to the next, over the orders that went all the way."""
+def stages(run: Run) -> list[dict[str, Any]]:
+    """Milliseconds from each stage to the next, over the orders that went all the way.
+
+    ``heard`` is when a signal was in; for other ways in, when the order was approved.
+    """
+    orders = run.orders
     calls = {
         call.correlation_id: call
         for call in WireCall.objects.filter(
@@ -26,7 +30,7 @@ def stages(orders: list[Order]) -> list[dict[str, Any]]:
         times
         for order in orders
         if order.correlation_id in calls
-        and None not in (times := _times(order, calls[order.correlation_id]))
+        and None not in (times := _times(run, order, calls[order.correlation_id]))
     ]
     return [
         {
@@ -39,11 +43,12 @@ def stages(orders: list[Order]) -> list[dict[str, Any]]:
     ]
 
 
-def _times(order: Order, call: WireCall) -> tuple[dt.datetime | None, ...]:
+def _times(run: Run, order: Order, call: WireCall) -> tuple[dt.datetime | None, ...]:
+    signal = order.signals.first()
     return (
-        order.created_at,
-        order.approved_at,
-        order.claimed_at,
+        dt.datetime.fromtimestamp(run.asked[order.quantity], dt.UTC),
+        signal.received_at if signal else order.approved_at,
+        order.created_at if signal else order.claimed_at,
         call.created_at,
         call.sent_at,
         call.answered_at,
