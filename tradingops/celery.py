@@ -13,6 +13,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
 
 app = Celery("tradingops")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# Celery would close a thread's connection after every task, and the next would connect, plan and
+# prepare anew: several times what an order costs. One that broke is closed where that is noticed.
+app.conf["CELERY_DB_REUSE_MAX"] = 2**62
 app.autodiscover_tasks(["apps.orders", "apps.signals"])
 
 

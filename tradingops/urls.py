@@ -9,7 +9,6 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("apps.desk.urls")),
-    path("", include("apps.signals.urls")),
     path("", include("apps.people.urls")),
     path("admin/", admin.site.urls),
 ]

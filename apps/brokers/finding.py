@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.brokers.models import Instrument
+from apps.brokers.rows import read_rows
 
 
 class NotFound(LookupError):
@@ -11,6 +12,9 @@ class NotFound(LookupError):
 
 def find_instrument(text: str) -> Instrument:
     """The instrument named ``SYMBOL``, ``SEGMENT:SYMBOL`` or ``SEGMENT:SECURITY_ID[:SYMBOL]``."""
+    named = read_rows(Instrument, _CALLED, [text.strip()], 2)
+    if len(named) == 1:
+        return named[0]
     segment, _, name = text.strip().partition(":") if ":" in text else ("", "", text.strip())
     candidates = Instrument.objects.filter(tradable=True)
     if segment:
@@ -26,6 +30,9 @@ def find_instrument(text: str) -> Instrument:
     near = list(candidates.filter(symbol__icontains=name)[:5]) if name else []
     hint = f"; near it: {_names(near)}" if near else ""
     raise NotFound(f"no tradable instrument is called “{text}”{hint}")
+
+
+_CALLED = "UPPER(symbol) = UPPER(%s) AND tradable"  # what most programs say: just a symbol
 
 
 def _names(found: list[Instrument]) -> str:

@@ -6,6 +6,7 @@ conversions still come from the model, so a new field needs nothing here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -46,6 +47,37 @@ def _shape(model: type[Model]) -> _Shape:
     )
 
 
+def columns_of(model: type[Model], alias: str) -> str:
+    """The model's columns for a SELECT of the caller's own, for ``from_columns`` to read."""
+    return ", ".join(f'{alias}."{field.column}"' for field in _shape(model).fields.values())
+
+
+def from_columns(model: type[M], row: Sequence[Any], at: int) -> tuple[M | None, int]:
+    """The model from its columns in a row, or None when they are all empty; and where they end."""
+    shape = _shape(model)
+    end = at + len(shape.names)
+    values = list(row[at:end])
+    return (
+        _made(model, shape, values) if any(value is not None for value in values) else None
+    ), end
+
+
+def _made(model: type[M], shape: _Shape, values: list[Any]) -> M:
+    for at, field in shape.reading:
+        values[at] = field.from_db_value(values[at], None, connection)
+    return model.from_db(DEFAULT_DB_ALIAS, shape.names, values)
+
+
+def read_rows(model: type[M], where: str, params: list[Any], most: int) -> list[M]:
+    """Up to ``most`` rows for which ``where``, constant SQL of the caller's own, holds."""
+    shape = _shape(model)
+    table = model._meta.db_table
+    sql = f'SELECT {shape.columns} FROM "{table}" WHERE {where} LIMIT {most:d}'  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return [_made(model, shape, list(found)) for found in cursor.fetchall()]
+
+
 def read_row(model: type[M], where: str, params: list[Any], *, lock: str = "") -> M | None:
     """The first row for which ``where`` holds, or None. ``lock`` is a locking clause of SQL.
 
@@ -57,12 +89,7 @@ def read_row(model: type[M], where: str, params: list[Any], *, lock: str = "") -
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         found = cursor.fetchone()
-    if found is None:
-        return None
-    values = list(found)
-    for at, field in shape.reading:
-        values[at] = field.from_db_value(values[at], None, connection)
-    return model.from_db(DEFAULT_DB_ALIAS, shape.names, values)
+    return None if found is None else _made(model, shape, list(found))
 
 
 def with_related(row: M, *names: str) -> M:
@@ -82,19 +109,56 @@ def insert_row(row: M) -> M:
     sql, values = insertion(row)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        row.pk = cursor.fetchone()[0]
-    row._state.adding = False
-    row._state.db = DEFAULT_DB_ALIAS
+        _is_stored(row, cursor.fetchone()[0])
     return row
 
 
-def insertion(row: Model) -> tuple[str, list[Any]]:
-    """The INSERT of a new row, returning its key, and its values: to be part of a larger one."""
+def insert_together(first: Model, *others: Model) -> None:
+    """Insert several new rows in one statement. ``others`` may point at ``first``."""
+    sql, values = insertion(first)
+    parts = [f"first AS ({sql})"]
+    for number, row in enumerate(others):
+        sql, more = insertion(row, after=first)
+        parts.append(f"row{number} AS ({sql})")
+        values += more
+    names = [part.partition(" ")[0] for part in parts]
+    keys = ", ".join(f"(SELECT * FROM {name})" for name in names)  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {', '.join(parts)} SELECT {keys}", values)
+        found = cursor.fetchone()
+    for row, key in zip((first, *others), found, strict=True):
+        _is_stored(row, key)
+
+
+def _is_stored(row: Model, key: Any) -> None:  # noqa: ANN401 - a key of any kind
+    row.pk = key
+    row._state.adding = False
+    row._state.db = DEFAULT_DB_ALIAS
+    for field in _shape(type(row)).fields.values():
+        if field.is_relation and field.is_cached(row) and getattr(row, field.attname) is None:
+            related = field.get_cached_value(row)
+            setattr(row, field.attname, related and related.pk)
+
+
+def insertion(row: Model, after: Model | None = None) -> tuple[str, list[Any]]:
+    """The INSERT of a new row, returning its key, and its values: to be part of a larger one.
+
+    A foreign key to ``after`` takes the key that the larger statement calls ``first``.
+    """
     shape = _shape(type(row))
-    values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in shape.writing
-    ]
-    return shape.insert, values
+    values, sql = [], shape.insert
+    for field in shape.writing:
+        if after is not None and field.is_relation and field.get_cached_value(row, None) is after:
+            sql = _pointing_at_first(shape, field)
+        else:
+            values.append(field.get_db_prep_save(field.pre_save(row, add=True), connection))
+    return sql, values
+
+
+def _pointing_at_first(shape: _Shape, pointing: Any) -> str:  # noqa: ANN401 - a field
+    head, _, tail = shape.insert.partition(" VALUES ")
+    places = ["(SELECT * FROM first)" if field is pointing else "%s" for field in shape.writing]
+    return f"{head} VALUES ({', '.join(places)}) {tail.partition(') ')[2]}"
 
 
 def update_rows(model: type[Model], columns: dict[str, Any], where: str, params: list[Any]) -> int:

@@ -15,20 +15,37 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 GROUP = "desk.orders"
+MOMENT = 0.03  # seconds
 log = structlog.get_logger(__name__)
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_news: dict[int, int] = {}  # change number by account, since the last announcement
+_sending: asyncio.Future[None] | None = None  # kept, or it could be collected half-way
 
 
-def changed(account_id: int, order_id: int, sequence: int) -> None:
-    """Announce one committed change of an order, without waiting."""
-    message = {
-        "type": "order.changed",
-        "account": account_id,
-        "order": order_id,
-        "seq": sequence,
-    }
-    asyncio.run_coroutine_threadsafe(_send(message), _running_loop())
+def changed(account_id: int, sequence: int) -> None:
+    """Announce soon, without waiting, that an account's change of this number is committed.
+
+    What changes within a moment is announced once: pages read the rows anyway, and the sender of
+    an order should not share its processor with an announcement just before the first byte.
+    """
+    with _lock:
+        alone = not _news
+        _news[account_id] = max(sequence, _news.get(account_id, 0))
+    if alone:
+        _running_loop().call_soon_threadsafe(_announce_soon)
+
+
+def _announce_soon() -> None:
+    asyncio.get_running_loop().call_later(MOMENT, _announce)
+
+
+def _announce() -> None:
+    global _sending
+    with _lock:
+        message = {"type": "orders.changed", "seq": {str(key): seq for key, seq in _news.items()}}
+        _news.clear()
+    _sending = asyncio.ensure_future(_send(message))
 
 
 async def _send(message: dict[str, Any]) -> None:

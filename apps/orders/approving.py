@@ -8,6 +8,7 @@ issue a permit.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db import transaction
 
@@ -46,6 +47,11 @@ def answer(order: Order, decision: Decision, actor: Actor) -> None:
         decision_id=decision.pk,
     )
     lifecycle.apply_to(order, happening)
+
+
+def approve_and_claim(order: Order, decision: Decision, actor: Actor, claim_id: UUID) -> None:
+    """The same for a yes whose call is already written down for its sender."""
+    lifecycle.approved_and_sending(order, _answer(decision, actor.name), claim_id)
 
 
 def ring_once_committed(order: Order) -> None:

@@ -99,7 +99,7 @@ def apply_to(order: Order, happening: Happening) -> bool:
         key = f"{key}|{uuid.uuid4().hex}"  # the same words, but they say something new again
     _follow_with_hold(order, event, to, columns)
     _alert_the_unusual(order, happening, event, to, columns)
-    _write(order, _event(order, happening, event, key, to), columns)
+    _write(order, [_event(order, happening, event, key, to)], columns)
     return True
 
 
@@ -114,15 +114,34 @@ def take(order_id: int) -> Order | None:
 
 def sending(order: Order, claim_id: uuid.UUID) -> None:
     """This sender has the order: for the transaction that takes it and writes its call down."""
-    columns = {
+    _write(order, [_claim_event(order, claim_id)], _claim_columns(order, claim_id))
+
+
+def approved_and_sending(order: Order, approval: Happening, claim_id: uuid.UUID) -> None:
+    """Approved and claimed by its sender in the transaction that stores it: one change."""
+    if destination(Status(order.status), approval.event) is not Status.APPROVED:
+        raise ImpossibleTransition(f"{approval.event} does not approve an order {order.status}")
+    key = _key(order, approval)
+    columns = _columns(order, approval, approval.event, Status.APPROVED)
+    approved = _event(order, approval, approval.event, key, Status.APPROVED)
+    claimed = _claim_event(order, claim_id)
+    claimed.before = Status.APPROVED
+    _write(order, [approved, claimed], columns | _claim_columns(order, claim_id))
+
+
+def _claim_event(order: Order, claim_id: uuid.UUID) -> OrderEvent:
+    happening = Happening(event=Event.CLAIM, origin="dispatch")
+    key = f"{order.correlation_id}|{claim_id}"
+    return _event(order, happening, Event.CLAIM, key, Status.SENDING)
+
+
+def _claim_columns(order: Order, claim_id: uuid.UUID) -> dict[str, Any]:
+    return {
         "claim_id": claim_id,
         "claimed_at": timezone.now(),
         "attempts": order.attempts + 1,
         "not_before": None,
     }
-    happening = Happening(event=Event.CLAIM, origin="dispatch")
-    key = f"{order.correlation_id}|{claim_id}"
-    _write(order, _event(order, happening, Event.CLAIM, key, Status.SENDING), columns)
 
 
 def locked(order_id: int) -> Order:
@@ -137,7 +156,7 @@ def locked(order_id: int) -> Order:
 
 
 _WRITE = """
-    WITH happened AS ({event}),
+    WITH {events},
          number AS (INSERT INTO orders_desksequence (account_id, value) VALUES (%s, 1)
                     ON CONFLICT (account_id) DO UPDATE SET value = orders_desksequence.value + 1
                     RETURNING value)
@@ -146,14 +165,18 @@ _WRITE = """
 """
 
 
-def _write(order: Order, event: OrderEvent, columns: dict[str, Any]) -> None:
-    """Event, compared-and-set status and change number in one statement; pages hear after it."""
-    to = Status(event.after)
-    inserting, values = insertion(event)
+def _write(order: Order, events: list[OrderEvent], columns: dict[str, Any]) -> None:
+    """Events, compared-and-set status and change number in one statement; pages hear after it."""
+    to = Status(events[-1].after)
+    parts, values = [], []
+    for number, event in enumerate(events):
+        inserting, more = insertion(event)
+        parts.append(f"happened{number} AS ({inserting})")
+        values += more
     assignments, set_to = setting(Order, columns | {"status": to.value})
     with connection.cursor() as cursor:
         cursor.execute(
-            _WRITE.format(event=inserting, assignments=assignments),
+            _WRITE.format(events=", ".join(parts), assignments=assignments),
             [*values, order.account_id, *set_to, order.pk, order.status],
         )
         row = cursor.fetchone()
@@ -162,8 +185,8 @@ def _write(order: Order, event: OrderEvent, columns: dict[str, Any]) -> None:
     sequence = int(row[0])
     _ring_what_follows(order, to, columns)
     _bring_up_to_date(order, columns | {"status": to, "live_seq": sequence})
-    account_id, order_id = order.account_id, order.pk
-    transaction.on_commit(lambda: announce.changed(account_id, order_id, sequence))
+    account_id = order.account_id
+    transaction.on_commit(lambda: announce.changed(account_id, sequence))
 
 
 def _bring_up_to_date(order: Order, columns: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.models import BrokerAccount, Instrument, WireCall
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.brokers.rows import insert_row
 from apps.orders import approving, dispatch, lifecycle, queue
@@ -116,13 +116,15 @@ def place_at_once(
         with transaction.atomic(durable=True):
             insert_row(order)
             decision, answer = turn.review(request, claim_id)
-            approving.answer(order, decision, actor)
+            if isinstance(answer, WireCall):
+                approving.approve_and_claim(order, decision, actor, claim_id)
+            else:
+                approving.answer(order, decision, actor)
             then(order)
-            leaving = None
-            if answer is not None:
-                leaving = dispatch.follow(order, request, claim_id, answer)
-        if leaving is not None:
-            dispatch.send(turn, leaving)
+            if isinstance(answer, gate.Deferred):
+                dispatch.follow(order, request, claim_id, answer)
+        if isinstance(answer, WireCall):
+            dispatch.send(turn, dispatch.Leaving(order, answer, request, claim_id))
     return order
 
 

@@ -24,6 +24,7 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(work)
     def wrapper(*args: int) -> None:
+        connection.close_if_unusable_or_obsolete()  # so that the next statement asks if it lives
         try:
             work(*args)
         except Exception:

@@ -12,21 +12,21 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
-from apps.brokers.rows import insert_row, update_rows
+from apps.brokers.rows import update_rows
 from apps.risk.models import Hold, HoldQuerySet
 
 
-def take(
+def hold(
     account: BrokerAccount,
     request: OrderRequest,
     value: Decimal | None,
     claim_id: UUID | None = None,
 ) -> Hold:
-    """Hold what an approved order may do, for its sender if there already is one.
+    """What an approved order may do, held for its sender if there already is one.
 
-    Call with the account's risk row locked.
+    To be stored with its decision, while the account's risk row is locked.
     """
-    hold = Hold(
+    return Hold(
         correlation_id=request.correlation_id,
         account=account,
         segment=request.segment,
@@ -38,7 +38,6 @@ def take(
         value=value,
         claim_id=claim_id,
     )
-    return insert_row(hold)
 
 
 def give_to_sender(correlation_id: str, claim_id: UUID) -> bool:

@@ -25,10 +25,10 @@ from apps.brokers.journal import open_call
 from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
-from apps.brokers.rows import insert_row, read_row, with_related
+from apps.brokers.rows import insert_row, insert_together, read_row, with_related
 from apps.risk import book
 from apps.risk.models import DESK, Decision, Hold, Permit, SwitchState, TradingState
-from apps.risk.snapshot import take_snapshot
+from apps.risk.snapshot import look, take_snapshot
 from apps.risk.verdict import judge
 
 
@@ -74,38 +74,37 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     """
     if not connection.in_atomic_block:
         raise RuntimeError("review() needs the transaction that stores the order")
-    state = _lock_account(request.account)
-    decision, value = _decide(request, action, changes, state)
-    if decision.allowed:
-        _issue_permit(decision)
-        if action == "PLACE":
-            book.take(decision.account, request, value)
-        else:
-            book.widen(request.correlation_id, request.quantity)
+    decision, value = _decide(request, action, changes)
+    if not decision.allowed:
+        return insert_row(decision)
+    if action == "PLACE":
+        insert_together(decision, _permit(decision), book.hold(decision.account, request, value))
+    else:
+        insert_together(decision, _permit(decision))
+        book.widen(request.correlation_id, request.quantity)
     return decision
 
 
 def _decide(
-    request: OrderRequest, action: str, changes: str | None, state: TradingState | None
+    request: OrderRequest, action: str, changes: str | None
 ) -> tuple[Decision, Decimal | None]:
-    """The stored decision, and the value that was judged."""
-    account = state.account if state else BrokerAccount.objects.filter(name=request.account).first()
-    if account is None:
+    """The decision, not stored yet, and the value that was judged. The account stays locked."""
+    state = _lock_account(request.account)
+    seen = look(request)
+    if seen is None:
         raise LookupError(f"account {request.account} does not exist")
-    snapshot = take_snapshot(request, account, state, _desk_switch(), changes)
+    snapshot = take_snapshot(request, state, seen, changes)
     refusals = judge(snapshot)
     lifetime = settings.EXIT_DECISION_LIFETIME if snapshot.exiting else settings.DECISION_LIFETIME
-    decision = insert_row(
-        Decision(
-            correlation_id=request.correlation_id,
-            account=account,
-            action=action,
-            allowed=not refusals,
-            request=request.as_json(),
-            inputs=snapshot.as_json(),
-            refusals=refusals,
-            expires_at=timezone.now() + dt.timedelta(seconds=lifetime),
-        )
+    decision = Decision(
+        correlation_id=request.correlation_id,
+        account=seen.account,
+        action=action,
+        allowed=not refusals,
+        request=request.as_json(),
+        inputs=snapshot.as_json(),
+        refusals=refusals,
+        expires_at=timezone.now() + dt.timedelta(seconds=lifetime),
     )
     return decision, snapshot.value
 
@@ -135,14 +134,14 @@ class Turn:
         None when the decision is no; its permit is kept when the rate budget says later.
         """
         self._check(request)
-        state = _lock_account(request.account)
-        decision, value = _decide(request, "PLACE", None, state)
+        decision, value = _decide(request, "PLACE", None)
         if not decision.allowed:
-            return decision, None
-        permit = _issue_permit(decision)
-        wait = _wait(decision.account, request.intent)
-        book.take(decision.account, request, value, None if wait else claim_id)
-        return decision, wait or _open(decision.account, request, Verb.PLACE, permit)
+            return insert_row(decision), None
+        account, permit = decision.account, _permit(decision)
+        wait = _wait(account, request.intent)
+        hold = book.hold(account, request, value, None if wait else claim_id)
+        insert_together(decision, permit, hold)
+        return decision, wait or _open(account, request, Verb.PLACE, permit.pk)
 
     def _check(self, request: OrderRequest) -> None:
         if not connection.in_atomic_block:
@@ -205,7 +204,7 @@ def _write_down_place(
     request: OrderRequest, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:
     decision = _decision_for(request, "PLACE")  # history: no lock is needed to read it
-    state = _lock_account(request.account)
+    state = _lock_with_account(request.account)
     stop = _switch_stops(state, exiting=request.intent is Intent.EXIT)
     stop = stop or _test_stops(request, state)
     if stop or state is None or state.account is None:
@@ -226,7 +225,7 @@ def _write_down_place(
 def _write_down_modify(
     request: ModifyRequest, decision_id: int, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:
-    state = _lock_account(request.account)
+    state = _lock_with_account(request.account)
     hold = Hold.objects.select_for_update().filter(correlation_id=request.correlation_id).first()
     if hold is None or hold.change_claim != claim_id or hold.released_at is not None:
         return NotYours("another sender has the change, or the order is over")
@@ -275,9 +274,13 @@ def _same_terms(decision: Decision, request: ModifyRequest) -> bool:
 
 
 def _lock_account(name: str) -> TradingState | None:
-    """The account's risk row, locked; the account itself is read after that."""
+    """The account's risk row, locked. What it guards must be read by later statements."""
     its = "account_id = (SELECT id FROM brokers_brokeraccount WHERE name = %s)"
-    state = read_row(TradingState, its, [name], lock="FOR UPDATE")
+    return read_row(TradingState, its, [name], lock="FOR UPDATE")
+
+
+def _lock_with_account(name: str) -> TradingState | None:
+    state = _lock_account(name)
     return state and with_related(state, "account")
 
 
@@ -331,9 +334,8 @@ def _decision_for(request: OrderRequest, action: str) -> Decision | None:
     return decision if decision and decision.request == request.as_json() else None
 
 
-def _issue_permit(decision: Decision) -> UUID:
-    permit = Permit(decision=decision, correlation_id=decision.correlation_id)
-    return insert_row(permit).pk
+def _permit(decision: Decision) -> Permit:
+    return Permit(decision=decision, correlation_id=decision.correlation_id)
 
 
 _NEWEST_PERMIT = """
@@ -358,7 +360,7 @@ def _unspent_permit(decision: Decision) -> UUID | None:
     permit, call, outcome = row
     if call is None:
         return UUID(str(permit))
-    return _issue_permit(decision) if outcome == CallOutcome.NOT_SENT else None
+    return insert_row(_permit(decision)).pk if outcome == CallOutcome.NOT_SENT else None
 
 
 def _assert_no_transaction() -> None:

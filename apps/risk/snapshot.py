@@ -14,27 +14,78 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
-from apps.brokers.rows import read_row
+from apps.brokers.rows import columns_of, from_columns
 from apps.risk import book
-from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
+from apps.risk.models import DESK, Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
 CLOCK_SLACK = dt.timedelta(seconds=1)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one look at the account shows: rows as they are, None for what is not there."""
+
+    account: BrokerAccount
+    instrument: Instrument | None
+    policy: RiskPolicy | None
+    desk_switch: str | None
+    last_price: Decimal | None
+    price_as_of: dt.datetime | None
+    funds_as_of: dt.datetime | None
+    positions: PositionsReport | None
+    open_orders: int
+
+
+# The desk's switch is held in share mode, so that a halt waits for what is being written down.
+_LOOK = f"""
+    SELECT {columns_of(BrokerAccount, "account")}, {columns_of(Instrument, "instrument")},
+           {columns_of(RiskPolicy, "policy")}, desk.switch,
+           quote.last_price, quote.as_of, funds.as_of, report.as_of, report.mark, report.rows,
+           (SELECT count(*) FROM risk_hold
+            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
+    FROM brokers_brokeraccount account
+    LEFT JOIN brokers_instrument instrument
+        ON instrument.segment = %s AND instrument.security_id = %s
+    LEFT JOIN LATERAL (SELECT * FROM risk_riskpolicy WHERE account_id = account.id
+                       ORDER BY version DESC LIMIT 1) policy ON true
+    LEFT JOIN (SELECT switch FROM risk_tradingstate WHERE scope = '{DESK}' FOR SHARE) desk ON true
+    LEFT JOIN brokers_fundsreport funds ON funds.account_id = account.id
+    LEFT JOIN brokers_positionsreport report ON report.account_id = account.id
+    LEFT JOIN brokers_quote quote ON quote.instrument_id = instrument.id
+    WHERE account.name = %s
+"""  # noqa: S608 - names of columns
+
+
+def look(request: OrderRequest) -> Seen | None:
+    """Everything a review reads of the account, in one statement. None: no such account."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LOOK, [book.midnight(), request.segment, request.security_id, request.account]
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    account, at = from_columns(BrokerAccount, row, 0)
+    instrument, at = from_columns(Instrument, row, at)
+    policy, at = from_columns(RiskPolicy, row, at)
+    desk, price, price_at, funds_at, positions_at, mark, rows, open_orders = row[at:]
+    positions = None
+    if positions_at is not None:
+        positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
+    assert account is not None
+    return Seen(
+        account, instrument, policy, desk, price, price_at, funds_at, positions, open_orders
+    )
+
+
 def take_snapshot(
-    request: OrderRequest,
-    account: BrokerAccount,
-    state: TradingState | None,
-    desk_switch: str | None,
-    changes: str | None,
+    request: OrderRequest, state: TradingState | None, seen: Seen, changes: str | None
 ) -> Snapshot:
     """The snapshot for one request. What is not known is None, never zero."""
     now = timezone.now()
-    instrument = _instrument(request)
-    seen = _read(account, instrument)
-    positions = seen.positions
-    limits = _limits(account)
+    account, positions = seen.account, seen.positions
+    limits = _limits(seen.policy)
     needs_two = limits is not None and limits.approval_above_value is not None
     return Snapshot(
         request=request,
@@ -45,8 +96,8 @@ def take_snapshot(
         live_allowed=settings.LIVE_TRADING,
         armed=account.armed_until is not None and account.armed_until > now,
         switch=state.switch if state else None,
-        desk_switch=desk_switch,
-        instrument=_facts(instrument),
+        desk_switch=seen.desk_switch,
+        instrument=_facts(seen.instrument),
         limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=seen.last_price,
@@ -59,39 +110,6 @@ def take_snapshot(
         changes=changes,
         **(_approved(request.correlation_id) if needs_two else {}),
     )
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The newest reports of the account and its open orders: one look, one statement."""
-
-    last_price: Decimal | None
-    price_as_of: dt.datetime | None
-    funds_as_of: dt.datetime | None
-    positions: PositionsReport | None
-    open_orders: int
-
-
-_LOOK = """
-    SELECT quote.last_price, quote.as_of, funds.as_of, report.as_of, report.mark, report.rows,
-           (SELECT count(*) FROM risk_hold
-            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
-    FROM brokers_brokeraccount account
-    LEFT JOIN brokers_fundsreport funds ON funds.account_id = account.id
-    LEFT JOIN brokers_positionsreport report ON report.account_id = account.id
-    LEFT JOIN brokers_quote quote ON quote.instrument_id = %s
-    WHERE account.id = %s
-"""
-
-
-def _read(account: BrokerAccount, instrument: Instrument | None) -> _Seen:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOOK, [book.midnight(), instrument.pk if instrument else None, account.pk])
-        price, price_at, funds_at, positions_at, mark, rows, open_orders = cursor.fetchone()
-    positions = None
-    if positions_at is not None:
-        positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
-    return _Seen(price, price_at, funds_at, positions, open_orders)
 
 
 def _pending(
@@ -125,12 +143,6 @@ def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int
     return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
-def _instrument(request: OrderRequest) -> Instrument | None:
-    return read_row(
-        Instrument, "segment = %s AND security_id = %s", [request.segment, request.security_id]
-    )
-
-
 def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
     if instrument is None:
         return None
@@ -145,8 +157,7 @@ def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
     )
 
 
-def _limits(account: BrokerAccount) -> Limits | None:
-    policy = read_row(RiskPolicy, "account_id = %s ORDER BY version DESC", [account.pk])
+def _limits(policy: RiskPolicy | None) -> Limits | None:
     if policy is None:
         return None
     return Limits(

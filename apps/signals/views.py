@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
-from django.views.decorators.csrf import csrf_exempt
 
 from apps.brokers.rows import read_row, with_related
 from apps.signals import intake
@@ -17,7 +16,6 @@ _HOOK = re.compile(r"[A-Za-z0-9_-]{20,64}")
 _LENGTH = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
-@csrf_exempt
 def hook(request: HttpRequest, hook_id: str) -> JsonResponse:
     """One signal from a source. The sender is known by its signature, not by a session."""
     if request.method != "POST":

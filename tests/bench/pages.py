@@ -86,9 +86,9 @@ class _Committed:
         self._tell = announce.changed
         commits: dict[tuple[int, int], float] = {}
 
-        def changed(account: int, order: int, sequence: int) -> None:
+        def changed(account: int, sequence: int) -> None:
             commits[account, sequence] = time.time()
-            self._tell(account, order, sequence)
+            self._tell(account, sequence)
 
         announce.changed = changed
         return commits

@@ -25,7 +25,7 @@ def main(signal_id: int, place: str) -> None:
     if place == "before_place":
         acting.place_at_once = die  # type: ignore[assignment]
     elif place == "inside_place":
-        services.gate.review = die  # type: ignore[assignment]
+        services.gate.Turn.review = die  # type: ignore[assignment]
     elif place == "before_commit":
         acting.settle = die  # type: ignore[assignment]
     elif place == "before_sending":
