@@ -24,13 +24,14 @@ from tests.bench.figures import Run
 from tests.house import ROOT, House
 
 RATE = 200.0  # order events a second
+ORDERS = 100  # to which they happen
 HANDS = 4  # threads that make them
 SETTLED = 8.0  # seconds in which every page must have caught up: several pulses
 
 
 def live_pages(house: House, desk: Desk, pages: int, seconds: float) -> Run:
     """Events on existing orders while the pages look on."""
-    orders = list(Order.objects.filter(account=desk.account).values_list("pk", flat=True)[:100])
+    orders = _some_orders(desk)
     watchers = _start_watchers(house, pages)
     try:
         with _Committed() as commits:
@@ -55,6 +56,13 @@ def live_pages(house: House, desk: Desk, pages: int, seconds: float) -> Run:
         "messages_per_s": round(sum(page["messages"] for page in told["pages"]) / took),
     }
     return Run("pages", samples, None, more)
+
+
+def _some_orders(desk: Desk) -> list[int]:
+    mine = Order.objects.filter(account=desk.account).values_list("pk", flat=True)[:ORDERS]
+    for number in range(1, ORDERS + 1 - len(mine)):
+        desk.place(number)
+    return list(mine.all())
 
 
 def _start_watchers(house: House, pages: int) -> subprocess.Popen[str]:
