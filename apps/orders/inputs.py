@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
 QUOTE_GOOD_FOR = dt.timedelta(seconds=5)
+_funds_as_of: dict[int, dt.datetime | None] = {}  # by account: what this process has seen
 
 
 def refresh_inputs(
@@ -49,9 +50,13 @@ def _needs_price(instrument: Instrument, side: str, order_type: str) -> bool:
 
 
 def _fresh_funds(account: BrokerAccount) -> bool:
+    """Known to this process, or in the row: a report only ever gets newer."""
     now = timezone.now()
-    report = read_row(FundsReport, "account_id = %s", [account.pk])
-    return report is not None and now - FUNDS_GOOD_FOR < report.as_of <= now
+    as_of = _funds_as_of.get(account.pk)
+    if as_of is None or not now - FUNDS_GOOD_FOR < as_of <= now:
+        report = read_row(FundsReport, "account_id = %s", [account.pk])
+        as_of = _funds_as_of[account.pk] = report.as_of if report else None
+    return as_of is not None and now - FUNDS_GOOD_FOR < as_of <= now
 
 
 def _fresh_quote(instrument: Instrument) -> bool:

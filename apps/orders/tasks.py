@@ -7,7 +7,7 @@ from functools import wraps
 
 import structlog
 from celery import shared_task
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from apps.alerts.raising import sign_of_life
 from apps.brokers import journal, reporting
@@ -24,14 +24,27 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(work)
     def wrapper(*args: int) -> None:
-        connection.close_if_unusable_or_obsolete()  # so that the next statement asks if it lives
         try:
-            work(*args)
+            _on_a_living_connection(work, args)
         except Exception:
             log.exception("task broke", task=work.__name__, args=args)
             connection.close_if_unusable_or_obsolete()
 
     return wrapper
+
+
+def _on_a_living_connection(work: Callable[..., None], args: tuple[int, ...]) -> None:
+    """Once more when the database was restarted since this thread's last task.
+
+    Every work here may run twice: what it did the first time is in the rows.
+    """
+    try:
+        work(*args)
+    except (OperationalError, InterfaceError):
+        if connection.is_usable():
+            raise
+        connection.close()
+        work(*args)
 
 
 @shared_task(name="orders.dispatch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import structlog
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -12,11 +13,12 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.locks import turn_if_free
-from apps.brokers.rows import read_row, update_rows, with_related
+from apps.brokers.models import BrokerAccount
+from apps.brokers.rows import columns_of, from_columns, update_rows
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, place_at_once
 from apps.orders.states import Status
-from apps.signals.models import Fate, Signal
+from apps.signals.models import Fate, Signal, SignalSource
 from apps.signals.wish import Wish
 
 log = structlog.get_logger(__name__)
@@ -25,24 +27,22 @@ MOST_TRIES = 5
 _OPEN = "id = %s AND fate = %s"
 
 
-def act(signal_id: int) -> None:
+def act(signal_id: int, *, again: bool = False) -> None:
     """Place what the signal wishes, write its fate, and send the order in the same breath.
 
-    Whoever finds the signal taken or settled does nothing.
+    Whoever finds the signal taken or settled does nothing. ``again`` counts the try before the
+    work, should that kill us; the first one is counted where the signal is heard.
     """
     with turn_if_free(f"signal:{signal_id}") as mine:
-        if mine:
-            _act(signal_id)
-
-
-def _act(signal_id: int) -> None:
-    signal = _next_try(signal_id)
-    if signal is None:
-        return
-    if signal.older_than_its_life(timezone.now()):
-        expire(signal)
-    else:
-        _place(signal)
+        signal = _open_signal(signal_id) if mine else None
+        if signal is None:
+            return
+        if again:
+            _count_try(signal)
+        if signal.older_than_its_life(timezone.now()):
+            expire(signal)
+        else:
+            _place(signal)
 
 
 def waiting() -> QuerySet[Signal]:
@@ -51,16 +51,37 @@ def waiting() -> QuerySet[Signal]:
     return rows.select_related("source", "account")
 
 
-def _next_try(signal_id: int) -> Signal | None:
-    """The signal, if it is still to be acted on: counted before the work, should that kill us."""
-    signal = read_row(Signal, f"{_OPEN} AND tries < %s", [signal_id, Fate.RECEIVED, MOST_TRIES])
-    if signal is None:
+_READ = f"""
+    SELECT {columns_of(Signal, "signal")}, {columns_of(SignalSource, "source")},
+           {columns_of(BrokerAccount, "account")}
+    FROM signals_signal signal
+    JOIN signals_signalsource source ON source.id = signal.source_id
+    JOIN brokers_brokeraccount account ON account.id = signal.account_id
+    WHERE signal.id = %s AND signal.fate = '{Fate.RECEIVED}'
+"""  # noqa: S608 - names of columns
+
+
+def _open_signal(signal_id: int) -> Signal | None:
+    """The signal with its source and account, if it is still to be acted on."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [signal_id])
+        row = cursor.fetchone()
+    if row is None:
         return None
-    later = timezone.now() + dt.timedelta(seconds=2**signal.tries)
-    counted = {"tries": signal.tries + 1, "next_try_at": later}
-    update_rows(Signal, counted, _OPEN, [signal_id, Fate.RECEIVED])
+    signal, at = from_columns(Signal, row, 0)
+    source, at = from_columns(SignalSource, row, at)
+    account, _ = from_columns(BrokerAccount, row, at)
+    if signal is None or source is None or account is None or signal.tries > MOST_TRIES:
+        return None
+    signal.source, signal.account = source, account
+    return signal
+
+
+def _count_try(signal: Signal) -> None:
+    pause = dt.timedelta(seconds=2**signal.tries)
     signal.tries += 1
-    return with_related(signal, "source", "account")
+    counted = {"tries": signal.tries, "next_try_at": timezone.now() + pause}
+    update_rows(Signal, counted, _OPEN, [signal.pk, Fate.RECEIVED])
 
 
 def _place(signal: Signal) -> None:

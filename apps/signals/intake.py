@@ -24,7 +24,7 @@ from apps.signals.wish import BadSignal, Wish, shown
 
 log = structlog.get_logger(__name__)
 
-ACT = "signals.act"
+ACT, ACT_AGAIN = "signals.act", "signals.act_again"
 BELL_GRACE = dt.timedelta(seconds=1)
 _KEPT_HEADERS = ("content-type", "user-agent", "webhook-id", "webhook-timestamp", "x-timestamp")
 
@@ -106,6 +106,7 @@ def _account(source: SignalSource, wish: Wish) -> BrokerAccount:
 def _store(signal: Signal, raw: bytes, now: dt.datetime) -> Answer:
     """One INSERT: the row and its key stand or fall together."""
     signal.received_at, signal.next_try_at = now, now + BELL_GRACE
+    signal.tries = 1  # the bell that is about to ring
     try:
         insert_row(signal)
     except IntegrityError:

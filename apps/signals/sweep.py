@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.orders import queue
 from apps.signals import acting
-from apps.signals.intake import ACT
+from apps.signals.intake import ACT_AGAIN
 from apps.signals.models import Signal
 
 log = structlog.get_logger(__name__)
@@ -45,9 +45,9 @@ def _one(signal: Signal, act: Act) -> None:
 def _ring(signal: Signal) -> None:
     """Ring, and not again at once: a busy house must not be rung deaf."""
     acting.waiting().filter(pk=signal.pk).update(next_try_at=timezone.now() + RING_AGAIN)
-    queue.ring(ACT, signal.pk, exiting=signal.exiting)
+    queue.ring(ACT_AGAIN, signal.pk, exiting=signal.exiting)
 
 
 def act_on_exits() -> None:
     """For the guard, when the workers are gone: exits are acted on here, entries wait."""
-    sweep(act=lambda signal: acting.act(signal.pk) if signal.exiting else None)
+    sweep(act=lambda signal: acting.act(signal.pk, again=True) if signal.exiting else None)

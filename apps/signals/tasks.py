@@ -16,6 +16,13 @@ def act_on_signal(signal_id: int) -> None:
     acting.act(signal_id)
 
 
+@shared_task(name="signals.act_again")
+@recorded
+def act_on_signal_again(signal_id: int) -> None:
+    """Another try at a signal whose bell was lost, or whose worker broke."""
+    acting.act(signal_id, again=True)
+
+
 @shared_task(name="signals.sweep")
 @recorded
 def sweep_signals() -> None:

@@ -44,7 +44,7 @@ def sweep_until_settled(signal: Signal, seconds: float = 10) -> str:
     deadline = time.monotonic() + seconds
     while fate(signal) == "RECEIVED" and time.monotonic() < deadline:
         ripe()
-        sweep(act=lambda waiting: act(waiting.pk))
+        sweep(act=lambda waiting: act(waiting.pk, again=True))
         time.sleep(0.05)
     return signal.fate
 
@@ -189,7 +189,7 @@ class TestTheSweep:
         ripe()
         sweep()
         sweep()
-        assert no_bells == [("signals.act", signal.pk)]
+        assert no_bells == [("signals.act_again", signal.pk)]
 
     def test_a_signal_that_settles_under_the_sweep_is_left_alone(self, trading, no_bells):
         signal = trading.heard()
@@ -197,7 +197,7 @@ class TestTheSweep:
         act(signal.pk)
         sweeping._ring(stale)
         acting.park(stale)
-        assert acting._next_try(stale.pk) is None
+        assert acting._open_signal(stale.pk) is None
         assert fate(signal) == "ACTED"
 
     def test_exits_are_rung_for_first(self, trading, no_bells):
@@ -212,7 +212,6 @@ class TestTheSweep:
     ):
         poison = trading.heard(intent="EXIT", side="SELL")
         good = trading.heard()
-        find = acting.find_instrument
 
         def break_on_poison(signal: Signal) -> Any:
             if signal.pk == poison.pk:
@@ -223,8 +222,7 @@ class TestTheSweep:
         monkeypatch.setattr(acting, "_place", break_on_poison)
         for _ in range(MOST_TRIES + 1):
             ripe()
-            sweep(act=lambda waiting: act(waiting.pk))
-        assert find is acting.find_instrument
+            sweep(act=lambda waiting: act(waiting.pk, again=True))
         assert (fate(good), fate(poison), poison.tries) == ("ACTED", "FAILED", MOST_TRIES)
         assert f"{MOST_TRIES} tries" in poison.reason
         assert Alert.objects.get(key__contains=":exit:FAILED").severity == "CRITICAL"
