@@ -214,6 +214,7 @@ UNFOLD = {
     "SITE_TITLE": "Trading operations",
     "SITE_HEADER": "Trading operations",
     "SITE_SYMBOL": "candlestick_chart",
+    "SITE_URL": None,  # the desk is the site
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",

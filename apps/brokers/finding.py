@@ -29,4 +29,4 @@ def find_instrument(text: str) -> Instrument:
 
 
 def _names(found: list[Instrument]) -> str:
-    return ", ".join(f"{row.segment}:{row.security_id}:{row.symbol}" for row in found)
+    return ", ".join(row.exact_name for row in found)

@@ -12,6 +12,7 @@ from django.test import Client
 
 from apps.desk import feeding
 from apps.desk.blotter import Filters
+from apps.desk.rights import Rights
 from apps.orders.models import DeskSequence
 from apps.orders.states import Event
 from apps.risk import switch
@@ -20,6 +21,7 @@ from tests.desk.sockets import Page, rows_in, signed_in, socket_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_rows = sync_to_async
+ALL = Rights(*[True] * 5)
 
 
 def talk(scenario):
@@ -203,9 +205,9 @@ def test_many_changes_in_a_moment_come_in_one_batch(operator, new_order):
 
 def test_doubles_and_older_rows_change_nothing(operator, new_order):
     order = new_order()
-    old = feeding.news(Filters(), {order.account_id: 0}, may_cancel=True).messages
+    old = feeding.news(Filters(), {order.account_id: 0}, ALL).messages
     happens(order, Event.WITHDRAW)
-    new = feeding.news(Filters(), {order.account_id: 1}, may_cancel=True).messages
+    new = feeding.news(Filters(), {order.account_id: 1}, ALL).messages
     page = Page("", {})
     assert [page.take(message) for message in old + new] == [False, False]
     before = page.drawn()
@@ -216,7 +218,7 @@ def test_doubles_and_older_rows_change_nothing(operator, new_order):
 def test_a_gap_is_noticed(new_order):
     order = new_order()
     happens(order, Event.WITHDRAW)
-    (row,) = feeding.news(Filters(), {order.account_id: 1}, may_cancel=True).messages
+    (row,) = feeding.news(Filters(), {order.account_id: 1}, ALL).messages
     assert Page("", {order.account_id: 0}).take(row)
     assert not Page("", {order.account_id: 1}).take(row)
 
@@ -224,22 +226,22 @@ def test_a_gap_is_noticed(new_order):
 def test_numbers_without_a_row_are_passed_on(new_order, account):
     order = new_order()
     DeskSequence.objects.filter(account=account).update(value=5)
-    batch = feeding.news(Filters(), {account.pk: order.live_seq}, may_cancel=True)
+    batch = feeding.news(Filters(), {account.pk: order.live_seq}, ALL)
     assert batch.messages == [{"type": "upto", "seq": {account.pk: 5}}]
-    assert feeding.news(Filters(), batch.seen, may_cancel=True).messages == []
+    assert feeding.news(Filters(), batch.seen, ALL).messages == []
 
 
 def test_a_page_from_the_future_is_read_anew(new_order):
     order = new_order()
-    assert feeding.news(Filters(), {order.account_id: 99}, may_cancel=True) is None
+    assert feeding.news(Filters(), {order.account_id: 99}, ALL) is None
 
 
 def test_too_much_news_is_a_snapshot(new_order, account, monkeypatch):
     monkeypatch.setattr("apps.desk.blotter.LIMIT", 3)
     for _ in range(4):
         new_order()
-    assert feeding.news(Filters(), {account.pk: 0}, may_cancel=True) is None
-    assert len(feeding.snapshot(Filters(), may_cancel=True)["rows"]) == 3
+    assert feeding.news(Filters(), {account.pk: 0}, ALL) is None
+    assert len(feeding.snapshot(Filters(), ALL)["rows"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_the_action_on_alerts(who, places):
 @pytest.mark.parametrize("who", WHO)
 def test_the_socket(who, places):
     client = entered(somebody(who))
-    rights = feeding.rights({"session": client.session})
+    rights = feeding.rights_of({"session": client.session})
     assert rights.may_view == (who in EVERYBODY)
     assert rights.may_cancel == (who in {T, R, A})
     if who != "stranger":
