@@ -153,7 +153,8 @@ def _needs(found: dict[str, Any]) -> list[Need]:
 
 def _failing(alive: Health | None) -> str:
     failing = alive.failing if alive else []
-    return f"{', '.join(failing[:3])} silent" + (" and more" if len(failing) > 3 else "")
+    more = f" and {len(failing) - 2} more" if len(failing) > 3 else ""
+    return f"{', '.join(failing[: 2 if more else 3])}{more} silent"
 
 
 def _s(count: int) -> str:

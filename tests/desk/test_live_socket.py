@@ -8,6 +8,7 @@ import json
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from apps.desk import feeding
@@ -290,7 +291,36 @@ def seen_of(page):
     return {int(account): seq for account, seq in told.items()}
 
 
-@pytest.mark.parametrize("filters", [{}, {"group": "working"}, {"group": "unknown"}])
+def test_rows_are_drawn_anew_when_the_persons_rights_changed(operator, new_order):
+    order = working(new_order())
+    signed = signed_in(operator)
+    cancel = Permission.objects.get(codename="cancel_order")
+
+    async def scenario():
+        socket = await opened(signed, seen={order.account_id: order.live_seq})
+        await heard(socket, "pulse")
+        await on_rows(operator.user_permissions.remove)(cancel)
+        await socket.send_json_to({"type": "catch_up", "seen": {order.account_id: order.live_seq}})
+        (row,) = (await heard(socket, "snapshot"))[-1]["rows"]
+        assert 'data-act="modify"' in row["html"]
+        assert 'data-act="cancel"' not in row["html"]
+        await heard(socket, "pulse")
+        assert [m["type"] for m in await heard(socket, "pulse")] == ["pulse"]
+        await socket.disconnect()
+
+    talk(scenario)
+
+
+FILTERS = [
+    {},
+    {"group": "working"},
+    {"group": "unknown"},
+    {"source": "ADMIN", "strategy": "late <b>comer</b>"},
+    {"source": "SIGNAL"},
+]
+
+
+@pytest.mark.parametrize("filters", FILTERS)
 def test_old_page_and_events_equal_a_fresh_page(operator, new_order, filters):
     """The one test that a live page must pass."""
     signed = signed_in(operator)

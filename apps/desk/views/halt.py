@@ -46,7 +46,9 @@ def _again(request: HttpRequest, form: SwitchForm) -> HttpResponse:
 def _halt(request: HttpRequest, scope: str, reason: str) -> str:
     actor = actor_of(request)
     change = switch.halt(scope, reason, actor.name, actor.user)
-    return str(change) if change else f"{scope}: nothing to change."
+    if change is None:
+        return f"{scope} is halted already."
+    return f"{scope} is halted: only exits and cancels go."
 
 
 def _ask_to_resume(request: HttpRequest, scope: str, reason: str) -> str:
