@@ -102,7 +102,7 @@ class Web:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 requests.get(f"{self.url}/healthz", timeout=2)
