@@ -215,6 +215,7 @@ UNFOLD = {
     "SITE_TITLE": "Trading operations",
     "SITE_HEADER": "Trading operations",
     "SITE_SYMBOL": "candlestick_chart",
+    "SITE_URL": None,  # the desk is the site
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
@@ -225,7 +226,7 @@ UNFOLD = {
             "200": "oklch(88.2% .059 254.128)",
             "300": "oklch(80.9% .105 251.813)",
             "400": "oklch(70.7% .165 254.624)",
-            "500": "oklch(62.3% .214 259.815)",
+            "500": "oklch(68% .17 257)",
             "600": "oklch(50.5% .19 260)",
             "700": "oklch(45% .19 262)",
             "800": "oklch(42.4% .199 265.638)",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.alerts import acknowledging
 from apps.alerts.history import HistoryAdmin
-from apps.alerts.models import Alert, Heartbeat, Severity
-
-_TONES = {Severity.INFO: "quiet", Severity.WARNING: "wait", Severity.CRITICAL: "alarm"}
+from apps.alerts.models import SEVERITY_TONES, Alert, Heartbeat, Severity
 
 
 @admin.register(Alert)
@@ -20,6 +20,8 @@ class AlertAdmin(HistoryAdmin):
     """What people must know, the newest first."""
 
     actions = ("acknowledge",)
+    list_before_template = "alerts/about_list.html"
+    change_form_outer_before_template = "alerts/about_one.html"
     list_display = ("how_bad", "text", "times", "last_raised", "acknowledged_at", "acknowledged_by")
     list_display_links = ("text",)
     list_filter = ("severity", ("acknowledged_at", admin.EmptyFieldListFilter))
@@ -30,21 +32,21 @@ class AlertAdmin(HistoryAdmin):
     @admin.display(description="severity", ordering="severity")
     def how_bad(self, alert: Alert) -> SafeString:
         """The severity in its colour."""
-        tone = _TONES[Severity(alert.severity)]
+        tone = SEVERITY_TONES[Severity(alert.severity)]
         label = Severity(alert.severity).label
         return format_html('<span class="desk-status desk-tone-{}">{}</span>', tone, label)
 
     @admin.action(description="Acknowledge: I have seen these", permissions=["acknowledge"])
     def acknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
         """Close the chosen alerts in this person's name; the first one to do so stays."""
-        done = queryset.filter(acknowledged_at=None).update(
-            acknowledged_at=timezone.now(), acknowledged_by=request.user
-        )
+        if not isinstance(request.user, User):
+            raise PermissionDenied
+        done = acknowledging.acknowledge(queryset, request.user)
         messages.success(request, f"{done} acknowledged.")
 
     def has_acknowledge_permission(self, request: HttpRequest) -> bool:
         """Who may change alerts may acknowledge them."""
-        return bool(request.user.has_perm("alerts.change_alert"))
+        return bool(request.user.has_perm(acknowledging.PERMISSION))
 
 
 @admin.register(Heartbeat)

@@ -15,6 +15,10 @@ class Severity(models.TextChoices):
     CRITICAL = "CRITICAL", "Critical"
 
 
+# The colours of the desk's style sheet.
+SEVERITY_TONES = {Severity.INFO: "quiet", Severity.WARNING: "wait", Severity.CRITICAL: "alarm"}
+
+
 class Alert(models.Model):
     """One thing a person must know. Repeats of the same key count up instead of piling up."""
 

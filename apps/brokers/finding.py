@@ -36,4 +36,4 @@ _CALLED = "UPPER(symbol) = UPPER(%s) AND tradable"  # what most programs say: ju
 
 
 def _names(found: list[Instrument]) -> str:
-    return ", ".join(f"{row.segment}:{row.security_id}:{row.symbol}" for row in found)
+    return ", ".join(row.exact_name for row in found)

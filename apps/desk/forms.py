@@ -48,19 +48,29 @@ class ModifyForm(forms.Form):
     price = _rupees("Price ₹")
     trigger_price = _rupees("Trigger ₹")
     reason = _reason()
+    seen = forms.CharField(max_length=80, required=False, widget=forms.HiddenInput)
 
     def __init__(self, order: Order, data: Any = None) -> None:  # noqa: ANN401
         self.order = order
         terms = {name: getattr(order, name) for name in ("quantity", "price", "trigger_price")}
-        super().__init__(data, initial=terms)
+        super().__init__(data, initial=terms | {"seen": order.terms_in_words})
         if order.order_type == OrderType.MARKET:
             del self.fields["price"]
         if order.order_type != OrderType.STOP_LIMIT:
             del self.fields["trigger_price"]
 
+    def clean_seen(self) -> str:
+        """New terms replace those that the person saw, and no others."""
+        seen: str = self.cleaned_data["seen"]
+        if seen and seen != self.order.terms_in_words:
+            now = self.order.terms_in_words
+            self.add_error(None, f"It changed while you looked: it is {now} now. Look again.")
+        return seen
+
     def terms(self) -> dict[str, Any]:
         """What is asked for, without the reason."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        words = {"reason", "seen"}
+        return {name: value for name, value in self.cleaned_data.items() if name not in words}
 
 
 class AccountField(forms.ModelChoiceField):  # type: ignore[type-arg]

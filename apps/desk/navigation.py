@@ -1,4 +1,4 @@
-"""The sidebar: what a person may open, the live desk first."""
+"""The sidebar: what a person may open, the desk first."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
     (
         "Desk",
         [
+            ("Start", "home", "desk:front", "orders.view_order"),
             ("Live desk", "monitoring", "desk:live", "orders.view_order"),
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
             ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),

@@ -61,9 +61,13 @@ def rupees(amount: Decimal | None) -> str:
     """₹1,23,456.05; four decimals only where the tick needs them."""
     if amount is None:
         return "–"
-    places = 2 if amount == round(amount, 2) else 4
-    whole, _, cents = f"{abs(amount):.{places}f}".partition(".")
+    whole, _, cents = plain(abs(amount)).partition(".")
     return f"{'-' if amount < 0 else ''}₹{grouped(int(whole))}.{cents}"
+
+
+def plain(amount: Decimal) -> str:
+    """123456.05, as a field takes it; four decimals only where the tick needs them."""
+    return f"{amount:.{2 if amount == round(amount, 2) else 4}f}"
 
 
 def lasting(duration: dt.timedelta | None) -> str:

@@ -160,6 +160,23 @@ class Order(models.Model):
         return not self.over and self.cancel_wanted_at is None
 
     @property
+    def can_modify(self) -> bool:
+        """True while the broker has the order and nobody wants it gone."""
+        return self.status in AT_BROKER and self.cancel_wanted_at is None
+
+    @property
+    def may_have_left_a_position(self) -> bool:
+        """True once something filled that was not itself a way out."""
+        return self.filled_quantity > 0 and self.intent != Intent.EXIT
+
+    @property
+    def terms_in_words(self) -> str:
+        """Quantity and prices as one text, equal exactly when they are."""
+        price = "market" if self.price is None else f"{self.price:.4f}"
+        trigger = "" if self.trigger_price is None else f", trigger {self.trigger_price:.4f}"
+        return f"{self.quantity} at {price}{trigger}"
+
+    @property
     def open_quantity(self) -> int:
         """Units that may still fill."""
         return 0 if self.over else max(self.quantity - self.filled_quantity, 0)

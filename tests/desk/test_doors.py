@@ -10,8 +10,9 @@ from django.urls import reverse
 from apps.alerts.models import Alert
 from apps.alerts.raising import raise_alert
 from apps.desk import navigation
+from apps.orders.states import Event
 from apps.risk import models as risk
-from tests.desk.conftest import PASSWORD, person, working
+from tests.desk.conftest import PASSWORD, happens, person, working
 from tests.desk.sockets import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,6 +23,7 @@ PAGES = {
     "/admin/live/order/{pk}/": ["orders.view_order"],
     "/admin/live/order/{pk}/cancel/": ["orders.view_order", "orders.cancel_order"],
     "/admin/live/order/{pk}/modify/": ["orders.view_order", "orders.modify_order"],
+    "/admin/live/order/{pk}/exit/": ["orders.view_order", "orders.place_order"],
     "/admin/place/": ["orders.place_order"],
     "/admin/place/instruments/": ["orders.place_order"],
     "/admin/switches/": ["risk.view_tradingstate"],
@@ -32,12 +34,14 @@ POSTS = {
     "/admin/live/order/{pk}/modify/": {"quantity": 20, "price": 1, "reason": "x", "confirmed": 1},
     "/admin/place/": {},
     "/admin/switches/turn/": {"scope": "paper-one", "to": "halt", "reason": "x"},
+    "/admin/alerts/acknowledge/1/": {},
 }
 
 
 @pytest.mark.parametrize("address", PAGES)
 def test_pages_open_with_exactly_their_permissions(address, new_order, stranger):
-    where = address.format(pk=working(new_order()).pk)
+    order = happens(working(new_order()), Event.PARTIAL, filled_quantity=4)
+    where = address.format(pk=order.pk)
     assert "/admin/login/" in Client().get(where)["Location"]
     assert signed_in(stranger).get(where).status_code == 403
     assert signed_in(person("anna", *PAGES[address])).get(where).status_code == 200
@@ -65,7 +69,7 @@ def test_every_post_needs_its_token(address, new_order, operator):
     assert risk.TradingState.objects.get(scope="paper-one").switch == "ACTIVE"
 
 
-@pytest.mark.parametrize("address", ["/healthz", "/admin/live/", "/admin/health/"])
+@pytest.mark.parametrize("address", ["/healthz", "/admin/", "/admin/live/", "/admin/health/"])
 def test_pages_for_reading_take_no_post(address, operator):
     assert signed_in(operator).post(address).status_code == 405
 
@@ -91,6 +95,19 @@ def test_halting_needs_a_reason_and_is_recorded(operator, account):
     page = client.get("/admin/switches/").content.decode()
     assert "The whole desk is HALTED" in page
     assert "Ask to resume" in page
+
+
+def test_halting_from_a_dialog(operator, account):
+    asked = {"scope": "paper-one", "to": "halt", "reason": ""}
+    json = {"headers": {"accept": "application/json"}}
+    answer = signed_in(operator).post("/admin/switches/turn/", asked, **json)
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["reason"])
+    assert risk.TradingState.objects.get(scope="paper-one").switch == "ACTIVE"
+    answer = signed_in(operator).post("/admin/switches/turn/", asked | {"reason": "news"}, **json)
+    assert answer.json()["ok"]
+    assert risk.TradingState.objects.get(scope="paper-one").switch == "HALTED"
+    answer = signed_in(operator).post("/admin/switches/turn/", asked | {"reason": "news"}, **json)
+    assert answer.json()["text"] == "paper-one is halted already."
 
 
 def test_nobody_resumes_alone_superuser_included(owner, account):

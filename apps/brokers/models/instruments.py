@@ -47,6 +47,11 @@ class Instrument(models.Model):
     def __str__(self) -> str:
         return f"{self.segment}:{self.symbol}"
 
+    @property
+    def exact_name(self) -> str:
+        """The text that ``find_instrument`` takes for this one and no other."""
+        return f"{self.segment}:{self.security_id}:{self.symbol}"
+
 
 class Quote(models.Model):
     """The last traded price that the desk has seen, with its age."""

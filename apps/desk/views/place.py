@@ -9,12 +9,13 @@ from decimal import Decimal
 from django.contrib import messages
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.brokers.models import Instrument, Quote
-from apps.desk import words
+from apps.brokers.port import Intent
+from apps.desk import exits, words
 from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
 from apps.orders import services
@@ -44,6 +45,29 @@ def page(request: HttpRequest) -> HttpResponse:
     return redirect("desk:order", pk=order.pk)
 
 
+@desk_page("orders.view_order", "orders.place_order")
+@require_safe
+def leave(request: HttpRequest, pk: int) -> HttpResponse:
+    """The form, filled in to close the position behind an order. Looking changes nothing."""
+    orders = Order.objects.select_related("account", "instrument")
+    order = get_object_or_404(orders, pk=pk)
+    found = exits.way_out(order)
+    said = exits.in_words(order, found)
+    if not found.left:
+        messages.warning(request, said)
+        return redirect("desk:order", pk=order.pk)
+    initial = {
+        "account": order.account_id,
+        "instrument": order.instrument.exact_name,
+        "side": found.side,
+        "quantity": found.left,
+        "product": order.product,
+        "intent": Intent.EXIT,
+        "strategy": order.strategy,
+    }
+    return _show(request, PlaceForm(initial=initial), exiting=said)
+
+
 def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
     """The order, new or already placed with this key; None with the error on the form."""
     known = Order.objects.filter(request_key=key).exists()
@@ -65,8 +89,9 @@ def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
     return order
 
 
-def _show(request: HttpRequest, form: PlaceForm) -> HttpResponse:
-    return show(request, "place", "Place order", form=form)
+def _show(request: HttpRequest, form: PlaceForm, exiting: str = "") -> HttpResponse:
+    title = "Exit a position" if exiting else "Place order"
+    return show(request, "place", title, form=form, exiting=exiting)
 
 
 def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
@@ -120,7 +145,7 @@ def instruments(request: HttpRequest) -> JsonResponse:
 def _suggestion(row: Instrument) -> dict[str, object]:
     quote = getattr(row, "quote", None)
     return {
-        "value": f"{row.segment}:{row.security_id}:{row.symbol}",
+        "value": row.exact_name,
         "symbol": row.symbol,
         "about": " · ".join(filter(None, [row.segment, row.name])),
         "lot": row.lot_size,

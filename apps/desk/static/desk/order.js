@@ -1,6 +1,6 @@
-// One order's page: cancel dialog, copy button, and word when the order has changed.
+// One order's page: its dialogs, copy button, and word when the order has changed.
 
-import { setUpCancel } from "./cancel.js";
+import { setUpDialogs } from "./dialogs.js";
 import { LiveSocket } from "./socket.js";
 
 const page = document.getElementById("desk-order");
@@ -8,7 +8,7 @@ const changed = document.getElementById("desk-changed");
 const account = page.dataset.account;
 const seen = { [account]: Number(page.dataset.seq) };
 
-setUpCancel(page, () => location.reload());
+setUpDialogs(page, () => location.reload());
 page.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
