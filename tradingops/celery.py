@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
 
 app = Celery("tradingops")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["apps.orders", "apps.signals"])
+app.autodiscover_tasks(["apps.brokers", "apps.orders", "apps.signals"])
 
 
 @app.on_after_configure.connect
@@ -27,6 +27,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
         ("orders.forget", 3600.0, "housekeeping"),
+        ("brokers.sessions", settings.SESSIONS_EVERY, "reads"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,
