@@ -116,20 +116,25 @@ def heard(account: BrokerAccount, used: Held, hearing: Hearing) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def refused(account: BrokerAccount, token_id: int, text: str) -> None:
-    """The broker does not let this token in. The first time, people are told."""
+def refused(account: BrokerAccount, token_id: int, text: str) -> bool:
+    """The broker does not let this token in. The first time, people are told.
+
+    False when that is no news: another token is in force, or one is being asked for.
+    """
     now = timezone.now()
     with transaction.atomic():
         _row_of(account)
-        if not AccessToken.objects.filter(pk=token_id, retired_at=None).exists():
-            return  # it was replaced while the call was under way
         session = BrokerSession.objects.filter(account=account)
+        in_force = AccessToken.objects.filter(pk=token_id, retired_at=None).exists()
+        if not in_force or not session.filter(minting=None).exists():
+            return False
         session.filter(refused_token=token_id).update(refused_last=now)
         first = session.exclude(refused_token=token_id).update(
             refused_token=token_id, refused_at=now, refused_last=None, refused_text=text[:300]
         )
         if first:
             tell(account, f"the broker refuses the access token ({text})", what_next=True)
+    return True
 
 
 def _accepted_again(account: BrokerAccount, token_id: int) -> None:

@@ -142,6 +142,9 @@ def _end_doubt(account: BrokerAccount, session: BrokerSession) -> bool:
         return False
     BrokerSession.objects.filter(account=account, minting=call).update(minting=None)
     log.warning("doubt about the token ended", account=account.name, counts=counts)
+    if not counts and token is not None:
+        text = "a new one was asked for, and its answer was lost"
+        sessions.refused(account, token.pk, text)
     return True
 
 
