@@ -140,9 +140,12 @@ def _end_doubt(account: BrokerAccount, session: BrokerSession) -> bool:
     counts = False if token is None or token.expired else _look(account)
     if counts is None or (not over and (counts or token is None or token.expired)):
         return False
-    BrokerSession.objects.filter(account=account, minting=call).update(minting=None)
     log.warning("doubt about the token ended", account=account.name, counts=counts)
-    if not counts and token is not None:
+    if counts:
+        tokens.count_failure(session, f"the answer to “{call.what}” was lost; the old token counts")
+        return True
+    BrokerSession.objects.filter(account=account, minting=call).update(minting=None)
+    if token is not None:
         text = "a new one was asked for, and its answer was lost"
         sessions.refused(account, token.pk, text)
     return True

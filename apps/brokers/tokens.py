@@ -129,7 +129,7 @@ def log_in_in_turn(account: BrokerAccount) -> AccessToken:
         raise NotNow(f"logins are stopped ({login.stopped_text}); write PIN and TOTP secret anew")
     step, wait = totp.next_step(_ahead(account), login.totp_step)
     if wait:
-        raise NotNow(f"a one-time code counts once; the next one comes in {wait:.0f} s", wait)
+        raise NotNow(f"each one-time code counts once, and the next comes in {wait:.0f} s", wait)
     code = totp.code_at(login.totp_secret, step)
     pin = str(login.pin)
     return _mint(account, Way.LOGIN, lambda desk, _: desk.log_in(pin, code), totp_step=step)
@@ -270,8 +270,7 @@ def _settle(
             return _take(account, way, before, answer)
         if isinstance(answer, Unknown) or not mine:
             return None
-        session.minting = None
-        _count_failure(session, answer)
+        count_failure(session, _words(answer))
         if isinstance(answer, Denied):
             _heed(account, way, before, answer)
     return None
@@ -295,11 +294,13 @@ def _take(
     return token
 
 
-def _count_failure(session: BrokerSession, answer: Denied | NotSent) -> None:
+def count_failure(session: BrokerSession, text: str) -> None:
+    """The request is over and brought no token: the pause before the next one doubles."""
+    session.minting = None
     session.failures = min(session.failures + 1, 100)
-    pause = min(FIRST_PAUSE * 2 ** (session.failures - 1), LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2 ** min(session.failures - 1, 10), LONGEST_PAUSE)
     session.next_try_at = timezone.now() + dt.timedelta(seconds=pause)
-    session.failure_text = _words(answer)[:300]
+    session.failure_text = text[:300]
     session.save(update_fields=["minting", "failures", "next_try_at", "failure_text"])
 
 
