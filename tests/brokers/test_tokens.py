@@ -37,6 +37,11 @@ from tests.orders.telling import OnTheSide
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def codes_to_the_last_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totp, "LATE", 0)
+
+
 @pytest.fixture
 def login(account: Any, exchange: Any) -> LoginCredentials:
     written = {"pin": PIN, "totp_secret": TOTP_SECRET}
@@ -51,8 +56,7 @@ def no_spacing(monkeypatch: pytest.MonkeyPatch) -> None:
 def works(account: Any) -> bool:
     try:
         reports_of(account, retries=False).order_book()
-    except ReadFailed as error:
-        assert error.kind == "token"
+    except ReadFailed:
         return False
     return True
 
@@ -231,7 +235,6 @@ def test_a_login_puts_its_token_in_force(account, login, exchange):
 
 
 def test_a_code_is_used_once(account, login, exchange, no_spacing):
-    exchange.control("limits", on=False)
     tokens.log_in(account)
     with pytest.raises(tokens.NotNow, match="counts once") as caught:
         tokens.log_in(account)
@@ -341,6 +344,7 @@ def test_a_code_follows_the_brokers_clock(account, login, exchange):
     ],
 )
 def test_when_the_next_code_may_be_used(monkeypatch, now, used, step, wait):
+    monkeypatch.setattr(totp, "LATE", 4)
     monkeypatch.setattr(time, "time", lambda: float(now))
     assert totp.next_step(0.0, used) == (step, pytest.approx(wait))
 
