@@ -42,6 +42,7 @@ class Held:
     refused: bool
     refused_last: dt.datetime | None
     address_refused: bool
+    changing: bool  # another token is being asked for, and this one may be over already
 
     @property
     def resting(self) -> bool:
@@ -73,19 +74,21 @@ def held(account: BrokerAccount) -> Held | None:
             refused_id=F("account__session__refused_token"),
             refused_last=F("account__session__refused_last"),
             address_refused_at=F("account__session__address_refused_at"),
+            minting=F("account__session__minting"),
         )
-        .values_list("pk", "value", "refused_id", "refused_last", "address_refused_at")
+        .values_list("pk", "value", "refused_id", "refused_last", "address_refused_at", "minting")
         .first()
     )
     if row is None:
         return None
-    token_id, value, refused_id, refused_last, address_refused_at = row
+    token_id, value, refused_id, refused_last, address_refused_at, minting = row
     return Held(
         token_id,
         value,
         refused=refused_id == token_id,
         refused_last=refused_last,
         address_refused=address_refused_at is not None,
+        changing=minting is not None,
     )
 
 

@@ -54,9 +54,11 @@ class Line:
         return self._send("DELETE", endpoint, None)
 
     def token_changed(self) -> bool:
-        """True when another token is in force than the one that this line has used."""
+        """True when another token is in force than the one used, or is just being asked for."""
         held = sessions.held(self._call.account)
-        return held is not None and (self._held is None or held.token_id != self._held.token_id)
+        if held is None or self._held is None:
+            return held is not None
+        return held.changing or held.token_id != self._held.token_id
 
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in any text that is kept."""
