@@ -13,7 +13,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -70,10 +70,7 @@ class LoginForm(forms.Form):
         """The fields together; nothing is stored yet."""
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:
-            try:
-                logins.check_login(self.account, cleaned["auth_url"], self.written())
-            except ValidationError as error:
-                self._update_errors(error)  # type: ignore[attr-defined]
+            logins.check_login(self.account, cleaned["auth_url"], self.written())
         return cleaned
 
     def written(self) -> dict[str, str]:
