@@ -200,8 +200,8 @@ def _mint(
     log.info("token asked for", account=account.name, way=way, outcome=type(answer).__name__)
     if token is not None:
         return token
-    if isinstance(answer, Denied) and answer.reason is Denial.TOKEN and before is not None:
-        sessions.refused(account, before.pk, answer.text)
+    if way is Way.RENEW and isinstance(answer, Denied) and answer.reason is Denial.TOKEN and before:
+        sessions.refused(account, before.pk, answer.text)  # the one that was to be renewed
     raise NoToken(_words(answer))
 
 

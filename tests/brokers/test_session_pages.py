@@ -291,6 +291,7 @@ def test_a_token_id_that_the_broker_does_not_know(admin_client, account, registe
     shown = text_of(admin_client.post(CALLBACK, {"tokenId": "made-up"}, follow=True))
     assert "There is no new token: the broker gave no token: Invalid token id" in shown
     assert account.token().value == "token-1"
+    assert not sessions.is_refused(account)
 
 
 def test_the_state_is_kept_as_a_hash(admin_client, account, registered):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import io
 import json
 import time
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
@@ -433,3 +435,49 @@ def test_the_turn_is_free_again_afterwards(account):
     tokens.renew(account)
     with turn_if_free(f"session:{account.name}") as free:
         assert free
+
+
+# --- commands -------------------------------------------------------------------------------
+
+
+def run(*words: str) -> str:
+    out = io.StringIO()
+    call_command(*words, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_renews_and_says_until_when(account):
+    said = run("renew_token", "alpha")
+    assert said.startswith("The new token of alpha is in force until ")
+    assert str(account.token().value) not in said
+
+
+def test_the_command_logs_in(account, login):
+    assert run("login_account", "alpha").startswith("The new token of alpha is in force until ")
+    with pytest.raises(CommandError, match="alpha was not logged in: it was tried 1 times"):
+        LoginCredentials.objects.update(totp_step=None)
+        run("login_account", "alpha")
+
+
+def test_the_command_waits_for_the_next_code(account, login, monkeypatch):
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        LoginCredentials.objects.update(totp_step=None)
+
+    monkeypatch.setattr("apps.brokers.management.commands.login_account.time.sleep", sleep)
+    LoginCredentials.objects.update(totp_step=int(time.time() // 30))
+    said = run("login_account", "alpha")
+    assert said.startswith("Waiting ")
+    assert "is in force" in said
+    assert 0 < waited[0] <= 31
+
+
+@pytest.mark.parametrize("command", ["renew_token", "login_account"])
+def test_the_command_says_why_nothing_came_of_it(account, command):
+    AccessToken.objects.update(retired_at=timezone.now())
+    with pytest.raises(CommandError, match=r"alpha was not .*: (there is no token|nothing is)"):
+        run(command, "alpha")
+    with pytest.raises(CommandError, match="There is no account"):
+        run(command, "nobody")
