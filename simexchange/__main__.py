@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def _run(arguments: argparse.Namespace) -> None:
         state=arguments.state,
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
+        token_life=_hours(arguments.token_hours),
     )
     asyncio.run(serve(options))
 
@@ -55,8 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")
     parser.add_argument("--transit-ms", type=int, default=20, help="an order stays in TRANSIT")
+    parser.add_argument(
+        "--token-hours", type=float, help="life of tokens, those of the start too (default 24)"
+    )
     parser.add_argument("--print-instruments", action="store_true", help="print them and stop")
     return parser
+
+
+def _hours(count: float | None) -> timedelta | None:
+    if count is not None and count <= 0:
+        raise StartError("--token-hours: a number above 0 is needed")
+    return None if count is None else timedelta(hours=count)
 
 
 def _accounts(path: Path | None) -> list[Account]:

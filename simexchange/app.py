@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
 
 from simexchange import instruments, journal
+from simexchange.access_control import AccessControl
 from simexchange.accounts import Account, default_accounts
 from simexchange.clock import ShiftedClock
 from simexchange.control import Control
@@ -21,13 +23,16 @@ from simexchange.market_control import MarketControl
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.sockets import OrderFeed
+from simexchange.tokens import AuthApi, TokenDesk
 
 SHUTDOWN_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says. Times in milliseconds."""
+    """What the command line says. Times in milliseconds; `token_life` None: 24 hours, but the
+    tokens of the start never end.
+    """
 
     host: str = "127.0.0.1"
     port: int = 9100
@@ -38,9 +43,12 @@ class Options:
     state: Path | None = None
     tick_ms: int = 500
     transit_ms: int = 20
+    token_life: timedelta | None = None
 
 
-def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Application, Exchange]:
+def build(
+    options: Options, loop: asyncio.AbstractEventLoop
+) -> tuple[web.Application, Exchange, TokenDesk]:
     clock = ShiftedClock()
     table = instruments.load(options.instruments)
     past = list(journal.read(options.state))
@@ -50,26 +58,29 @@ def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Applic
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()
     feed = OrderFeed(ledger, faults)
+    desk = TokenDesk(ledger, feed, limits, options.seed, options.token_life)
     app = web.Application()
-    app.add_routes(RestApi(exchange, limits, faults, log).routes())
-    app.add_routes(Control(exchange, limits, faults, log, feed, clock).routes())
-    app.add_routes(MarketControl(exchange, feed, clock).routes())
+    app.add_routes(RestApi(exchange, limits, faults, log, desk).routes())
+    app.add_routes(AuthApi(desk, ledger, faults, log).routes())
+    app.add_routes(Control(exchange, limits, faults, log, feed, desk, clock).routes())
+    app.add_routes(MarketControl(exchange, clock).routes())
+    app.add_routes(AccessControl(ledger, feed).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
     app.add_routes([web.route("*", "/{tail:.*}", not_found)])
-    return app, exchange
+    return app, exchange, desk
 
 
 async def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    app, exchange = build(options, loop)
+    app, exchange, desk = build(options, loop)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, options.host, options.port).start()
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
-    ticker = asyncio.create_task(_tick(exchange, options.tick_ms / 1000))
+    ticker = asyncio.create_task(_tick(exchange, desk, options.tick_ms / 1000))
     port = runner.addresses[0][1]
     print(
         f"simexchange listening on http://{options.host}:{port} "
@@ -85,7 +96,8 @@ async def serve(options: Options) -> None:
     exchange.ledger.close()
 
 
-async def _tick(exchange: Exchange, seconds: float) -> None:
+async def _tick(exchange: Exchange, desk: TokenDesk, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         exchange.tick()
+        desk.end_sockets_of_ended_tokens()

@@ -15,6 +15,7 @@ from simexchange.money import ZERO
 from simexchange.report import report, state
 from simexchange.request_log import RequestLog
 from simexchange.sockets import OrderFeed
+from simexchange.tokens import TokenDesk
 
 
 class Control:
@@ -27,8 +28,10 @@ class Control:
         faults: Faults,
         log: RequestLog,
         feed: OrderFeed,
+        desk: TokenDesk,
         clock: ShiftedClock,
     ) -> None:
+        self._desk = desk
         self._exchange = exchange
         self._ledger = exchange.ledger
         self._limits = limits
@@ -121,7 +124,10 @@ class Control:
         return {"on": self._limits.on}
 
     def _reset(self, asked: Asked, request: web.Request) -> object:
-        """Back to the start: no orders, trades, positions, faults or counts; accounts stay."""
+        """Back to the start: no orders, trades, positions, faults or counts; accounts stay.
+
+        Each has the token again that it began with.
+        """
         asked.only("walk")
         self._exchange.reset(walk=asked.flag("walk", True))
         self._faults.clear()
@@ -129,6 +135,7 @@ class Control:
         self._log.clear()
         self._feed.resume(None)
         self._clock.shift_seconds = 0.0
+        self._desk.forget()
         return {"reset": True}
 
     # ---- looking things up

@@ -45,6 +45,11 @@ ENDPOINTS = (
     "quotes",
     "exit_all",
     "margin",
+    "renew",
+    "get_ip",
+    "generate_token",
+    "generate_consent",
+    "consume_consent",
     "any",
 )
 DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0}

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from simexchange.access import access_from, entry_of
 from simexchange.accounts import Account
 from simexchange.clock import Clock
 from simexchange.instruments import Instrument, Key
@@ -93,7 +94,7 @@ class Ledger:
 
     def save_account(self, account: Account) -> None:
         self.accounts[account.client_id] = account
-        self._journal.append({"accounts": [_account_entry(account)]})
+        self._journal.append({"numbers": self._numbers, "accounts": [_account_entry(account)]})
 
     def settle(self) -> None:
         """Write down what changed since the last call, then tell the listeners."""
@@ -189,8 +190,17 @@ def _account_entry(account: Account) -> Entry:
         "token": account.token,
         "balance": account.balance,
         "holdings": account.holdings,
+        "access": entry_of(account.access),
+        "first_token": account.first_token,
     }
 
 
 def _account_from(row: Entry) -> Account:
-    return Account(row["client_id"], row["token"], Decimal(row["balance"]), row.get("holdings", []))
+    return Account(
+        row["client_id"],
+        row["token"],
+        Decimal(row["balance"]),
+        row.get("holdings", []),
+        access=access_from(row.get("access", {})),
+        first_token=row.get("first_token", ""),
+    )

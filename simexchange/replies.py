@@ -41,6 +41,12 @@ BAD_TOKEN = _error(
     "DH-901",
     "Client ID or user generated access token is invalid or expired",
 )
+RENEWAL_REFUSED = _error(400, "Order_Error", "DH-906", "Invalid Token")
+NOT_RENEWABLE = _error(
+    500, "Input_Exception", "DH-905", "Renewal of token not allowed for this token type"
+)
+WRONG_ADDRESS = _error(400, "Input_Exception", "DH-905", "Invalid IP")
+QUOTES_EXPIRED = Reply(401, {"data": {"807": "Access token is expired"}, "status": "failed"})
 TOO_MANY = _error(
     429,
     "Rate_Limit",
@@ -63,6 +69,11 @@ NOT_NAMED = _error(404, "Order_Error", "DH-906", "No order found for the given c
 
 def required(name: str) -> Reply:
     return _error(400, "Input_Exception", "DH-905", f"{name} is required")
+
+
+def login_error(message: str) -> Reply:
+    """The token service says no under HTTP 200 (recorded)."""
+    return Reply(200, {"status": "error", "message": message})
 
 
 def order_error(message: str) -> Reply:

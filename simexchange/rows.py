@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from simexchange.accounts import Account, Position
-from simexchange.clock import Clock, stamp
+from simexchange.clock import IST, Clock, stamp
 from simexchange.instruments import Instrument
 from simexchange.money import wire
 from simexchange.orders import Order, Trade
@@ -148,14 +148,29 @@ def margin_row(account: Account, instrument: Instrument, needed: Decimal, value:
 
 
 def profile_row(account: Account, clock: Clock) -> Row:
+    ends = account.access.ends or clock() + timedelta(days=1)
     return {
         "dhanClientId": account.client_id,
-        "tokenValidity": f"{clock() + timedelta(days=1):%d/%m/%Y %H:%M}",
+        "tokenValidity": f"{ends.astimezone(IST):%d/%m/%Y %H:%M}",
         "activeSegment": "E, D, C, M, ",
         "ddpi": "Deactive",
         "mtf": "Deactive",
         "dataPlan": "Active",
         "dataValidity": f"{clock() + timedelta(days=30):%Y-%m-%d %H:%M:%S}.0",
+    }
+
+
+def address_row(account: Account, remote: str) -> Row:
+    """The last three keys are on the wire only; the word for no match is invented."""
+    right = account.access.address_allowed
+    return {
+        "modifyDateSecondary": "2025-09-30",
+        "secondaryIP": "192.0.2.2",
+        "modifyDatePrimary": "2025-09-28",
+        "primaryIP": remote if right else "192.0.2.1",
+        "detectedIP": remote,
+        "ipMatchStatus": "PRIMARY" if right else "NO_MATCH",
+        "ordersAllowed": right,
     }
 
 

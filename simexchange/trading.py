@@ -21,6 +21,7 @@ class Call:
     body: dict[str, Any] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     client_header: str | None = None
+    remote: str = ""
 
 
 class Trading:
@@ -122,6 +123,9 @@ class Trading:
 
     def profile(self, call: Call) -> Reply:
         return Reply(200, rows.profile_row(call.account, self._ledger.clock))
+
+    def addresses(self, call: Call) -> Reply:
+        return Reply(200, rows.address_row(call.account, call.remote))
 
     def _row(self, order: Order) -> rows.Row:
         return rows.order_row(order, self._ledger.instruments[order.key])

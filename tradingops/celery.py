@@ -16,7 +16,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 # Celery would close a thread's connection after every task, and the next would connect, plan and
 # prepare anew: several times what an order costs. One that broke is closed where that is noticed.
 app.conf["CELERY_DB_REUSE_MAX"] = 2**62
-app.autodiscover_tasks(["apps.orders", "apps.signals"])
+app.autodiscover_tasks(["apps.brokers", "apps.orders", "apps.signals"])
 
 
 @app.on_after_configure.connect
@@ -30,6 +30,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
         ("orders.forget", 3600.0, "housekeeping"),
+        ("brokers.sessions", settings.SESSIONS_EVERY, "reads"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

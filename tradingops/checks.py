@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from apps.brokers.models import BrokerAccount
+from apps.brokers.readiness import NoChecks, check_list
 from apps.risk.verdict import NoRules, rules_in_force
 
 
@@ -40,6 +42,29 @@ def rules_are_in_force(**_: object) -> Sequence[CheckMessage]:
     except NoRules as error:
         return [Error(f"{error}; every order would be refused.", id="desk.E003")]
     return []
+
+
+@register
+def readiness_is_in_force(**_: object) -> Sequence[CheckMessage]:
+    """Without readiness checks every entry is refused; say so at the start."""
+    try:
+        check_list()
+    except NoChecks as error:
+        return [Error(f"{error}; every entry would be refused.", id="desk.E005")]
+    return []
+
+
+@register
+def secrets_are_private(**_: object) -> Sequence[CheckMessage]:
+    """Whoever can read the environment file can read every stored token."""
+    try:
+        mode = settings.ENV_FILE.stat().st_mode
+    except OSError:
+        return []
+    if not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return []
+    text = f"{settings.ENV_FILE} can be read by others than its owner: chmod 600 it."
+    return [Caution(text, id="desk.W003")]
 
 
 @register(Tags.database)

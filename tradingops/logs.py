@@ -12,7 +12,7 @@ import structlog
 
 _SECRET_KEYS = re.compile(r"token|secret|password|pin|totp|authorization|credential", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"(?i)((?:access-)?token|secret|password|totp|pin)([\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
+    r"(?i)((?:access-)?token(?:[_-]?id)?|secret|password|totp|pin)([\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
 )
 _HOOK = re.compile(r"(/hooks/)[^/\s'\"]+")
@@ -72,6 +72,7 @@ def logging_config(level: str) -> dict[str, Any]:
             "celery.app.trace": {"level": "WARNING"},
             "axes": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
+            "urllib3": {"level": "WARNING"},  # below it, whole addresses are written
         },
     }
 

@@ -12,7 +12,8 @@ from tradingops.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+ENV_FILE = BASE_DIR / ".env"
+environ.Env.read_env(ENV_FILE)
 
 # --- the house ---------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
@@ -64,6 +65,14 @@ HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
 HEARTBEAT_STALE = env.float("HEARTBEAT_STALE", default=10.0)
 FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
 FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
+SESSIONS_EVERY = env.float("SESSIONS_EVERY", default=5.0)  # seconds between looks at the tokens
+TOKEN_RENEW_BEFORE = env.float("TOKEN_RENEW_BEFORE", default=7200.0)  # seconds before its end
+TOKEN_WARN_BEFORE = env.list("TOKEN_WARN_BEFORE", cast=int, default=[60, 15])  # minutes
+TOKEN_ENTRY_MARGIN = env.float("TOKEN_ENTRY_MARGIN", default=300.0)  # seconds of life for entries
+TOKEN_TRIES_PER_HOUR = env.int("TOKEN_TRIES_PER_HOUR", default=5)  # of each kind, per account
+CONSENT_LIFETIME = env.float("CONSENT_LIFETIME", default=600.0)  # seconds for a login in a browser
+ADDRESS_RETRY = env.float("ADDRESS_RETRY", default=900.0)  # seconds after a refusal of our address
+CLOCK_LIMIT = env.float("CLOCK_LIMIT", default=5.0)  # seconds that a broker's clock may be off
 GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
 
@@ -88,6 +97,7 @@ RISK_RULES = [
     "apps.risk.rules.KnownAccount",
     "apps.risk.rules.TestMode",
     "apps.risk.rules.Switch",
+    "apps.risk.rules.Ready",
     "apps.risk.rules.Tradable",
     "apps.risk.rules.QuantityAndLot",
     "apps.risk.rules.PriceAndTick",
@@ -97,6 +107,12 @@ RISK_RULES = [
     "apps.risk.rules.AgeOfData",
     "apps.risk.rules.ExitCap",
     "apps.risk.rules.SecondPerson",
+]
+# What must be right of an account before it takes entries. An empty or broken list refuses them.
+READINESS_CHECKS = [
+    "apps.brokers.conditions.TokenInForce",
+    "apps.brokers.conditions.AddressAllowed",
+    "apps.brokers.conditions.ClockRight",
 ]
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees

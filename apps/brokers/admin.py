@@ -8,11 +8,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import URLPattern
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSplitDateTimeWidget
 
-from apps.brokers.accounts import check_token
+from apps.brokers import session_pages
+from apps.brokers.accounts import check_nobody_asks, check_token, put_token
 from apps.brokers.models import AccessToken, BrokerAccount, Instrument, WireCall
 from apps.brokers.pages import CappedPaginator
 
@@ -49,6 +52,8 @@ class BrokerAccountForm(_AccountForm):
         token, expires = cleaned.get("token"), cleaned.get("token_expires")
         if token:
             check_token(token, expires)
+            if self.instance.pk:
+                check_nobody_asks(self.instance)
         elif expires:
             self.add_error("token_expires", "Write the token that lives until then as well.")
         return cleaned
@@ -73,6 +78,7 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": ("name", *IDENTITY, "stamp_zone")}),
         ("Trading", {"fields": ("enabled", "armed_until")}),
+        ("Session", {"fields": ("session_state",)}),
         ("Access token", {"fields": ("token", "token_expires")}),
     )
 
@@ -99,11 +105,24 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
         until = timezone.localtime(token.expires_at)
         return f"{'expired' if token.expired else 'until'} {until:%d %b %H:%M}"
 
+    @admin.display(description="ready for entries?")
+    def session_state(self, account: BrokerAccount) -> str:
+        """What readiness says, and the way to the session's own page."""
+        if account._state.adding:
+            return "shown after saving"
+        context = {"findings": session_pages.findings_of(account), "account": account}
+        return render_to_string("brokers/session_state.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The session's pages before the admin's own."""
+        return [*session_pages.urls(), *super().get_urls()]
+
     def get_readonly_fields(
         self, request: HttpRequest, obj: BrokerAccount | None = None
     ) -> tuple[str, ...]:
         """The identity of an account that has talked to its broker stays as it is."""
-        return IDENTITY if obj is not None and obj.wire_calls.exists() else ()
+        used = obj is not None and obj.wire_calls.exists()
+        return (*(IDENTITY if used else ()), "session_state")
 
     def has_delete_permission(self, request: HttpRequest, obj: BrokerAccount | None = None) -> bool:
         """Only an account that was never used can be deleted, one at a time."""
@@ -116,9 +135,7 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
         """Save the account, and put a token in force when one was written."""
         super().save_model(request, obj, form, change)
         if form.cleaned_data.get("token"):
-            AccessToken.put_in_force(
-                obj, form.cleaned_data["token"], form.cleaned_data.get("token_expires")
-            )
+            put_token(obj, form.cleaned_data["token"], form.cleaned_data.get("token_expires"))
 
 
 @admin.register(Instrument)

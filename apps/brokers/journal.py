@@ -45,8 +45,12 @@ def open_call(
     request: dict[str, Any] | None = None,
     correlation_id: str | None = None,
     permit: UUID | None = None,
+    endpoint: str = "",
 ) -> WireCall:
-    """Insert the row of a call that is about to leave, with the right to transmit it."""
+    """Insert the row of a call that is about to leave, with the right to transmit it.
+
+    It goes to ``endpoint``, or to the account's own address when none is named.
+    """
     now = timezone.now()
     call = WireCall(
         account=account,
@@ -56,7 +60,7 @@ def open_call(
         request=request or {},
         correlation_id=correlation_id,
         permit=permit,
-        endpoint=account.rest_url,
+        endpoint=endpoint or account.rest_url,
         created_at=now,
         send_by=now + dt.timedelta(seconds=settings.SEND_WITHIN),
         boot_id=boot_id(),

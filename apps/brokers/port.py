@@ -162,9 +162,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class NotSent:
-    """The request provably placed nothing: it never left, or it was turned away by a 429."""
+    """The request provably placed nothing: it never left, or it was turned away at the door.
+
+    ``about_session``: the token was not let in. It may go once there is another token.
+    """
 
     why: str
+    about_session: bool = False
 
 
 @dataclass(frozen=True)
@@ -283,6 +287,75 @@ class Profile:
     segments: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """From where orders are taken. None and empty: the broker does not say.
+
+    ``detected`` is our own address as the broker sees it.
+    """
+
+    detected: str
+    registered: tuple[str, ...]
+    orders_allowed: bool | None
+
+
+# --- how a new token is asked for -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Minted:
+    """A new token; whichever counted before no longer does. Its text does not show itself."""
+
+    value: str = field(repr=False)
+    client_id: str | None
+    expires_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class ConsentGiven:
+    """The broker lets a person log in at its own page, whose address this is."""
+
+    page: str
+
+
+class Denial(StrEnum):
+    """Why no token was given."""
+
+    TOO_SOON = "TOO_SOON"  # asking again later can help
+    CODE = "CODE"  # the one-time code: the next one can help
+    TOKEN = "TOKEN"  # noqa: S105 - the token that was to be renewed no longer counts
+    KIND = "KIND"  # this kind of token is never renewed
+    OTHER = "OTHER"  # a person must change something
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The broker answered, and gave no token."""
+
+    reason: Denial
+    text: str
+
+
+Minting = Minted | Denied | NotSent | Unknown
+Consenting = ConsentGiven | Denied | NotSent | Unknown
+
+
+class Tokens(Protocol):
+    """The token door of one broker, bound to one journal row: it can place and read nothing."""
+
+    def renew(self, token: str) -> Minting:
+        """Exchange this token for a new one."""
+
+    def log_in(self, pin: str, code: str) -> Minting:
+        """A new token for PIN and one-time code."""
+
+    def ask_consent(self, app_id: str, app_secret: str) -> Consenting:
+        """Begin a login in the browser."""
+
+    def use_consent(self, app_id: str, app_secret: str, token_id: str) -> Minting:
+        """Complete it with the id that the broker sent the browser back with."""
+
+
 class Trading(Protocol):
     """The sending door of one broker. Every method needs its own committed journal row."""
 
@@ -319,6 +392,9 @@ class Reporting(Protocol):
 
     def profile(self) -> Known[Profile]:
         """Who we are to the broker."""
+
+    def address(self) -> Known[Address]:
+        """From where the broker takes orders, and where it sees us."""
 
     def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
         """Last traded price in rupees; raises ``ReadFailed`` when the broker has none."""

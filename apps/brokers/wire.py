@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -38,12 +41,17 @@ class NotOnTheWire(RuntimeError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. ``body`` is parsed JSON, or None with ``trouble`` saying why not."""
+    """What came back. ``body`` is parsed JSON, or None with ``trouble`` saying why not.
+
+    ``ahead`` is by how many seconds the other side's clock is ahead of ours, to about a second;
+    None when it did not say.
+    """
 
     status: int | None
     body: Any
     trouble: NotSent | Unknown | None = None
     empty: bool = False  # an answer without a body; some endpoints document that as a yes
+    ahead: float | None = None
 
 
 class _TooLate(OSError):
@@ -130,7 +138,12 @@ _TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Va
 
 
 def transmit(
-    call: WireCall, method: str, path: str, payload: dict[str, Any] | None, headers: dict[str, str]
+    call: WireCall,
+    method: str,
+    path: str,
+    payload: dict[str, Any] | None,
+    headers: dict[str, str],
+    query: Mapping[str, str] | None = None,
 ) -> Reply:
     """Send one committed call and return what was heard.
 
@@ -145,7 +158,7 @@ def transmit(
     watchdog.daemon = True
     watchdog.start()
     try:
-        reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers)
+        reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers, query)
         # A body that ends with its connection cannot be told from one that we cut off.
         return Reply(reply.status, None, _too_slow()) if state.timed_out else reply
     except _TROUBLE as error:
@@ -170,23 +183,41 @@ def _claim_the_row(call: WireCall) -> None:
 
 
 def _exchange(
-    method: str, url: str, payload: dict[str, Any] | None, headers: dict[str, str]
+    method: str,
+    url: str,
+    payload: dict[str, Any] | None,
+    headers: dict[str, str],
+    query: Mapping[str, str] | None,
 ) -> Reply:
     body = None if payload is None else json.dumps(payload)
+    began = time.time()
     response = _session.request(
         method,
         url,
+        params=query,
         data=body,
         headers={**headers, "User-Agent": settings.USER_AGENT},
         timeout=(settings.CONNECT_TIMEOUT, settings.CALL_TIMEOUT),
         allow_redirects=False,
         stream=True,
     )
+    ahead = _ahead(response.headers.get("Date"), began, time.time())
     with response:
         content = response.raw.read(MAX_BODY + 1, decode_content=True)
     if len(content) > MAX_BODY:
         return Reply(response.status_code, None, Unknown("the reply is larger than 32 MB"))
-    return _parse(response.status_code, content)
+    return replace(_parse(response.status_code, content), ahead=ahead)
+
+
+def _ahead(date: str | None, began: float, ended: float) -> float | None:
+    """The header has whole seconds and was written somewhere between asking and hearing."""
+    if date is None:
+        return None
+    try:
+        stamp = parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return stamp + 0.5 - (began + ended) / 2
 
 
 def _parse(status: int, content: bytes) -> Reply:

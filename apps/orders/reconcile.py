@@ -83,7 +83,9 @@ def _read_books(account: BrokerAccount) -> bool:
             _told(account, fill.broker_order_id, partial(apply_fill, account, fill))
     except ReadFailed as error:
         log.warning("books not read", account=account.name, error=str(error))
-        raise_alert(f"books:{account.name}", f"the books of {account.name} cannot be read: {error}")
+        if error.kind != "token":  # its session has told people already
+            text = f"the books of {account.name} cannot be read: {error}"
+            raise_alert(f"books:{account.name}", text)
         return False
     return True
 

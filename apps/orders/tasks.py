@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-
 import structlog
 from celery import shared_task
-from django.db import InterfaceError, OperationalError, connection
 
 from apps.alerts.raising import sign_of_life
 from apps.brokers import journal, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
+from apps.brokers.recording import recorded
 from apps.orders import cancels, changes, dispatch, look, queue, reconcile, sweep
 
 log = structlog.get_logger(__name__)
-
-
-def recorded(work: Callable[..., None]) -> Callable[..., None]:
-    """Record what breaks and let the rows decide: nothing here retries a send."""
-
-    @wraps(work)
-    def wrapper(*args: int) -> None:
-        try:
-            _on_a_living_connection(work, args)
-        except Exception:
-            log.exception("task broke", task=work.__name__, args=args)
-            connection.close_if_unusable_or_obsolete()
-
-    return wrapper
-
-
-def _on_a_living_connection(work: Callable[..., None], args: tuple[int, ...]) -> None:
-    """Once more when the database was restarted since this thread's last task.
-
-    Every work here may run twice: what it did the first time is in the rows.
-    """
-    try:
-        work(*args)
-    except (OperationalError, InterfaceError):
-        if connection.is_usable():
-            raise
-        connection.close()
-        work(*args)
 
 
 @shared_task(name="orders.dispatch")

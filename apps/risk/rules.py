@@ -75,6 +75,7 @@ class Snapshot:
     changes: str | None = None
     approved_quantity: int | None = None  # what a second person has approved of this order
     approved_price: Decimal | None = None
+    not_ready: tuple[str, ...] | None = None  # what readiness says against entries
 
     @property
     def exiting(self) -> bool:
@@ -177,6 +178,25 @@ class Switch:
                 return f"the {where} has no risk state: nothing may be sent"
             if switch != ACTIVE and not snapshot.exiting:
                 return f"the {where} is {switch}: only exits may go"
+        return None
+
+
+class Ready:
+    """Entries need every readiness check of the account to let them; exits never ask.
+
+    Unlike the switch nobody turns this: it is computed and clears itself.
+    """
+
+    name = "ready"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        if snapshot.exiting:
+            return None
+        if snapshot.not_ready is None:
+            return "whether the account is ready is not known"
+        if snapshot.not_ready:
+            return f"the account is not ready: {'; '.join(snapshot.not_ready)}"
         return None
 
 

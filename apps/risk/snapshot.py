@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from apps.brokers import readiness
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
 from apps.brokers.rows import columns_of, from_columns
@@ -108,6 +109,7 @@ def take_snapshot(
         pending=_pending(account, request, positions),
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
+        not_ready=() if request.intent is Intent.EXIT else readiness.reasons_against(account),
         **(_approved(request.correlation_id) if needs_two else {}),
     )
 

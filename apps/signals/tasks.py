@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.brokers.locks import turn_if_free
-from apps.orders.tasks import recorded
+from apps.brokers.recording import recorded
 from apps.signals import acting, sweep
 
 

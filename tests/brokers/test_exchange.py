@@ -135,10 +135,12 @@ def test_a_wrong_token(account: Any, place: Any) -> None:
     from apps.brokers.models import AccessToken
 
     AccessToken.put_in_force(account, "not-the-token")
-    assert isinstance(place(), Refused)
+    outcome = place()
+    assert isinstance(outcome, NotSent)
+    assert outcome.about_session
     with pytest.raises(ReadFailed) as caught:
         reports_of(account).order_book()
-    assert caught.value.kind == "token"
+    assert (caught.value.kind, caught.value.transient) == ("token", False)
 
 
 def test_the_stream_tells_what_the_books_tell(account: Any, place: Any, exchange: Any) -> None:

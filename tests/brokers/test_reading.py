@@ -106,7 +106,7 @@ def test_an_answer_about_another_order_is_not_believed(ask: str, at: Any) -> Non
 @pytest.mark.parametrize(
     ("status", "body", "kind", "transient"),
     [
-        (500, payload("observed-live-holdings-empty.response"), "server", True),
+        (500, payload("observed-live-holdings-empty.response"), "empty", False),
         (502, b"<html>", "server", True),
         (429, payload("observed-error-429-rate-limit"), "rate", True),
         (429, b"slow down", "rate", True),

@@ -44,6 +44,9 @@ PAGES = {
     "/admin/switches/": EVERYBODY,
     "/admin/approvals/": EVERYBODY,
     "/admin/health/": EVERYBODY,
+    "/admin/brokers/brokeraccount/{account}/session/": EVERYBODY,
+    "/admin/brokers/brokeraccount/{account}/session/login/": {A},
+    "/admin/brokers/brokeraccount/consent/": {A},
 }
 POSTS = {
     "/admin/live/order/{pk}/cancel/": ({"reason": "x"}, {T, R, A}),
@@ -55,6 +58,9 @@ POSTS = {
     "/admin/risk/riskpolicy/add/": ({"reason": ""}, {R, A}),
     "/admin/brokers/brokeraccount/add/": ({"name": ""}, {A}),
     "/admin/brokers/brokeraccount/{account}/change/": ({"name": ""}, {A}),
+    "/admin/brokers/brokeraccount/{account}/session/ask/": ({"way": ""}, {A}),
+    "/admin/brokers/brokeraccount/{account}/session/login/": ({"pin": "x"}, {A}),
+    "/admin/brokers/brokeraccount/consent/": ({"tokenId": "x"}, {A}),
     "/admin/brokers/instrument/add/": ({"symbol": ""}, {A}),
     "/admin/auth/user/add/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/change/": ({"username": ""}, {A}),

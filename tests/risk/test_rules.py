@@ -28,6 +28,7 @@ ALL = [
     rules.KnownAccount(),
     rules.TestMode(),
     rules.Switch(),
+    rules.Ready(),
     rules.Tradable(),
     rules.QuantityAndLot(),
     rules.PriceAndTick(),
@@ -93,6 +94,7 @@ def snapshot(**different: Any) -> Snapshot:
         "funds_age": 3.0,
         "net_position": 0,
         "position_age": 3.0,
+        "not_ready": (),
     }
     return Snapshot(**(fields | different))
 
@@ -117,6 +119,8 @@ CASES = [
     ("no risk row", {"switch": None}, "switch"),
     ("no desk row", {"desk_switch": None}, "switch"),
     ("a word that is no switch", {"switch": "RELAXED"}, "switch"),
+    ("not ready", {"not_ready": ("token: it ended",)}, "ready"),
+    ("readiness not known", {"not_ready": None}, "ready"),
     ("not in the master", {"instrument": None}, "tradable"),
     ("not tradable", {"instrument": replace(INSTRUMENT, tradable=False)}, "tradable"),
     ("expired", {"instrument": replace(INSTRUMENT, expiry=dt.date(2026, 11, 22))}, "tradable"),

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from apps.brokers.dhan import words
 from apps.brokers.dhan.schemas import (
+    AddressBody,
     FundsBody,
+    MintedBody,
     OrderFrame,
     OrderRow,
     PositionRow,
@@ -19,9 +21,11 @@ from apps.brokers.dhan.schemas import (
     read,
 )
 from apps.brokers.port import (
+    Address,
     BadWire,
     Fill,
     Funds,
+    Minted,
     ModifyRequest,
     OrderReport,
     OrderRequest,
@@ -173,6 +177,31 @@ def _token_validity(text: str | None) -> dt.datetime | None:
         return dt.datetime.strptime(text or "", "%d/%m/%Y %H:%M").replace(tzinfo=INDIA)
     except ValueError:
         return None
+
+
+def address_from_body(body: object) -> Address:
+    """The list of addresses. A key that is missing, or no address, is not known."""
+    found = read(AddressBody, body, "address")
+    registered = [text for text in (found.primary, found.secondary) if text]
+    return Address(
+        detected=(found.detected or "")[:45],
+        registered=tuple(registered),
+        orders_allowed=found.orders_allowed,
+    )
+
+
+def minted_from_body(body: object) -> Minted:
+    """A new token; ``expiryTime`` is ISO text without offset, Indian time (authentication page)."""
+    found = read(MintedBody, body, "token reply")
+    return Minted(found.token, found.client_id, _token_end(found.expiry))
+
+
+def _token_end(text: str | None) -> dt.datetime | None:
+    try:
+        at = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=INDIA)
 
 
 def place_arguments(request: OrderRequest) -> dict[str, Any]:

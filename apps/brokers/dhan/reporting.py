@@ -12,9 +12,10 @@ import tenacity
 
 from apps.brokers.budget import Budget
 from apps.brokers.dhan.client import ReadClient
-from apps.brokers.dhan.errors import complaint_in, read_failed
+from apps.brokers.dhan.errors import complaint_in, meaning_of, read_failed
 from apps.brokers.dhan.fields import price as read_price
 from apps.brokers.dhan.mapping import (
+    address_from_body,
     fill_from_row,
     funds_from_body,
     position_from_row,
@@ -25,10 +26,12 @@ from apps.brokers.dhan.words import SEGMENT_WORD
 from apps.brokers.journal import close_call
 from apps.brokers.models import BrokerAccount, CallOutcome, WireCall
 from apps.brokers.port import (
+    Address,
     BadWire,
     Fill,
     Funds,
     Known,
+    NotSent,
     OrderReport,
     Position,
     Profile,
@@ -41,7 +44,6 @@ from apps.brokers.wire import Reply
 
 T = TypeVar("T")
 ATTEMPTS = 3
-_KINDS = {401: "token", 403: "access", 429: "rate"}
 PATIENCE = 4.0  # seconds after which no further attempt begins
 
 
@@ -119,6 +121,10 @@ class DhanReporting:
         """Who we are to the broker; the SDK's own call for it bypasses every transport."""
         return self._read("profile", lambda client: client.line.get("/profile"), profile_from_body)
 
+    def address(self) -> Known[Address]:
+        """From where orders are taken (``GET /ip/getIP``); where it sees us is on the wire only."""
+        return self._read("address", lambda client: client.line.get("/ip/getIP"), address_from_body)
+
     def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
         """Last traded price, rupees; an unknown instrument is missing from a 200 (recorded)."""
         if not (security_id.isascii() and security_id.isdigit()):
@@ -186,6 +192,8 @@ class _Attempt:
         try:
             value = understand([] if absent(reply) else self._usable(reply))
         except ReadFailed as error:
+            if error.kind == "token" and self._client.line.token_changed():
+                error.transient = True  # it was replaced while the read was under way
             self._close(CallOutcome.FAILED, reply, text=str(error))
             raise
         self._close(CallOutcome.ANSWERED, reply, response=_summary(reply.body))
@@ -202,8 +210,9 @@ class _Attempt:
             transient = kind not in {"token", "access"}
             raise self._failed(reply.trouble.why, transient=transient, kind=kind)
         if reply.status != 200:
+            meaning = meaning_of(reply.status, None)
             raise self._failed(
-                f"HTTP {reply.status}", transient=(reply.status or 0) >= 500, kind=_kind(reply)
+                f"HTTP {reply.status}", transient=meaning.transient, kind=meaning.kind
             )
         return reply.body
 
@@ -221,11 +230,12 @@ def _passes(error: BaseException) -> bool:
 
 
 def _kind(reply: Reply) -> str:
+    """One word for an answer that cannot be used, or for none."""
     if reply.status is None:
-        return "network"
-    if reply.status >= 500:
-        return "server"
-    return _KINDS.get(reply.status, "refused" if reply.trouble is None else "answer")
+        unsent = isinstance(reply.trouble, NotSent) and reply.trouble.about_session
+        return "token" if unsent else "network"
+    kind = meaning_of(reply.status, None).kind
+    return "answer" if kind == "refused" else kind
 
 
 def _unknown_correlation(reply: Reply) -> bool:
@@ -234,7 +244,7 @@ def _unknown_correlation(reply: Reply) -> bool:
         reply.status == 404
         and complaint is not None
         and complaint.code == "DH-906"
-        and complaint.kind == "refused"
+        and meaning_of(reply.status, complaint).kind == "refused"
     )
 
 

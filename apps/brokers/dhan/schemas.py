@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from apps.brokers.dhan.fields import (
+    Flag,
     Id,
     NoPrice,
     NoUnits,
@@ -19,6 +20,7 @@ from apps.brokers.dhan.fields import (
     SignedUnits,
     SomeUnits,
     Text,
+    Token,
     Units,
     Word,
 )
@@ -131,6 +133,29 @@ class ProfileBody(_Reply):
     client_id: Word = Field(alias="dhanClientId")
     token_validity: Text = Field(None, alias="tokenValidity")
     active_segment: Text = Field(None, alias="activeSegment")
+
+
+class AddressBody(_Reply):
+    """From where orders are taken; the last two keys are on the wire and not in the documents."""
+
+    primary: Text = Field(None, alias="primaryIP")
+    secondary: Text = Field(None, alias="secondaryIP")
+    detected: Text = Field(None, alias="detectedIP")
+    orders_allowed: Flag = Field(None, alias="ordersAllowed")
+
+
+class MintedBody(_Reply):
+    """A new token. ``RenewToken`` calls it ``token`` on the wire, the documents ``accessToken``."""
+
+    token: Token = Field(validation_alias=AliasChoices("accessToken", "token"))
+    client_id: Text = Field(None, alias="dhanClientId")
+    expiry: Text = Field(None, alias="expiryTime")
+
+
+class ConsentBody(_Reply):
+    """A consent that waits for a login in the browser."""
+
+    consent_id: Id = Field(alias="consentAppId")
 
 
 M = TypeVar("M", bound=_Reply)

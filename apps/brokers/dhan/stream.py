@@ -15,18 +15,21 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 from websocket import ABNF
 
+from apps.brokers import sessions
 from apps.brokers.dhan import frames
 from apps.brokers.dhan.feed import NETWORK_ERRORS, FeedSocket, Refused, connect
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderReport
+from apps.brokers.sessions import Held
 
 log = structlog.get_logger(__name__)
 FIRST_PAUSE = 0.5  # seconds
 LONGEST_PAUSE = 30.0
 TOKEN_PAUSE = 15.0  # a wrong token does not become right by asking often
+TOKEN_LOOK = 2.0  # between two looks whether another token is in force
 HEALTHY_AFTER = 30.0  # seconds of life after which the pauses start from the beginning
 TELL_AGAIN = 60.0  # seconds before the same kind of trouble is told again
 
@@ -157,6 +160,7 @@ class DhanOrderStream:
         self._account = account
         self._zone = ZoneInfo(account.stamp_zone)
         self._pauses = Pauses()
+        self._used: int | None = None  # the token of the last connection
 
     def __repr__(self) -> str:
         return f"<DhanOrderStream of {self._account}>"
@@ -178,21 +182,28 @@ class DhanOrderStream:
         ears = _Ears(on_report, on_life, on_trouble, self._account.name)
         while not should_stop():
             slow = self._one_connection(ears, on_connected, should_stop)
-            _sleep(self._pauses.next(slow=slow), should_stop)
+            pause = self._pauses.next(slow=slow)
+            if slow:
+                self._wait_for_another_token(pause, should_stop)
+            else:
+                _sleep(pause, should_stop)
 
     def _one_connection(
         self, ears: _Ears, on_connected: Callable[[], None], should_stop: Callable[[], bool]
     ) -> bool:
         """Connect, log in and listen; True when the next attempt should wait for a person."""
-        feed = connection = None
+        feed = connection = held = None
         try:
-            token = self._token()
+            held = self._held()
             feed = connect(self._account.feed_url)
-            feed.send(frames.login(self._account.client_id, token))
+            feed.send(frames.login(self._account.client_id, str(held.value)))
             connection = _Connection(feed, self._account.client_id, self._zone, ears)
             on_connected()
             connection.listen(should_stop)
         except _Ended as end:
+            if end.slow and not self._refused(held, str(end)):
+                log.info("order feed ended with its token", account=self._account.name)
+                return False
             ears.tell(end.kind, str(end))
             return end.slow
         except Refused as refusal:
@@ -209,12 +220,37 @@ class DhanOrderStream:
             self._leave(feed, connection)
         return False
 
-    def _token(self) -> str:
+    def _held(self) -> Held:
         close_old_connections()
-        token = self._account.token()
-        if token is None:
+        held = sessions.held(self._account)
+        if held is None:
             raise _Ended("token", "there is no access token for the order feed", slow=True)
-        return str(token.value)
+        self._used = held.token_id
+        return held
+
+    def _wait_for_another_token(self, pause: float, should_stop: Callable[[], bool]) -> None:
+        """The whole pause, unless a token that was not tried yet comes into force."""
+        ends = time.monotonic() + pause
+        while not should_stop() and (left := ends - time.monotonic()) > 0:
+            _sleep(min(TOKEN_LOOK, left), should_stop)
+            try:
+                held = sessions.held(self._account)
+            except Error:
+                close_old_connections()
+                continue
+            if held is not None and held.token_id != self._used:
+                return
+
+    def _refused(self, used: Held | None, text: str) -> bool:
+        """True when the token in force is refused; one that is being replaced is no news."""
+        if used is None:
+            return True
+        try:
+            return sessions.refused(self._account, used.token_id, text)
+        except Error as error:
+            log.warning("session not written", error=type(error).__name__)
+            close_old_connections()
+            return True
 
     def _leave(self, feed: FeedSocket | None, connection: _Connection | None) -> None:
         if feed is not None:

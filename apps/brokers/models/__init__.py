@@ -1,20 +1,31 @@
 """Accounts at brokers, what can be traded there, and every word said to and heard from them."""
 
-from apps.brokers.models.accounts import LOOPBACK, AccessToken, BrokerAccount, BrokerKind
+from apps.brokers.models.accounts import (
+    LOOPBACK,
+    AccessToken,
+    BrokerAccount,
+    BrokerKind,
+    TokenSource,
+)
 from apps.brokers.models.instruments import Instrument, Quote
 from apps.brokers.models.journal import CallOutcome, Verb, WireCall
 from apps.brokers.models.reports import FundsReport, PositionsReport
+from apps.brokers.models.sessions import BrokerSession, Consent, LoginCredentials
 
 __all__ = [
     "LOOPBACK",
     "AccessToken",
     "BrokerAccount",
     "BrokerKind",
+    "BrokerSession",
     "CallOutcome",
+    "Consent",
     "FundsReport",
     "Instrument",
+    "LoginCredentials",
     "PositionsReport",
     "Quote",
+    "TokenSource",
     "Verb",
     "WireCall",
 ]

@@ -11,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from apps.brokers.jwt import claimed_end
 from apps.brokers.rows import read_row
 from apps.brokers.secrets import EncryptedTextField, Secret
 
@@ -101,16 +102,36 @@ class BrokerAccount(models.Model):
         return read_row(AccessToken, "account_id = %s AND retired_at IS NULL", [self.pk])
 
 
+class TokenSource(models.TextChoices):
+    """How a token came to us, which decides how the next one can."""
+
+    STORED = "STORED", "stored by a person"
+    RENEWED = "RENEWED", "renewed"
+    LOGIN = "LOGIN", "login with PIN and TOTP"
+    CONSENT = "CONSENT", "login in the browser"
+
+
 class AccessToken(models.Model):
     """A broker's access token, encrypted. One is in force per account; older ones are kept."""
 
     account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="tokens")
     value = EncryptedTextField()
+    source = models.CharField(
+        max_length=10, choices=TokenSource.choices, default=TokenSource.STORED
+    )
     issued_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: not known.")
     retired_at = models.DateTimeField(null=True, blank=True)
+    learned_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the broker was asked how long it lives."
+    )
+    renewable = models.BooleanField(default=True, help_text="False: the broker does not renew it.")
+    warned = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="The last warning given: minutes before its end."
+    )
 
     class Meta:
+        permissions = [("obtain_token", "Can renew a token and log in at the broker")]
         constraints = [
             models.UniqueConstraint(
                 fields=["account"],
@@ -129,8 +150,21 @@ class AccessToken(models.Model):
 
     @classmethod
     def put_in_force(
-        cls, account: BrokerAccount, value: str, expires_at: dt.datetime | None = None
+        cls,
+        account: BrokerAccount,
+        value: str,
+        expires_at: dt.datetime | None = None,
+        source: str = TokenSource.STORED,
     ) -> AccessToken:
-        """Retire the token in force and store this one. Call inside a transaction."""
+        """Retire the token in force and store this one. Call inside a transaction.
+
+        It ends at the earlier of what we are told and what it says of itself.
+        """
+        ends = [end for end in (expires_at, claimed_end(value)) if end is not None]
         cls.objects.filter(account=account, retired_at=None).update(retired_at=timezone.now())
-        return cls.objects.create(account=account, value=Secret(value), expires_at=expires_at)
+        return cls.objects.create(
+            account=account,
+            value=Secret(value),
+            expires_at=min(ends, default=None),
+            source=source,
+        )

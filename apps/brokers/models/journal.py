@@ -18,6 +18,7 @@ class Verb(models.TextChoices):
     MODIFY = "MODIFY"
     CANCEL = "CANCEL"
     READ = "READ"
+    TOKEN = "TOKEN"  # noqa: S105 - a word
 
 
 class CallOutcome(models.TextChoices):
@@ -85,7 +86,8 @@ class WireCall(models.Model):
                 name="words_of_the_journal",
             ),
             models.CheckConstraint(
-                condition=models.Q(verb="READ") | models.Q(correlation_id__isnull=False),
+                condition=models.Q(verb__in=["READ", "TOKEN"])
+                | models.Q(correlation_id__isnull=False),
                 name="sending_is_about_an_order",
             ),
         ]
