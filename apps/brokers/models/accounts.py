@@ -11,7 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from apps.brokers.secrets import EncryptedTextField, Secret
+from apps.alerts.secrets import EncryptedTextField, Secret
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 SANDBOX_HOSTS = {"sandbox.dhan.co"}
