@@ -106,6 +106,13 @@ RISK_MAX_DATA_AGE = env.int("RISK_MAX_DATA_AGE", default=120)  # seconds
 RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
 APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
 
+# --- alerts to people outside -------------------------------------------------------------------
+ALERTS_EVERY = env.float("ALERTS_EVERY", default=1.0)  # seconds between looks for what is due
+ALERT_SEND_TIMEOUT = env.float("ALERT_SEND_TIMEOUT", default=10.0)  # seconds per message, in all
+ALERT_FIRST_PAUSE = env.float("ALERT_FIRST_PAUSE", default=5.0)  # seconds; doubles to 300
+TELEGRAM_API_URL = env.str("TELEGRAM_API_URL", default="https://api.telegram.org")
+DELIVER_ALSO: list[str] = []
+
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",

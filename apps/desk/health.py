@@ -19,6 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 WORKERS = ("worker", "exits", "house")
+LOOPS = ("beat", "sweep", "signals", "alerts")  # both sweeps, and what delivers alerts
 FEED_STALE = 15.0  # seconds
 PATIENCE = 0.7  # seconds for a server to answer
 CLOCK_SLACK = 5.0  # seconds a sign of life may lie in the future
@@ -105,7 +106,7 @@ def _ping_redis() -> bool:
 def _beats(known: tuple[dict[str, dt.datetime], list[str]] | None) -> dict[str, Part]:
     signs, accounts = known or ({}, [])
     rows = {worker: (f"worker:{worker}", settings.HEARTBEAT_STALE) for worker in WORKERS}
-    rows |= {name: (name, settings.HEARTBEAT_STALE) for name in ("beat", "sweep")}
+    rows |= {name: (name, settings.HEARTBEAT_STALE) for name in LOOPS}
     rows |= {f"feed:{name}": (f"feed:{name}", FEED_STALE) for name in accounts}
     if known is None:
         return {name: Part(False, None, "not known: the database is down") for name in rows}

@@ -12,7 +12,8 @@ from apps.alerts.models import Heartbeat
 from apps.alerts.raising import sign_of_life
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEATS = ["worker:worker", "worker:exits", "worker:house", "beat", "sweep", "feed:paper-one"]
+LOOPS = ["beat", "sweep", "signals", "alerts"]
+BEATS = ["worker:worker", "worker:exits", "worker:house", *LOOPS, "feed:paper-one"]
 
 
 @pytest.fixture
@@ -38,8 +39,7 @@ def test_all_alive_is_200(client, all_alive):
         "worker",
         "exits",
         "house",
-        "beat",
-        "sweep",
+        *LOOPS,
         "feed:paper-one",
     }
     assert all(set(part) == {"ok", "age", "detail"} for part in said["parts"].values())

@@ -1,0 +1,25 @@
+"""What people must know, signs of life, and how both reach people outside."""
+
+from apps.alerts.models.alerts import Alert, Heartbeat, Severity
+from apps.alerts.models.delivery import (
+    Channel,
+    Delivery,
+    DeliveryState,
+    EscalationStep,
+    Kind,
+    Message,
+    Purpose,
+)
+
+__all__ = [
+    "Alert",
+    "Channel",
+    "Delivery",
+    "DeliveryState",
+    "EscalationStep",
+    "Heartbeat",
+    "Kind",
+    "Message",
+    "Purpose",
+    "Severity",
+]
