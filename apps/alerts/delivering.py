@@ -23,7 +23,7 @@ from apps.alerts.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 OWN_NAME = "alerts"
-LAST_WORDS = 1.5  # seconds that a stop leaves for what is being said
+LAST_WORDS = 0.8  # seconds that a stop leaves for what is being said
 TRIES = 6  # for writing down what became of a message
 
 ShouldStop = Callable[[], bool]
