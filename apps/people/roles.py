@@ -19,6 +19,7 @@ OF_RISK = (
     "risk.add_riskpolicy",
     "risk.decide_approval",
     "alerts.change_alert",
+    "alerts.test_channel",
 )
 OF_ADMINISTRATOR = ("auth.view_user", "auth.add_user", "auth.change_user", "auth.view_group")
 WATCHED_APPS = ("axes",)  # sign-ins, read-only

@@ -50,6 +50,8 @@ POSTS = {
     "/admin/brokers/brokeraccount/add/": ({"name": ""}, {A}),
     "/admin/brokers/brokeraccount/{account}/change/": ({"name": ""}, {A}),
     "/admin/brokers/instrument/add/": ({"symbol": ""}, {A}),
+    "/admin/alerts/channel/add/": ({"name": ""}, {A}),
+    "/admin/alerts/escalationstep/add/": ({"number": ""}, {A}),
     "/admin/auth/user/add/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/change/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/password/": ({"password1": ""}, {A}),
