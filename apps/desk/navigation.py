@@ -53,6 +53,18 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "alerts.view_escalationstep",
             ),
             ("Deliveries", "send", "admin:alerts_delivery_changelist", "alerts.view_delivery"),
+            (
+                "Telegram users",
+                "contacts",
+                "admin:chat_telegramuser_changelist",
+                "chat.view_telegramuser",
+            ),
+            (
+                "Telegram commands",
+                "chat",
+                "admin:chat_telegramcommand_changelist",
+                "chat.view_telegramcommand",
+            ),
         ],
     ),
     (

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 VIEWER, TRADER, RISK, ADMINISTRATOR = "viewer", "trader", "risk officer", "administrator"
 ROLES = (VIEWER, TRADER, RISK, ADMINISTRATOR)
 HIDDEN_APPS = frozenset({"people"})
-HIDDEN_MODELS = frozenset({"accesstoken"})  # credentials are for administrators alone
+HIDDEN_MODELS = frozenset({"accesstoken", "telegramuser"})  # for administrators alone
 OF_TRADER = ("orders.place_order", "orders.modify_order", "orders.cancel_order")
 OF_RISK = (
     "orders.cancel_order",

@@ -53,9 +53,15 @@ class BotApi:
         """Misbehave the next ``times`` times this method is called."""
         self.acts += [(method, act)] * times
 
-    def writes(self, text: str, user: int = 111, chat: int | None = None, **more: Any) -> int:
-        """Somebody writes to the bot; the update's id."""
-        ago = more.pop("ago", 0)
+    def writes(
+        self,
+        text: str,
+        user: int = 111,
+        chat: int | None = None,
+        ago: float = 0,
+        odd: dict[str, Any] | None = None,
+    ) -> int:
+        """Somebody writes to the bot; ``odd`` is what differs. Returns the update's id."""
         group = chat is not None and chat < 0
         where = {"id": chat or user, "type": "supergroup" if group else "private"}
         where |= {"title": "Desk"} if group else {"first_name": "Alice", "username": "alice"}
@@ -71,7 +77,7 @@ class BotApi:
             "chat": where,
             "date": int(time.time() - ago),
             "text": text,
-        } | more
+        } | (odd or {})
         if text.startswith("/"):
             length = len(text.split()[0])
             message["entities"] = [{"offset": 0, "length": length, "type": "bot_command"}]

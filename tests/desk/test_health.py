@@ -8,7 +8,7 @@ import time
 import pytest
 from django.utils import timezone
 
-from apps.alerts.models import Heartbeat
+from apps.alerts.models import Channel, Heartbeat
 from apps.alerts.raising import sign_of_life
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,6 +73,17 @@ def test_a_disabled_account_needs_no_feed(client, all_alive, account):
     Heartbeat.objects.filter(name="feed:paper-one").delete()
     account.enabled = False
     account.save()
+    assert look(client)[0] == 200
+
+
+def test_what_hears_commands_must_live_only_while_a_channel_takes_them(client, all_alive):
+    fields = {"kind": "telegram", "address": "tgram://x", "commands": True}
+    channel = Channel.objects.create(name="phone", **fields)
+    assert look(client)[1]["failing"] == ["telegram"]
+    sign_of_life("telegram")
+    assert look(client)[0] == 200
+    Heartbeat.objects.filter(name="telegram").delete()
+    Channel.objects.filter(pk=channel.pk).update(commands=False)
     assert look(client)[0] == 200
 
 
