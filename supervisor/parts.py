@@ -43,6 +43,8 @@ def parts_of(plan: Plan) -> list[Part]:
         ),
         _feed("streams", _manage("stream_orders", "--all")),
         _feed("guard", _manage("guard")),
+        _feed("alerts", _manage("deliver_alerts")),
+        _feed("telegram", _manage("telegram")),
         *([_feed("demo_trader", _manage("demo_trader"))] if plan.demo else []),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -122,6 +123,30 @@ RISK_MAX_DATA_AGE = env.int("RISK_MAX_DATA_AGE", default=120)  # seconds
 RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
 APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
 
+# --- alerts to people outside -------------------------------------------------------------------
+ALERTS_EVERY = env.float("ALERTS_EVERY", default=1.0)  # seconds between looks for what is due
+ALERT_SEND_TIMEOUT = env.float("ALERT_SEND_TIMEOUT", default=10.0)  # seconds per message, in all
+ALERT_FIRST_PAUSE = env.float("ALERT_FIRST_PAUSE", default=5.0)  # seconds; doubles to 300
+TELEGRAM_API_URL = env.str("TELEGRAM_API_URL", default="https://api.telegram.org")
+TELEGRAM_POLL = env.float("TELEGRAM_POLL", default=25.0)  # seconds one question waits for news
+TELEGRAM_COMMAND_MAX_AGE = env.float("TELEGRAM_COMMAND_MAX_AGE", default=120.0)  # seconds
+STRATEGY_REPORT_MINUTES = env.int("STRATEGY_REPORT_MINUTES", default=10)  # 0: never
+DELIVER_ALSO = ["apps.chat.schedule.post_due"]
+
+
+def _hours(text: str) -> tuple[dt.time, dt.time]:
+    """``09:15-15:30``: the hours of reports on weekdays; the day's end is told at the second."""
+    try:
+        opens, closes = (dt.time.fromisoformat(part.strip()) for part in text.split("-"))
+    except ValueError:
+        opens = closes = dt.time.min
+    if opens >= closes:
+        raise ImproperlyConfigured(f"REPORT_HOURS={text}: write two times, as in 09:15-15:30")
+    return opens, closes
+
+
+REPORT_HOURS = _hours(env.str("REPORT_HOURS", default="09:15-15:30"))
+
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",
@@ -144,6 +169,7 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.signals",
     "apps.desk",
+    "apps.chat",
     "apps.people",  # last: its roles are made of the permissions of all others
 ]
 MIDDLEWARE = [

@@ -17,9 +17,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from apps.alerts.secrets import Secret
 from apps.brokers import sessions, tokens, totp
 from apps.brokers.models import LOOPBACK, AccessToken, BrokerAccount, Consent, LoginCredentials
-from apps.brokers.secrets import Secret
 
 SECRETS = ("pin", "totp_secret", "app_id", "app_secret")
 PAIRS = (("pin", "totp_secret"), ("app_id", "app_secret"))

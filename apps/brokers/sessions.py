@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
+from apps.alerts.secrets import Secret
 from apps.brokers.models import AccessToken, BrokerAccount, BrokerSession, LoginCredentials
-from apps.brokers.secrets import Secret
 
 log = structlog.get_logger(__name__)
 

@@ -44,6 +44,31 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
     (
+        "Channels",
+        [
+            ("Channels", "campaign", "admin:alerts_channel_changelist", "alerts.view_channel"),
+            (
+                "Escalation",
+                "stairs",
+                "admin:alerts_escalationstep_changelist",
+                "alerts.view_escalationstep",
+            ),
+            ("Deliveries", "send", "admin:alerts_delivery_changelist", "alerts.view_delivery"),
+            (
+                "Telegram users",
+                "contacts",
+                "admin:chat_telegramuser_changelist",
+                "chat.view_telegramuser",
+            ),
+            (
+                "Telegram commands",
+                "chat",
+                "admin:chat_telegramcommand_changelist",
+                "chat.view_telegramcommand",
+            ),
+        ],
+    ),
+    (
         "Signals",
         [
             ("Signals", "sensors", "admin:signals_signal_changelist", "signals.view_signal"),

@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from apps.alerts.raising import sign_of_life
+from apps.alerts.spreading import forget_routine
 from apps.brokers import journal, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
@@ -85,8 +86,9 @@ def refresh_reports() -> None:
 @shared_task(name="orders.forget")
 @recorded
 def forget_old_reads() -> None:
-    """Keep the journal of reads to a month."""
+    """Keep the journal of reads, and messages that were mere routine, to a month."""
     log.info("old reads forgotten", rows=journal.forget_old_reads())
+    log.info("old messages forgotten", rows=forget_routine())
 
 
 def _with_token() -> list[BrokerAccount]:

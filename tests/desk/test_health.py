@@ -8,11 +8,12 @@ import time
 import pytest
 from django.utils import timezone
 
-from apps.alerts.models import Heartbeat
+from apps.alerts.models import Channel, Heartbeat
 from apps.alerts.raising import sign_of_life
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEATS = ["worker:worker", "worker:exits", "worker:house", "beat", "sweep", "feed:paper-one"]
+LOOPS = ["beat", "sweep", "signals", "alerts"]
+BEATS = ["worker:worker", "worker:exits", "worker:house", *LOOPS, "feed:paper-one"]
 
 
 @pytest.fixture
@@ -38,8 +39,7 @@ def test_all_alive_is_200(client, all_alive):
         "worker",
         "exits",
         "house",
-        "beat",
-        "sweep",
+        *LOOPS,
         "feed:paper-one",
     }
     assert all(set(part) == {"ok", "age", "detail"} for part in said["parts"].values())
@@ -73,6 +73,17 @@ def test_a_disabled_account_needs_no_feed(client, all_alive, account):
     Heartbeat.objects.filter(name="feed:paper-one").delete()
     account.enabled = False
     account.save()
+    assert look(client)[0] == 200
+
+
+def test_what_hears_commands_must_live_only_while_a_channel_takes_them(client, all_alive):
+    fields = {"kind": "telegram", "address": "tgram://x", "commands": True}
+    channel = Channel.objects.create(name="phone", **fields)
+    assert look(client)[1]["failing"] == ["telegram"]
+    sign_of_life("telegram")
+    assert look(client)[0] == 200
+    Heartbeat.objects.filter(name="telegram").delete()
+    Channel.objects.filter(pk=channel.pk).update(commands=False)
     assert look(client)[0] == 200
 
 

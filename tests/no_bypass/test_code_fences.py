@@ -71,7 +71,8 @@ def test_only_the_lifecycle_writes_a_status_of_an_order():
 
 
 def test_nobody_else_makes_a_network_call_to_a_broker():
-    to_others = {  # the simulated exchange's own control, and our own address for signals
+    to_others = {  # Telegram, the simulated exchange's own control, our own address for signals
+        "apps/alerts/telegram.py",
         "apps/desk/demo.py",
         "apps/signals/management/commands/send_test_signal.py",
     }

@@ -62,13 +62,22 @@ POSTS = {
     "/admin/brokers/brokeraccount/{account}/session/login/": ({"pin": "x"}, {A}),
     "/admin/brokers/brokeraccount/consent/": ({"tokenId": "x"}, {A}),
     "/admin/brokers/instrument/add/": ({"symbol": ""}, {A}),
+    "/admin/alerts/channel/add/": ({"name": ""}, {A}),
+    "/admin/alerts/escalationstep/add/": ({"number": ""}, {A}),
+    "/admin/chat/telegramuser/add/": ({"telegram_id": ""}, {A}),
+    "/admin/chat/telegramcommand/add/": ({"text": "/halt all x"}, set()),
     "/admin/auth/user/add/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/change/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/password/": ({"password1": ""}, {A}),
     "/admin/people/{person}/second-factor/": ({"reason": ""}, {A}),
     "/admin/auth/group/add/": ({"name": "x"}, set()),
 }
-HIDDEN = {"auth.user": {A}, "auth.group": {A}, "people.personchange": {A}}
+HIDDEN = {
+    "auth.user": {A},
+    "auth.group": {A},
+    "people.personchange": {A},
+    "chat.telegramuser": {A},
+}
 
 
 def somebody(who):

@@ -11,9 +11,9 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from apps.alerts.secrets import EncryptedTextField, Secret
 from apps.brokers.jwt import claimed_end
 from apps.brokers.rows import read_row
-from apps.brokers.secrets import EncryptedTextField, Secret
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 SANDBOX_HOSTS = {"sandbox.dhan.co"}

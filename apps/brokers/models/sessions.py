@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from apps.alerts.secrets import EncryptedTextField
 from apps.brokers.models.accounts import AccessToken, BrokerAccount
 from apps.brokers.models.journal import WireCall
-from apps.brokers.secrets import EncryptedTextField
 
 
 class BrokerSession(models.Model):

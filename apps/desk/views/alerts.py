@@ -1,4 +1,4 @@
-"""Acknowledging one alert, from the start page and from the alert's own page."""
+"""Acknowledging one alert from the start page."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from apps.desk.pages import desk_page, done, user_of
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """In this person's name; somebody who was quicker stays."""
     alert = get_object_or_404(Alert, pk=pk)
-    first = acknowledging.acknowledge(Alert.objects.filter(pk=pk), user_of(request))
+    first = acknowledging.acknowledge([alert.pk], user_of(request))
     text = "Acknowledged." if first else "Somebody acknowledged it before."
-    if request.POST.get("next") == "alert":
-        return done(request, text, "admin:alerts_alert_change", alert.pk)
     return done(request, text, "desk:front")

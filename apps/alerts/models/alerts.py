@@ -14,6 +14,16 @@ class Severity(models.TextChoices):
     WARNING = "WARNING", "Warning"
     CRITICAL = "CRITICAL", "Critical"
 
+    @property
+    def rank(self) -> int:
+        """0, 1, 2: the higher, the sooner."""
+        return list(Severity).index(self)
+
+    @property
+    def and_milder(self) -> list[Severity]:
+        """This one and all below it."""
+        return [word for word in Severity if word.rank <= self.rank]
+
 
 # The colours of the desk's style sheet.
 SEVERITY_TONES = {Severity.INFO: "quiet", Severity.WARNING: "wait", Severity.CRITICAL: "alarm"}
@@ -32,6 +42,7 @@ class Alert(models.Model):
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
     )
+    acknowledged_reason = models.CharField(max_length=300, blank=True)
 
     class Meta:
         ordering = ["-last_raised"]
@@ -45,6 +56,11 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.text}"
+
+    @property
+    def open(self) -> bool:
+        """True while nobody has acknowledged it and it has not settled itself."""
+        return self.acknowledged_at is None
 
 
 class Heartbeat(models.Model):
