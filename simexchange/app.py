@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from aiohttp import web
@@ -14,10 +15,13 @@ from simexchange.clock import ShiftedClock
 from simexchange.control import Control
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
+from simexchange.instruments import Instrument
 from simexchange.journal import Journal
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
+from simexchange.listing import listed
 from simexchange.market_control import MarketControl
+from simexchange.master_files import MasterFiles
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.sockets import OrderFeed
@@ -34,6 +38,7 @@ class Options:
     seed: int = 1
     accounts: list[Account] = field(default_factory=default_accounts)
     instruments: Path | None = None
+    universe: int = 0
     rate_limits: bool = True
     state: Path | None = None
     tick_ms: int = 500
@@ -42,7 +47,12 @@ class Options:
 
 def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Application, Exchange]:
     clock = ShiftedClock()
-    table = instruments.load(options.instruments)
+    shipped = instruments.load(options.instruments)
+
+    def listed_on(day: date) -> list[Instrument]:
+        return list(listed(shipped, options.universe, options.seed, day))
+
+    table = {each.key: each for each in listed_on(clock().date())}
     past = list(journal.read(options.state))
     ledger = Ledger(table, options.accounts, clock, Journal(options.state))
     exchange = Exchange(ledger, options.seed, loop.call_later, options.transit_ms / 1000)
@@ -52,6 +62,7 @@ def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Applic
     feed = OrderFeed(ledger, faults)
     app = web.Application()
     app.add_routes(RestApi(exchange, limits, faults, log).routes())
+    app.add_routes(MasterFiles(ledger, faults, log, listed_on).routes())
     app.add_routes(Control(exchange, limits, faults, log, feed, clock).routes())
     app.add_routes(MarketControl(exchange, feed, clock).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])

@@ -92,7 +92,7 @@ class RestApi:
             return self._answer(request, account, visit, limit, handler)
 
         if fault is None:
-            response = respond(answer())
+            response: web.StreamResponse = respond(answer())
         else:
             visit.fault = fault.fault
             try:

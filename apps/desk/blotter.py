@@ -66,7 +66,7 @@ class Filters:
         if self.account is not None:
             wanted &= Q(account=self.account)
         if self.text:
-            named = Instrument.objects.filter(symbol__icontains=self.text).values("pk")
+            named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
             wanted &= (
                 Q(instrument__in=named)
                 | Q(strategy__icontains=self.text)

@@ -38,6 +38,10 @@ def dispatch(order_id: int) -> None:
 
 def send_claimed(order: Order, claim_id: uuid.UUID) -> None:
     """Send an order under a claim, and settle."""
+    if order.instrument.retired_at is not None:
+        text = "its security id names another contract by now"
+        _give_up(order, claim_id, Event.DENY, text, {})
+        return
     match gate.send(order.request(), claim_id):
         case gate.Sent(call=call, outcome=outcome):
             settle(order, call, outcome, claim_id)

@@ -30,9 +30,7 @@ def take_snapshot(
 ) -> Snapshot:
     """The snapshot for one request. What is not known is None, never zero."""
     now = timezone.now()
-    instrument = Instrument.objects.filter(
-        segment=request.segment, security_id=request.security_id
-    ).first()
+    instrument = _meant(request)
     seen = _read(account, instrument)
     positions = seen.positions
     limits = _limits(account)
@@ -47,7 +45,7 @@ def take_snapshot(
         armed=account.armed_until is not None and account.armed_until > now,
         switch=state.switch if state else None,
         desk_switch=desk_switch,
-        instrument=_facts(instrument),
+        instrument=_facts(instrument, timezone.localdate()),
         limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=seen.last_price,
@@ -126,15 +124,24 @@ def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int
     return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
-def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
+def _meant(request: OrderRequest) -> Instrument | None:
+    """The order's own contract, also when its id names another one by now."""
+    named = {"segment": request.segment, "security_id": request.security_id}
+    if request.instrument is not None:
+        return Instrument.every.filter(pk=request.instrument, **named).first()
+    return Instrument.objects.filter(**named).first()
+
+
+def _facts(instrument: Instrument | None, today: dt.date) -> InstrumentFacts | None:
     if instrument is None:
         return None
+    lower_limit, upper_limit = instrument.limits(today)
     return InstrumentFacts(
         lot_size=instrument.lot_size,
         tick_size=instrument.tick_size,
         freeze_quantity=instrument.freeze_quantity,
-        lower_limit=instrument.lower_limit,
-        upper_limit=instrument.upper_limit,
+        lower_limit=lower_limit,
+        upper_limit=upper_limit,
         expiry=instrument.expiry,
         tradable=instrument.tradable,
     )

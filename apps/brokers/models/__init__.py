@@ -1,7 +1,8 @@
 """Accounts at brokers, what can be traded there, and every word said to and heard from them."""
 
 from apps.brokers.models.accounts import LOOPBACK, AccessToken, BrokerAccount, BrokerKind
-from apps.brokers.models.instruments import Instrument, Quote
+from apps.brokers.models.imports import ImportOutcome, InstrumentImport
+from apps.brokers.models.instruments import Closed, Instrument, Quote
 from apps.brokers.models.journal import CallOutcome, Verb, WireCall
 from apps.brokers.models.reports import FundsReport, PositionsReport
 
@@ -11,8 +12,11 @@ __all__ = [
     "BrokerAccount",
     "BrokerKind",
     "CallOutcome",
+    "Closed",
     "FundsReport",
+    "ImportOutcome",
     "Instrument",
+    "InstrumentImport",
     "PositionsReport",
     "Quote",
     "Verb",
