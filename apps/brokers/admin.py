@@ -193,7 +193,7 @@ class InstrumentAdmin(ModelAdmin):  # type: ignore[misc]
         if obj is None:
             return decided
         names = tuple(field.name for field in Instrument._meta.fields if field.name != "id")
-        return tuple(name for name in names if name != "blocked" or obj.retired_at)
+        return tuple(name for name in names if name != "blocked")
 
     def save_model(
         self,
@@ -208,6 +208,11 @@ class InstrumentAdmin(ModelAdmin):  # type: ignore[misc]
         else:
             obj.tradable = not obj.blocked
             super().save_model(request, obj, form, change)
+
+    def has_change_permission(self, request: HttpRequest, obj: Instrument | None = None) -> bool:
+        """A retired row stays what it was."""
+        retired = obj is not None and obj.retired_at is not None
+        return not retired and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Instrument | None = None) -> bool:
         """Orders keep pointing at their instrument: block it instead."""

@@ -127,6 +127,8 @@ def _fetch(
         raise TimeoutError
     if announced is not None and size != announced:
         raise DownloadFailed(f"cut short: {size:,} of {announced:,} bytes arrived")
+    if not size:
+        raise DownloadFailed("the answer is empty")
     return Downloaded(size, announced is not None or bool(answer.chunked), _published(answer))
 
 

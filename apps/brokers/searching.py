@@ -147,7 +147,7 @@ def search(rows: QuerySet[Instrument], text: str) -> QuerySet[Instrument]:
         return rows.filter(security_id=asked.security_id).order_by("segment", "symbol")
     if not asked.words:
         return rows.none()
-    found = rows.filter(_contract(asked) if asked.a_contract else _named(asked))
+    found = rows.filter(_meant(asked))
     return found.annotate(near=_nearness(asked), form=_FORM).order_by(
         "near", "form", "expiry", "segment", "strike", "symbol"
     )
@@ -166,6 +166,14 @@ def suggestions(text: str, today: dt.date, most: int) -> list[Instrument]:
     asked.day = None
     again = living.filter(_contract(asked), segment__in=asked.segments)
     return list(again.order_by("expiry", "segment", "strike", "symbol")[:most])
+
+
+def _meant(asked: Asked) -> Q:
+    if not asked.a_contract:
+        return _named(asked)
+    if asked.option_type or asked.future or asked.month:
+        return _contract(asked)
+    return _contract(asked) | _name([*asked.words, *map(str, asked.numbers)])  # NIFTY 50
 
 
 def _contract(asked: Asked) -> Q:
@@ -203,11 +211,15 @@ def _root(asked: Asked) -> Q:
 
 def _named(asked: Asked) -> Q:
     """A symbol, its beginning, or every word in the name of a share or an index."""
-    joined = "".join(asked.words)
+    return _root(asked) | Q(symbol__istartswith="-".join(asked.words)) | _name(asked.words)
+
+
+def _name(words: list[str]) -> Q:
+    """Every word in the name, or the symbol, of a share or an index."""
     name = Q(expiry__isnull=True)
-    for word in asked.words:
+    for word in words:
         name &= Q(name__icontains=word) | Q(symbol__icontains=word)
-    return _root(asked) | Q(symbol__istartswith="-".join(asked.words)) | name if joined else name
+    return name
 
 
 # Shares and indices, then futures, then options.
