@@ -34,6 +34,7 @@ def _run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         accounts=_accounts(arguments.accounts),
         instruments=arguments.instruments,
+        universe=arguments.universe,
         rate_limits=not arguments.no_rate_limits,
         state=arguments.state,
         tick_ms=arguments.tick_ms,
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="decides prices, depth and faults")
     parser.add_argument("--accounts", type=Path, help="JSON list of client_id, token, balance")
     parser.add_argument("--instruments", type=Path, help="JSON list, as --print-instruments")
+    parser.add_argument("--universe", type=int, default=0, help="list so many instruments in all")
     parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from aiohttp import web
@@ -16,10 +16,13 @@ from simexchange.clock import ShiftedClock
 from simexchange.control import Control
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
+from simexchange.instruments import Instrument
 from simexchange.journal import Journal
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
+from simexchange.listing import listed
 from simexchange.market_control import MarketControl
+from simexchange.master_files import MasterFiles
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.sockets import OrderFeed
@@ -39,6 +42,7 @@ class Options:
     seed: int = 1
     accounts: list[Account] = field(default_factory=default_accounts)
     instruments: Path | None = None
+    universe: int = 0
     rate_limits: bool = True
     state: Path | None = None
     tick_ms: int = 500
@@ -50,7 +54,12 @@ def build(
     options: Options, loop: asyncio.AbstractEventLoop
 ) -> tuple[web.Application, Exchange, TokenDesk]:
     clock = ShiftedClock()
-    table = instruments.load(options.instruments)
+    shipped = instruments.load(options.instruments)
+
+    def listed_on(day: date) -> list[Instrument]:
+        return list(listed(shipped, options.universe, options.seed, day))
+
+    table = {each.key: each for each in listed_on(clock().date())}
     past = list(journal.read(options.state))
     ledger = Ledger(table, options.accounts, clock, Journal(options.state))
     exchange = Exchange(ledger, options.seed, loop.call_later, options.transit_ms / 1000)
@@ -62,6 +71,7 @@ def build(
     app = web.Application()
     app.add_routes(RestApi(exchange, limits, faults, log, desk).routes())
     app.add_routes(AuthApi(desk, ledger, faults, log).routes())
+    app.add_routes(MasterFiles(ledger, faults, log, listed_on).routes())
     app.add_routes(Control(exchange, limits, faults, log, feed, desk, clock).routes())
     app.add_routes(MarketControl(exchange, clock).routes())
     app.add_routes(AccessControl(ledger, feed).routes())

@@ -11,11 +11,10 @@ from decimal import Decimal
 from simexchange import rms
 from simexchange.accounts import Account
 from simexchange.clock import Later
-from simexchange.floor import Floor
+from simexchange.floor import Floor, Markets
 from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
-from simexchange.market import Market
 from simexchange.orders import Change, Order, Status, Ticket, Trade
 
 MAX_MODIFICATIONS = 25
@@ -43,7 +42,7 @@ class Exchange:
         self._steps = 0
 
     @property
-    def markets(self) -> dict[Key, Market]:
+    def markets(self) -> Markets:
         return self.floor.markets
 
     # ---- what an account may ask for
@@ -145,7 +144,7 @@ class Exchange:
     def tick(self) -> None:
         """One step of the day: prices walk, stops fire, resting orders meet them."""
         self._turn_day()
-        for market in self.markets.values():
+        for market in tuple(self.markets.values()):
             if self.walk_on:
                 market.step()
             self.floor.look_again(market)
@@ -200,7 +199,7 @@ class Exchange:
     def restore(self, entries: Iterator[Entry]) -> None:
         """Take up where an earlier run stopped; orders in TRANSIT go on travelling."""
         for key, price in self.ledger.restore(entries).items():
-            if key in self.markets:
+            if key in self.ledger.instruments:
                 self.markets[key].set_last(price)
         for order in self.ledger.orders.values():
             if order.status == Status.TRANSIT:

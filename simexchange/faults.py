@@ -19,6 +19,7 @@ REQUEST_FAULTS = (
     "http_500",
     "html",
     "garbage",
+    "truncated",
     "wrong_schema",
     "redirect_307",
     "lookup_404",
@@ -50,6 +51,7 @@ ENDPOINTS = (
     "generate_token",
     "generate_consent",
     "consume_consent",
+    "master",
     "any",
 )
 DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0}

@@ -87,7 +87,7 @@ class MarketControl:
 
     def _key(self, asked: Asked) -> Key:
         key = asked.text("segment"), asked.text("securityId")
-        if key not in self._exchange.markets:
+        if key not in self._ledger.instruments:
             raise BadControlError("securityId: unknown in this segment; see GET /_sim/instruments")
         return key
 

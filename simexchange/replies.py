@@ -6,15 +6,18 @@ Bodies and codes: DhanHQ v2 documentation, annexure; the spellings `Input_Except
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP status and a JSON body."""
+    """An HTTP status and a JSON body, or a file as it was `modified`."""
 
     status: int
     body: Any
+    file: bytes | None = None
+    modified: datetime | None = None
 
 
 class RefusedError(Exception):

@@ -46,7 +46,7 @@ def state(exchange: Exchange) -> dict[str, Any]:
             {
                 "funds": rows.fund_row(account),
                 "positions": [
-                    rows.position_row(account.client_id, p, prices[p.instrument.key])
+                    rows.position_row(account.client_id, p, exchange.markets[p.instrument.key].last)
                     for p in account.positions.values()
                 ],
                 "orders": [

@@ -14,7 +14,7 @@ async def carry_out(
     request: web.Request, visit: Visit, fault: Fault | None, answer: Callable[[], Reply]
 ) -> web.StreamResponse:
     if fault is None:
-        response = respond(answer())
+        response: web.StreamResponse = respond(answer())
     else:
         visit.fault = fault.fault
         try:

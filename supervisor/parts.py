@@ -65,7 +65,10 @@ def _exchange(plan: Plan) -> Part:
     state = plan.var / "simexchange.journal"
     return Part(
         "simexchange",
-        _module("simexchange", "--port", str(port), "--seed", "1", "--state", str(state)),
+        _module(
+            "simexchange",
+            *("--port", str(port), "--seed", "1", "--universe", "4000", "--state", str(state)),
+        ),
         Tier.EXCHANGE,
         grace=1.0,
         ready=lambda: listens("127.0.0.1", port),

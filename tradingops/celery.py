@@ -31,6 +31,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
         ("orders.forget", 3600.0, "housekeeping"),
         ("brokers.sessions", settings.SESSIONS_EVERY, "reads"),
+        ("orders.instruments", settings.INSTRUMENTS_LOOK_EVERY, "housekeeping"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

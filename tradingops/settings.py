@@ -16,6 +16,14 @@ env = environ.Env()
 ENV_FILE = BASE_DIR / ".env"
 environ.Env.read_env(ENV_FILE)
 
+
+def _time_of_day(text: str) -> dt.time:
+    try:
+        return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time, not a moment
+    except ValueError:
+        raise ImproperlyConfigured(f"INSTRUMENTS_AT={text}: write hours:minutes, 08:30") from None
+
+
 # --- the house ---------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
 CREDENTIAL_KEYS = env.list("CREDENTIAL_KEYS")  # Fernet keys, newest first; older ones still read
@@ -49,6 +57,11 @@ REDIS_URL = env.str("REDIS_URL")
 # --- trading -----------------------------------------------------------------------------------
 LIVE_TRADING = env.bool("LIVE_TRADING", default=False)
 SIMEXCHANGE_URL = env.str("SIMEXCHANGE_URL", default="")
+# Where the broker's master file is, by kind of broker; empty: where the broker publishes it.
+INSTRUMENT_URLS = {"dhan": env.str("DHAN_INSTRUMENTS_URL", default="")}
+INSTRUMENTS_AT = _time_of_day(env.str("INSTRUMENTS_AT", default="08:30"))  # Indian time, daily
+INSTRUMENTS_WITHIN = env.float("INSTRUMENTS_WITHIN", default=180.0)  # seconds for the download
+INSTRUMENTS_LOOK_EVERY = 300.0  # seconds between looks whether the import is due
 USER_AGENT = "tradingops-desk/0.1"
 CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", default=3.0)  # seconds
 CALL_TIMEOUT = env.float("CALL_TIMEOUT", default=8.0)  # seconds, first byte out to last byte in

@@ -14,10 +14,18 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSplitDateTimeWidget
 
+from apps.alerts.history import HistoryAdmin
 from apps.brokers import session_pages
 from apps.brokers.accounts import check_nobody_asks, check_token, put_token
-from apps.brokers.models import AccessToken, BrokerAccount, Instrument, WireCall
+from apps.brokers.models import (
+    AccessToken,
+    BrokerAccount,
+    Instrument,
+    InstrumentImport,
+    WireCall,
+)
 from apps.brokers.pages import CappedPaginator
+from apps.brokers.searching import search
 
 if TYPE_CHECKING:
     _AccountForm = forms.ModelForm[BrokerAccount]
@@ -138,27 +146,130 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
             put_token(obj, form.cleaned_data["token"], form.cleaned_data.get("token_expires"))
 
 
+class KindFilter(admin.SimpleListFilter):
+    """The kinds of contract; asking 200,000 rows for them would take longer than the page."""
+
+    title = "kind"
+    parameter_name = "kind"
+    KINDS = (
+        "EQUITY",
+        "INDEX",
+        *(f"{what}{on}" for what in ("FUT", "OPT") for on in ("IDX", "STK", "CUR")),
+        "FUTCOM",
+        "OPTFUT",
+    )
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        """One choice for each."""
+        return [(kind, kind) for kind in self.KINDS]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Instrument]
+    ) -> QuerySet[Instrument]:
+        """The chosen one."""
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
 @admin.register(Instrument)
 class InstrumentAdmin(ModelAdmin):  # type: ignore[misc]
-    """What can be traded. The broker's file decides the facts; people decide ``tradable``."""
+    """What can be traded. The broker's file decides the facts; people decide ``blocked``."""
 
-    list_display = ("symbol", "name", "segment", "kind", "security_id", "lot_size", "tradable")
-    list_filter = ("segment", "kind", "tradable")
-    search_fields = ("symbol", "name", "security_id__exact")
+    list_display = (
+        "symbol",
+        "name",
+        "segment",
+        "security_id",
+        "expiry",
+        "lot_size",
+        "tick_size",
+        "freeze_quantity",
+        "tradable",
+        "why",
+    )
+    list_filter = ("segment", KindFilter, "tradable", "closed", "blocked")
+    search_fields = ("symbol",)
+    search_help_text = "NIFTY 24500 CE, NIFTY 25 NOV 24500 CE, BANKNIFTY FUT, a name, ISIN or id."
     list_per_page = 50
     show_full_result_count = False
     paginator = CappedPaginator
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Instrument]:
+        """Those too whose id names another contract now: orders point at them."""
+        return Instrument.every.order_by("segment", "symbol")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Instrument], search_term: str
+    ) -> tuple[QuerySet[Instrument], bool]:
+        """As on the order form, but whatever can be traded or not."""
+        return (search(queryset, search_term) if search_term.strip() else queryset), False
+
+    @admin.display(description="why not")
+    def why(self, instrument: Instrument) -> str:
+        """What keeps it from trading."""
+        return instrument.why_not
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Instrument | None = None
     ) -> tuple[str, ...]:
         """Everything but the switch, once the instrument is there."""
+        decided = ("tradable", "closed", "retired_at", "updated_at")
+        if obj is None:
+            return decided
         names = tuple(field.name for field in Instrument._meta.fields if field.name != "id")
-        return ("updated_at",) if obj is None else tuple(n for n in names if n != "tradable")
+        return tuple(name for name in names if name != "blocked")
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Instrument,
+        form: Any,  # noqa: ANN401 - Django's own signature
+        change: bool,
+    ) -> None:
+        """A new row as a whole; later the switch alone, for the file may be newer."""
+        if change:
+            obj.block(obj.blocked)
+        else:
+            obj.tradable = not obj.blocked
+            super().save_model(request, obj, form, change)
+
+    def has_change_permission(self, request: HttpRequest, obj: Instrument | None = None) -> bool:
+        """A retired row stays what it was."""
+        retired = obj is not None and obj.retired_at is not None
+        return not retired and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Instrument | None = None) -> bool:
-        """Orders keep pointing at their instrument: switch it off instead."""
+        """Orders keep pointing at their instrument: block it instead."""
         return False
+
+
+@admin.register(InstrumentImport)
+class InstrumentImportAdmin(HistoryAdmin):
+    """Every reading of a master file. A history: nothing can be changed."""
+
+    list_display = (
+        "at",
+        "source",
+        "layout",
+        "outcome",
+        "rows",
+        "added",
+        "changed",
+        "unchanged",
+        "gone",
+        "reused",
+        "doubtful",
+        "left_out",
+        "took",
+        "why",
+    )
+    list_filter = ("outcome", "broker", "layout")
+    search_fields = ("source", "why", "sha256__startswith")
+    ordering = ("-id",)
+
+    @admin.display(description="took")
+    def took(self, row: InstrumentImport) -> str:
+        """From the first byte to the commit."""
+        return f"{row.seconds:.1f} s"
 
 
 @admin.register(WireCall)

@@ -8,11 +8,11 @@ Prices are rupees as Decimal, quantities are whole units (not lots), times are a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -95,7 +95,8 @@ class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
 
     ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT. A ``test``
-    order can never reach a live account.
+    order can never reach a live account. ``instrument`` is the desk's row of the contract that is
+    meant: a broker may give its security id to another one.
     """
 
     account: str
@@ -112,6 +113,7 @@ class OrderRequest:
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
     test: bool = False
+    instrument: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
@@ -354,6 +356,72 @@ class Tokens(Protocol):
 
     def use_consent(self, app_id: str, app_secret: str, token_id: str) -> Minting:
         """Complete it with the id that the broker sent the browser back with."""
+
+
+# --- what a broker lists --------------------------------------------------------------------
+
+
+class Doubt(ValueError):
+    """A row of a master file that is not understood; ``column`` has the broker's own name.
+
+    ``key`` is whose row it is, segment and security id, when that much can be read.
+    """
+
+    def __init__(self, column: str, text: str, key: tuple[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.column = column
+        self.key = key
+
+
+class Listing(NamedTuple):
+    """One instrument as a master file states it. None: it does not say, so what is known stays.
+
+    Prices and tick in rupees, sizes in units. Both price limits are stated, or neither.
+    ``closed`` is one of the reasons of ``Closed``, or empty.
+    """
+
+    segment: Segment
+    security_id: str
+    symbol: str
+    name: str
+    series: str
+    kind: str
+    isin: str | None
+    lot_size: int
+    tick_size: Decimal
+    freeze_quantity: int | None
+    lower_limit: Decimal | None
+    upper_limit: Decimal | None
+    underlying: str
+    expiry: dt.date | None
+    strike: Decimal | None
+    option_type: str
+    closed: str
+
+
+class Layout(Protocol):
+    """One of a broker's kinds of master file."""
+
+    @property
+    def name(self) -> str:
+        """One of the master's ``layouts``."""
+
+    def understand(self, fields: Sequence[str]) -> Listing | None:
+        """One row; None for one that is left out on purpose. Raises ``Doubt``."""
+
+
+class Master(Protocol):
+    """A broker's master files: where they are and how they are read."""
+
+    @property
+    def layouts(self) -> Sequence[str]:
+        """The names of its files, the one that says most first."""
+
+    def address(self, layout: str) -> str:
+        """Where the broker publishes this one of its files."""
+
+    def layout_of(self, header: Sequence[str]) -> Layout:
+        """How to read a file with this header. Raises ``Doubt`` naming what is missing."""
 
 
 class Trading(Protocol):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from apps.brokers.dhan.master import DhanMaster
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.dhan.stream import DhanOrderStream
 from apps.brokers.dhan.tokens import DhanTokens
 from apps.brokers.dhan.trading import DhanTrading
 from apps.brokers.models import BrokerAccount, BrokerKind, WireCall
-from apps.brokers.port import OrderStream, Reporting, Tokens, Trading
+from apps.brokers.port import Master, OrderStream, Reporting, Tokens, Trading
 
 
 class _OpenTrading(Protocol):
@@ -31,22 +32,30 @@ class _OpenTokens(Protocol):
 
 @dataclass(frozen=True)
 class Adapter:
-    """The four objects of one broker."""
+    """The objects of one broker."""
 
     trading: _OpenTrading
     reporting: _OpenReporting
     stream: _OpenStream
     tokens: _OpenTokens
+    master: Master
 
 
 ADAPTERS = {
-    BrokerKind.DHAN.value: Adapter(DhanTrading, DhanReporting, DhanOrderStream, DhanTokens),
+    BrokerKind.DHAN.value: Adapter(
+        DhanTrading, DhanReporting, DhanOrderStream, DhanTokens, DhanMaster()
+    ),
 }
 
 
 def adapter_of(account: BrokerAccount) -> Adapter:
     """The adapter of the account's broker; ``LookupError`` names a kind without one."""
+    return adapter_named(account.broker)
+
+
+def adapter_named(broker: str) -> Adapter:
+    """The adapter of a kind of broker; ``LookupError`` names a kind without one."""
     try:
-        return ADAPTERS[account.broker]
+        return ADAPTERS[broker]
     except KeyError:
-        raise LookupError(f"no adapter for broker {account.broker!r}") from None
+        raise LookupError(f"no adapter for broker {broker!r}") from None

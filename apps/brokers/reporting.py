@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
-from apps.brokers.port import Known, OrderStream, Position, Reporting, Segment
-from apps.brokers.registry import adapter_of
+from apps.brokers.port import Known, Master, OrderStream, Position, Reporting, Segment
+from apps.brokers.registry import adapter_named, adapter_of
 
 
 def reports_of(account: BrokerAccount, *, retries: bool = True) -> Reporting:
@@ -27,6 +27,11 @@ def reports_of(account: BrokerAccount, *, retries: bool = True) -> Reporting:
 def stream_of(account: BrokerAccount) -> OrderStream:
     """The account's order updates."""
     return adapter_of(account).stream(account)
+
+
+def master_of(broker: str) -> Master:
+    """The master files of a kind of broker."""
+    return adapter_named(broker).master
 
 
 def store_funds(account: BrokerAccount, *, retries: bool = True) -> FundsReport:

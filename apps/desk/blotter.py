@@ -80,7 +80,7 @@ class Filters:
         if self.strategy:
             wanted &= Q(strategy=self.strategy)
         if self.text:
-            named = Instrument.objects.filter(symbol__icontains=self.text).values("pk")
+            named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
             wanted &= (
                 Q(instrument__in=named)
                 | Q(strategy__icontains=self.text)

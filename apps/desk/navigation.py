@@ -105,6 +105,12 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "admin:brokers_instrument_changelist",
                 "brokers.view_instrument",
             ),
+            (
+                "Imports",
+                "download",
+                "admin:brokers_instrumentimport_changelist",
+                "brokers.view_instrumentimport",
+            ),
             ("Wire calls", "cable", "admin:brokers_wirecall_changelist", "brokers.view_wirecall"),
         ],
     ),

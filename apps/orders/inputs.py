@@ -46,7 +46,7 @@ def _needs_price(instrument: Instrument, side: str, order_type: str) -> bool:
     """A buy is bounded by its limit; a sale by the day's upper limit, if there is one."""
     if order_type == OrderType.MARKET:
         return True
-    return side == Side.SELL and instrument.upper_limit is None
+    return side == Side.SELL and instrument.limits(timezone.localdate())[1] is None
 
 
 def _fresh_funds(account: BrokerAccount) -> bool:

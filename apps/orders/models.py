@@ -198,6 +198,7 @@ class Order(models.Model):
             disclosed_quantity=self.disclosed_quantity,
             intent=Intent(self.intent),
             test=self.test,
+            instrument=self.instrument_id,
         )
 
 

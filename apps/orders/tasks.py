@@ -7,7 +7,7 @@ from celery import shared_task
 
 from apps.alerts.raising import sign_of_life
 from apps.alerts.spreading import forget_routine
-from apps.brokers import journal, reporting
+from apps.brokers import importing, journal, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -89,6 +89,13 @@ def forget_old_reads() -> None:
     """Keep the journal of reads, and messages that were mere routine, to a month."""
     log.info("old reads forgotten", rows=journal.forget_old_reads())
     log.info("old messages forgotten", rows=forget_routine())
+
+
+@shared_task(name="orders.instruments")
+@recorded
+def import_instruments() -> None:
+    """Read the brokers' master files when the day's are due."""
+    importing.import_if_due()
 
 
 def _with_token() -> list[BrokerAccount]:

@@ -48,6 +48,7 @@ _LOOK = f"""
     FROM brokers_brokeraccount account
     LEFT JOIN brokers_instrument instrument
         ON instrument.segment = %s AND instrument.security_id = %s
+        AND (instrument.id = %s OR (%s IS NULL AND instrument.retired_at IS NULL))
     LEFT JOIN LATERAL (SELECT * FROM risk_riskpolicy WHERE account_id = account.id
                        ORDER BY version DESC LIMIT 1) policy ON true
     LEFT JOIN (SELECT switch FROM risk_tradingstate WHERE scope = '{DESK}' FOR SHARE) desk ON true
@@ -61,9 +62,7 @@ _LOOK = f"""
 def look(request: OrderRequest) -> Seen | None:
     """Everything a review reads of the account, in one statement. None: no such account."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _LOOK, [book.midnight(), request.segment, request.security_id, request.account]
-        )
+        cursor.execute(_LOOK, [book.midnight(), *_named(request), request.account])
         row = cursor.fetchone()
     if row is None:
         return None
@@ -78,6 +77,11 @@ def look(request: OrderRequest) -> Seen | None:
     return Seen(
         account, instrument, policy, desk, price, price_at, funds_at, positions, open_orders
     )
+
+
+def _named(request: OrderRequest) -> list[Any]:
+    """The order's own contract, also when its id names another one by now."""
+    return [request.segment, request.security_id, request.instrument, request.instrument]
 
 
 def take_snapshot(
@@ -98,7 +102,7 @@ def take_snapshot(
         armed=account.armed_until is not None and account.armed_until > now,
         switch=state.switch if state else None,
         desk_switch=seen.desk_switch,
-        instrument=_facts(seen.instrument),
+        instrument=_facts(seen.instrument, timezone.localdate()),
         limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=seen.last_price,
@@ -145,15 +149,16 @@ def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int
     return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
-def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
+def _facts(instrument: Instrument | None, today: dt.date) -> InstrumentFacts | None:
     if instrument is None:
         return None
+    lower_limit, upper_limit = instrument.limits(today)
     return InstrumentFacts(
         lot_size=instrument.lot_size,
         tick_size=instrument.tick_size,
         freeze_quantity=instrument.freeze_quantity,
-        lower_limit=instrument.lower_limit,
-        upper_limit=instrument.upper_limit,
+        lower_limit=lower_limit,
+        upper_limit=upper_limit,
         expiry=instrument.expiry,
         tradable=instrument.tradable,
     )

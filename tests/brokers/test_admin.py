@@ -127,9 +127,12 @@ def test_an_instrument_can_only_be_switched(admin_client: Client, account: Any) 
         tick_size="0.05",
     )
     page = reverse("admin:brokers_instrument_change", args=[instrument.pk])
-    admin_client.post(page, {"lot_size": "50"})
+    admin_client.post(page, {"lot_size": "50", "blocked": "on"})
     instrument.refresh_from_db()
-    assert (instrument.lot_size, instrument.tradable) == (1, False)
+    assert (instrument.lot_size, instrument.blocked, instrument.tradable) == (1, True, False)
+    admin_client.post(page, {})
+    instrument.refresh_from_db()
+    assert (instrument.blocked, instrument.tradable) == (False, True)
 
 
 def test_counting_stops_at_the_cap(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:

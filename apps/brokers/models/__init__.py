@@ -7,7 +7,8 @@ from apps.brokers.models.accounts import (
     BrokerKind,
     TokenSource,
 )
-from apps.brokers.models.instruments import Instrument, Quote
+from apps.brokers.models.imports import ImportOutcome, InstrumentImport
+from apps.brokers.models.instruments import Closed, Instrument, Quote
 from apps.brokers.models.journal import CallOutcome, Verb, WireCall
 from apps.brokers.models.reports import FundsReport, PositionsReport
 from apps.brokers.models.sessions import BrokerSession, Consent, LoginCredentials
@@ -19,9 +20,12 @@ __all__ = [
     "BrokerKind",
     "BrokerSession",
     "CallOutcome",
+    "Closed",
     "Consent",
     "FundsReport",
+    "ImportOutcome",
     "Instrument",
+    "InstrumentImport",
     "LoginCredentials",
     "PositionsReport",
     "Quote",

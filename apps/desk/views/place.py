@@ -7,7 +7,6 @@ import secrets
 from decimal import Decimal
 
 from django.contrib import messages
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.brokers.models import Instrument, Quote
 from apps.brokers.port import Intent
+from apps.brokers.searching import suggestions
 from apps.desk import exits, words
 from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
@@ -126,20 +126,9 @@ def _lots(quantity: int, lot_size: int) -> str:
 @desk_page("orders.place_order")
 @require_safe
 def instruments(request: HttpRequest) -> JsonResponse:
-    """Instruments whose symbol or name holds every word, the nearest expiry first."""
-    found = Instrument.objects.filter(tradable=True)
-    asked = request.GET.get("q", "").split()[:6]
-    for word in asked:
-        found = found.filter(symbol__icontains=word) | found.filter(name__icontains=word)
-    if not asked:
-        found = found.none()
-    today = timezone.localdate()
-    living = (
-        found.exclude(expiry__lt=today)
-        .order_by(F("expiry").asc(nulls_first=True), "symbol")
-        .select_related("quote")
-    )
-    return JsonResponse({"instruments": [_suggestion(row) for row in living[:SUGGESTIONS]]})
+    """What can be traded and is probably meant, the nearest expiry first."""
+    found = suggestions(request.GET.get("q", ""), timezone.localdate(), SUGGESTIONS)
+    return JsonResponse({"instruments": [_suggestion(row) for row in found]})
 
 
 def _suggestion(row: Instrument) -> dict[str, object]:

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('brokers', '0002_fences'),
+        ('brokers', '0003_instrument_master'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

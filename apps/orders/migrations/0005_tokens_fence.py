@@ -28,7 +28,7 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0003_signals_and_test_mode"), ("brokers", "0003_tokens")]
+    dependencies = [("orders", "0004_contract_that_was_meant"), ("brokers", "0004_tokens")]
     operations = [
         migrations.RunSQL(FUNCTION % "'READ', 'TOKEN'", FUNCTION % "'READ'"),
     ]
