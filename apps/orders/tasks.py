@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 
 import structlog
@@ -23,7 +24,7 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
     """Record what breaks and let the rows decide: nothing here retries a send."""
 
     @wraps(work)
-    def wrapper(*args: int) -> None:
+    def wrapper(*args: int | str) -> None:
         try:
             work(*args)
         except Exception:
@@ -110,7 +111,19 @@ def forget_old_reads() -> None:
 @recorded
 def import_instruments() -> None:
     """Read the brokers' master files when the day's are due."""
-    importing.import_if_due()
+    with suppress(importing.Busy):
+        importing.import_if_due()
+
+
+@shared_task(name="orders.import_now")
+@recorded
+def import_now(broker: str, even_if_fewer: bool, actor: str) -> None:
+    """Read a broker's master file because a person asked."""
+    wish = importing.Wish(broker=broker, even_if_fewer=even_if_fewer, actor=actor)
+    try:
+        importing.import_published(wish)
+    except importing.Busy as error:
+        log.info("not imported", why=str(error))
 
 
 def _with_token() -> list[BrokerAccount]:
