@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSplitDateTimeWidget
 
 from apps.alerts.history import HistoryAdmin
 from apps.brokers import session_pages
 from apps.brokers.accounts import check_nobody_asks, check_token, put_token
+from apps.brokers.importing import Wish, ring_import, under_way
 from apps.brokers.models import (
     AccessToken,
     BrokerAccount,
@@ -244,7 +248,9 @@ class InstrumentAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(InstrumentImport)
 class InstrumentImportAdmin(HistoryAdmin):
-    """Every reading of a master file. A history: nothing can be changed."""
+    """Every reading of a master file. A history: nothing can be changed, a new one can be asked."""
+
+    actions_list = ("now",)
 
     list_display = (
         "at",
@@ -265,6 +271,38 @@ class InstrumentImportAdmin(HistoryAdmin):
     list_filter = ("outcome", "broker", "layout")
     search_fields = ("source", "why", "sha256__startswith")
     ordering = ("-id",)
+
+    def has_now_permission(self, request: HttpRequest) -> bool:
+        """Who may switch instruments may have them read anew."""
+        return bool(request.user.has_perm("brokers.change_instrument"))
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Import now…", url_path="now", permissions=["now"], icon="download"
+    )
+    def now(self, request: HttpRequest) -> HttpResponse:
+        """Ask first; the POST rings a worker."""
+        if request.method != "POST":
+            last = InstrumentImport.objects.first()
+            frame = {**self.admin_site.each_context(request), "title": "Import instruments now"}
+            context = {**frame, "opts": self.opts, "last": last, "under_way": under_way()}
+            return TemplateResponse(request, "brokers/import_now.html", context)
+        fewer = "even_if_fewer" in request.POST
+        if ring_import(Wish(even_if_fewer=fewer, actor=request.user.get_username())):
+            text = "A worker reads the broker's file now; what becomes of it appears here."
+            messages.success(request, text)
+        else:
+            text = "The workers cannot be reached. Run manage.py import_instruments instead."
+            messages.error(request, text)
+        return redirect("admin:brokers_instrumentimport_changelist")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say when one is under way: it has no row yet."""
+        if under_way():
+            messages.info(request, "An import is under way; reload to see what became of it.")
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        return answer
 
     @admin.display(description="took")
     def took(self, row: InstrumentImport) -> str:

@@ -16,14 +16,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
+from celery import current_app
 from django.conf import settings
 from django.db import Error, connection, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.download import DownloadFailed, download, shown
-from apps.brokers.locks import turn_if_free
+from apps.brokers.locks import turn_if_free, turn_taken
 from apps.brokers.masterfile import BadMaster, Reading, open_master
 from apps.brokers.merging import Merged, Refused, merge, renew_statistics, staged
 from apps.brokers.models import BrokerAccount, ImportOutcome, InstrumentImport
@@ -32,6 +34,7 @@ from apps.brokers.storable import clean_text
 
 log = structlog.get_logger(__name__)
 
+TURN = "instruments"
 MOST_DOUBTFUL = 0.01  # of the rows
 FEWEST = 0.5  # of the rows of the last import
 MANY = 1000  # new rows after which the planner should count anew
@@ -86,6 +89,22 @@ def import_published(wish: Wish, tell: Tell = lambda text: None) -> InstrumentIm
     return import_url(master.address(wish.layout or master.layouts[0]), wish, tell)
 
 
+def ring_import(wish: Wish) -> bool:
+    """Let a worker import the broker's own file; False when nobody can hear the bell."""
+    words = [wish.broker, wish.even_if_fewer, wish.actor]
+    try:
+        current_app.send_task("orders.import_now", args=words, queue="housekeeping", retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("bell lost", task="orders.import_now", error=type(error).__name__)
+        return False
+    return True
+
+
+def under_way() -> bool:
+    """Whether an import runs right now."""
+    return turn_taken(TURN)
+
+
 def import_if_due() -> None:
     """Once a day after ``INSTRUMENTS_AT``, for every broker with an enabled account.
 
@@ -122,7 +141,7 @@ def instruments_age(broker: str = "dhan") -> dt.timedelta | None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """The only import in the house."""
-    with turn_if_free("instruments") as free:
+    with turn_if_free(TURN) as free:
         if not free:
             raise Busy("another import is under way")
         yield

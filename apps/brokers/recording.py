@@ -15,7 +15,7 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
     """Record what breaks and let the rows decide: nothing here retries a send."""
 
     @wraps(work)
-    def wrapper(*args: int) -> None:
+    def wrapper(*args: int | str) -> None:
         try:
             _on_a_living_connection(work, args)
         except Exception:
@@ -25,7 +25,7 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _on_a_living_connection(work: Callable[..., None], args: tuple[int, ...]) -> None:
+def _on_a_living_connection(work: Callable[..., None], args: tuple[int | str, ...]) -> None:
     """Once more when the database was restarted since this thread's last task.
 
     Every work here may run twice: what it did the first time is in the rows.

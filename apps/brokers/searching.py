@@ -140,16 +140,16 @@ def search(rows: QuerySet[Instrument], text: str) -> QuerySet[Instrument]:
     """The instruments among ``rows`` that answer to the text, the likeliest first."""
     asked = understand(text)
     if asked.isin:
-        return rows.filter(isin=asked.isin).order_by("segment", "symbol")
+        return rows.filter(isin=asked.isin).order_by("-segment", "symbol")
     if asked.exchange or asked.security_id:
         rows = rows.filter(segment__in=asked.segments)
     if asked.security_id:  # with the segments, the index on segment and id answers
-        return rows.filter(security_id=asked.security_id).order_by("segment", "symbol")
+        return rows.filter(security_id=asked.security_id).order_by("-segment", "symbol")
     if not asked.words:
         return rows.none()
     found = rows.filter(_meant(asked))
     return found.annotate(near=_nearness(asked), form=_FORM).order_by(
-        "near", "form", "expiry", "segment", "strike", "symbol"
+        "near", "form", "expiry", "-segment", "strike", "symbol"
     )
 
 
@@ -165,7 +165,7 @@ def suggestions(text: str, today: dt.date, most: int) -> list[Instrument]:
         return found
     asked.day = None
     again = living.filter(_contract(asked), segment__in=asked.segments)
-    return list(again.order_by("expiry", "segment", "strike", "symbol")[:most])
+    return list(again.order_by("expiry", "-segment", "strike", "symbol")[:most])
 
 
 def _meant(asked: Asked) -> Q:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import structlog
 from celery import shared_task
 
@@ -95,7 +97,19 @@ def forget_old_reads() -> None:
 @recorded
 def import_instruments() -> None:
     """Read the brokers' master files when the day's are due."""
-    importing.import_if_due()
+    with suppress(importing.Busy):
+        importing.import_if_due()
+
+
+@shared_task(name="orders.import_now")
+@recorded
+def import_now(broker: str, even_if_fewer: bool, actor: str) -> None:
+    """Read a broker's master file because a person asked."""
+    wish = importing.Wish(broker=broker, even_if_fewer=even_if_fewer, actor=actor)
+    try:
+        importing.import_published(wish)
+    except importing.Busy as error:
+        log.info("not imported", why=str(error))
 
 
 def _with_token() -> list[BrokerAccount]:

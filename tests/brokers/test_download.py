@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import io
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.db import transaction
 
 from apps.brokers.dhan.master import DhanMaster
@@ -192,3 +202,38 @@ def test_a_packed_body_is_unpacked_when_it_is_read(make_stub: Callable[..., Stub
 def test_nothing_is_fetched_inside_a_transaction() -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="inside a transaction"):
         download("http://127.0.0.1:9/a.csv", io.BytesIO(), within=1)
+
+
+def test_a_certificate_of_nobody_is_not_trusted(tmp_path: Path) -> None:
+    """A file from somebody else would name other contracts under the ids that we order."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer, suppress(OSError):
+                context.wrap_socket(peer, server_side=True)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/a.csv"
+        with pytest.raises(DownloadFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            download(url, io.BytesIO(), within=5)

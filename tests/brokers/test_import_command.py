@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import time_machine
+from celery import Celery
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from apps.brokers.importing import Wish, import_if_due
+from apps.brokers.importing import Wish, import_if_due, import_published
+from apps.brokers.locks import turn_if_free
 from apps.brokers.models import Instrument, InstrumentImport
-from apps.orders.tasks import import_instruments
+from apps.orders.tasks import import_instruments, import_now
+from apps.people import roles
 from tests.brokers.master_rows import AMARA, RELIANCE, changed, shares, write
 from tests.conftest import Exchange
+from tests.people.conftest import member
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,8 +118,6 @@ def test_without_an_enabled_account_nothing_is_fetched(broker: Exchange, account
 
 
 def test_one_by_hand_in_the_morning_is_enough(broker: Exchange) -> None:
-    from apps.brokers.importing import import_published
-
     with time_machine.travel(dt.datetime(2026, 11, 23, 9, 0, tzinfo=INDIA), tick=False):
         import_published(Wish())
     assert fetched(broker, "2026-11-23T09:05") == 1
@@ -168,3 +173,70 @@ def test_switching_does_not_undo_what_a_newer_file_says(
     run("--file", str(write(tmp_path / "m.csv", [changed(RELIANCE, {"LOT_SIZE": "5.0"})])))
     stale.block(True)
     assert (Instrument.objects.get().lot_size, Instrument.objects.get().tradable) == (5, False)
+
+
+@pytest.fixture
+def queue(settings: Any) -> Any:
+    """The workers' queue, empty; nobody listens to it here."""
+    with redis.Redis.from_url(settings.REDIS_URL) as line:
+        line.delete("housekeeping")
+        yield line
+        line.delete("housekeeping")
+
+
+NOW = "/admin/brokers/instrumentimport/now/"
+
+
+def test_an_administrator_asks_for_an_import_on_a_page(
+    client: Client, broker: Exchange, queue: Any
+) -> None:
+    client.force_login(member("anna", roles.ADMINISTRATOR))
+    assert NOW in client.get("/admin/brokers/instrumentimport/").content.decode()
+    page = client.get(NOW).content.decode()
+    assert "A worker fetches the broker" in page
+    assert queue.llen("housekeeping") == 0
+    client.post(NOW, {"even_if_fewer": "on"})
+    message = json.loads(queue.lindex("housekeeping", 0))
+    assert message["headers"]["task"] == "orders.import_now"
+    words = json.loads(base64.b64decode(message["body"]))[0]
+    assert words == ["dhan", True, "anna"]
+    import_now(*words)
+    row = InstrumentImport.objects.get()
+    assert (row.outcome, row.actor) == ("APPLIED", "anna")
+
+
+@pytest.mark.parametrize("role", [roles.VIEWER, roles.TRADER, roles.RISK])
+def test_others_see_the_imports_and_ask_for_none(client: Client, queue: Any, role: str) -> None:
+    client.force_login(member("somebody", role))
+    page = client.get("/admin/brokers/instrumentimport/")
+    assert (page.status_code, NOW in page.content.decode()) == (200, False)
+    assert client.get(NOW).status_code == 403
+    assert client.post(NOW, {}).status_code == 403
+    assert queue.llen("housekeeping") == 0
+
+
+def test_an_import_that_is_under_way_is_shown(client: Client) -> None:
+    client.force_login(member("anna", roles.ADMINISTRATOR))
+    told = "An import is under way"
+    assert told not in client.get("/admin/brokers/instrumentimport/").content.decode()
+    with turn_if_free("instruments"):
+        assert told in client.get("/admin/brokers/instrumentimport/").content.decode()
+        assert told in client.get(NOW).content.decode()
+
+
+def test_without_the_queue_it_is_said(
+    client: Client, monkeypatch: pytest.MonkeyPatch, deaf: Celery
+) -> None:
+    monkeypatch.setattr("apps.brokers.importing.current_app", deaf)
+    client.force_login(member("anna", roles.ADMINISTRATOR))
+    page = client.post(NOW, {}, follow=True).content.decode()
+    assert "The workers cannot be reached" in page
+
+
+@pytest.fixture
+def deaf(settings: Any) -> Celery:
+    """A Celery whose queue is nowhere."""
+    app = Celery("deaf", set_as_current=False)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    app.conf.broker_url = "redis+socket:///nowhere/valkey.sock"
+    return app
