@@ -36,6 +36,13 @@ class Instrument(models.Model):
 
     class Meta:
         ordering = ["segment", "symbol"]
+        indexes = [  # does this share have derivatives?
+            models.Index(
+                fields=["segment", "underlying", "expiry"],
+                condition=models.Q(expiry__isnull=False),
+                name="instrument_derivatives",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["segment", "security_id"], name="instrument_is_segment_and_id"
