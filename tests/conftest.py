@@ -105,6 +105,12 @@ def reliance(transactional_db: None) -> Any:
     return instrument
 
 
+def at_the_exchange(exchange: Exchange) -> dict[str, str]:
+    """Addresses of the simulated exchange, which trades at whatever hour the tests run."""
+    addresses = {"rest_url": exchange.rest_url, "feed_url": exchange.feed_url}
+    return addresses | {"calendar": "always_open"}
+
+
 @pytest.fixture
 def make_account(exchange: Exchange, desk_switch: Any) -> Callable[..., Any]:
     """Make an account at the exchange, with a token and fresh funds and positions."""
@@ -116,7 +122,7 @@ def make_account(exchange: Exchange, desk_switch: Any) -> Callable[..., Any]:
             name=name,
             broker="dhan",
             client_id=client_id,
-            **({"rest_url": exchange.rest_url, "feed_url": exchange.feed_url} | fields),
+            **(at_the_exchange(exchange) | fields),
         )
         AccessToken.put_in_force(account, f"token-{client_id[-1]}")
         return account

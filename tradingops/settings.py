@@ -89,6 +89,7 @@ RISK_RULES = [
     "apps.risk.rules.TestMode",
     "apps.risk.rules.Switch",
     "apps.risk.rules.Tradable",
+    "apps.risk.rules.MarketOpen",
     "apps.risk.rules.QuantityAndLot",
     "apps.risk.rules.PriceAndTick",
     "apps.risk.rules.AllowedOrderType",

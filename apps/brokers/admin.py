@@ -41,7 +41,7 @@ class BrokerAccountForm(_AccountForm):
 
     class Meta:
         model = BrokerAccount
-        fields = ("name", *IDENTITY, "stamp_zone", "enabled", "armed_until")
+        fields = ("name", *IDENTITY, "stamp_zone", "calendar", "enabled", "armed_until")
 
     def clean(self) -> dict[str, Any]:
         """A token is needed for an expiry, and must look like one."""
@@ -64,15 +64,16 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
         "broker",
         "environment",
         "client_id",
+        "calendar",
         "enabled",
         "armed_until",
         "token_state",
     )
-    list_filter = ("broker", "enabled")
+    list_filter = ("broker", "calendar", "enabled")
     search_fields = ("name", "client_id")
     fieldsets = (
         (None, {"fields": ("name", *IDENTITY, "stamp_zone")}),
-        ("Trading", {"fields": ("enabled", "armed_until")}),
+        ("Trading", {"fields": ("enabled", "calendar", "armed_until")}),
         ("Access token", {"fields": ("token", "token_expires")}),
     )
 

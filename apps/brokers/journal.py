@@ -44,9 +44,16 @@ def open_call(
     request: dict[str, Any] | None = None,
     correlation_id: str | None = None,
     permit: UUID | None = None,
+    not_after: dt.datetime | None = None,
 ) -> WireCall:
-    """Insert the row of a call that is about to leave, with the right to transmit it."""
+    """Insert the row of a call that is about to leave, with the right to transmit it.
+
+    It leaves within ``SEND_WITHIN`` seconds, and before ``not_after`` if that is sooner.
+    """
     now = timezone.now()
+    seconds = settings.SEND_WITHIN
+    if not_after is not None:
+        seconds = max(min(seconds, (not_after - now).total_seconds()), 0.0)
     call = WireCall(
         account=account,
         verb=verb,
@@ -57,12 +64,12 @@ def open_call(
         permit=permit,
         endpoint=account.rest_url,
         created_at=now,
-        send_by=now + dt.timedelta(seconds=settings.SEND_WITHIN),
+        send_by=now + dt.timedelta(seconds=seconds),
         boot_id=boot_id(),
         boot_at=boot_clock(),
     )
     call.save(force_insert=True)
-    call.boot_deadline = call.boot_at + settings.SEND_WITHIN
+    call.boot_deadline = call.boot_at + seconds
     return call
 
 

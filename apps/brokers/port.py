@@ -95,7 +95,7 @@ class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
 
     ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT. A ``test``
-    order can never reach a live account.
+    order can never reach a live account. An ``after_market`` order waits for the next opening.
     """
 
     account: str
@@ -112,6 +112,7 @@ class OrderRequest:
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
     test: bool = False
+    after_market: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""

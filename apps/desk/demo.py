@@ -19,7 +19,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import Error, close_old_connections, transaction
 
-from apps.brokers.models import AccessToken, BrokerAccount, Instrument, PositionsReport, Quote
+from apps.brokers.models import (
+    AccessToken,
+    BrokerAccount,
+    CalendarKind,
+    Instrument,
+    PositionsReport,
+    Quote,
+)
 from apps.brokers.port import Intent, OrderType, ReadFailed, Segment, Side
 from apps.brokers.reporting import store_quote
 from apps.orders.models import UNDER_WAY, Order, Source
@@ -71,6 +78,7 @@ def make_accounts() -> list[BrokerAccount]:
                     "client_id": client_id,
                     "rest_url": f"{url}/v2",
                     "feed_url": f"ws://{urlsplit(url).netloc}/order-update",
+                    "calendar": CalendarKind.ALWAYS_OPEN,
                 },
             )
             if new:

@@ -52,10 +52,10 @@ def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
 
 
 def named(orders: QuerySet[Order], broker_order_id: str) -> Order | None:
-    """The order with the broker's id: of today, or of yesterday and not over yet."""
+    """The order with the broker's id: of today or waiting, or of yesterday and not over yet."""
     today = trading_day()
     yesterday = Q(trading_day=today - dt.timedelta(days=1)) & ~Q(status__in=TERMINAL)
-    recent = orders.filter(Q(trading_day=today) | yesterday, broker_order_id=broker_order_id)
+    recent = orders.filter(Q(trading_day__gte=today) | yesterday, broker_order_id=broker_order_id)
     return recent.order_by("-trading_day").first()
 
 

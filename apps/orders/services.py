@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -10,12 +11,13 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.brokers import calendar
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders import approving, lifecycle, queue
 from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
-from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
+from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source, trading_day
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
 
@@ -59,6 +61,7 @@ class OrderIntent:
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
     test: bool = False
+    after_market: bool = False
     strategy: str = ""
     replaces: Order | None = None
 
@@ -92,6 +95,7 @@ def _store_and_review(
 ) -> Order:
     order = Order.objects.create(
         **vars(intent),
+        trading_day=_day_of(intent),
         actor=actor.name,
         user=actor.user,
         source=source,
@@ -101,6 +105,15 @@ def _store_and_review(
     decision = gate.review(order.request())
     approving.answer(order, decision, actor)
     return order
+
+
+def _day_of(intent: OrderIntent) -> dt.date:
+    """The session that an after-market order waits for; any other order is of today."""
+    if not intent.after_market:
+        return trading_day()
+    instrument = intent.instrument
+    market = calendar.market_for(intent.account, instrument.segment, instrument.security_id)
+    return calendar.trading_day_for(market) or trading_day()
 
 
 def cancel(order: Order, actor: Actor, reason: str) -> Order:

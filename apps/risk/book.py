@@ -15,8 +15,16 @@ from apps.brokers.port import OrderRequest
 from apps.risk.models import Hold, HoldQuerySet
 
 
-def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -> Hold:
-    """Hold what an approved order may do. Call with the account's risk row locked."""
+def take(
+    account: BrokerAccount,
+    request: OrderRequest,
+    value: Decimal | None,
+    counts_from: dt.datetime | None = None,
+) -> Hold:
+    """Hold what an approved order may do. Call with the account's risk row locked.
+
+    What waits for a later opening is held as of that opening, and so counts on its day too.
+    """
     return Hold.objects.create(
         correlation_id=request.correlation_id,
         account=account,
@@ -27,6 +35,7 @@ def take(account: BrokerAccount, request: OrderRequest, value: Decimal | None) -
         intent=request.intent,
         quantity=request.quantity,
         value=value,
+        taken_at=counts_from or timezone.now(),
     )
 
 

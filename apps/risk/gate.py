@@ -21,7 +21,7 @@ from apps.brokers.journal import open_call
 from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
-from apps.risk import book
+from apps.risk import book, hours
 from apps.risk.models import DESK, Decision, Hold, Permit, SwitchState, TradingState
 from apps.risk.snapshot import take_snapshot
 from apps.risk.verdict import judge
@@ -89,7 +89,7 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     if decision.allowed:
         _issue_permit(decision)
         if action == "PLACE":
-            book.take(account, request, snapshot.value)
+            book.take(account, request, snapshot.value, hours.counts_from(snapshot))
         else:
             book.widen(request.correlation_id, request.quantity)
     return decision
@@ -157,10 +157,13 @@ def _write_down_place(
         return Stopped(stop or "the account has no risk state")
     if decision is None:
         return Stopped("no decision allows exactly this order")
+    look = hours.last_look(state.account, decision.request, changing=False)
+    if look.stop:
+        return Stopped(look.stop)
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision expired before the order could leave", expired=True)
-    return _within_budget(state.account, request, Verb.PLACE, permit, hold.intent)
+    return _within_budget(state.account, request, Verb.PLACE, permit, hold.intent, look.until)
 
 
 def _write_down_modify(
@@ -179,10 +182,14 @@ def _write_down_modify(
     stop = _switch_stops(state, exiting=exiting)
     if stop or state is None or state.account is None:
         return Stopped(stop or "the account has no risk state")
+    look = hours.last_look(state.account, decision.request, changing=True)
+    if look.stop:
+        return Stopped(look.stop)
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision on the new terms expired", expired=True)
-    return _within_budget(state.account, request, Verb.MODIFY, permit, decision.request["intent"])
+    intent = decision.request["intent"]
+    return _within_budget(state.account, request, Verb.MODIFY, permit, intent, look.until)
 
 
 def _within_budget(
@@ -191,6 +198,7 @@ def _within_budget(
     verb: Verb,
     permit: UUID,
     intent: str,
+    until: dt.datetime | None,
 ) -> WireCall | Deferred:
     priority = Priority.EXIT if intent == Intent.EXIT else Priority.ENTRY
     wait = wait_needed(account, Budget.ORDER, priority)
@@ -204,6 +212,7 @@ def _within_budget(
         correlation_id=request.correlation_id,
         permit=permit,
         request=request.as_json(),
+        not_after=until,
     )
 
 

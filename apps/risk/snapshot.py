@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
-from apps.risk import book
+from apps.risk import book, hours
 from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
@@ -58,6 +58,7 @@ def take_snapshot(
         pending=_pending(account, request, positions),
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
+        market=hours.market_of(account, request.segment, request.security_id, now),
         **(_approved(request.correlation_id) if needs_two else {}),
     )
 
