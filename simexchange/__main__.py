@@ -34,6 +34,7 @@ def _run(arguments: argparse.Namespace) -> None:
         accounts=_accounts(arguments.accounts),
         instruments=arguments.instruments,
         rate_limits=not arguments.no_rate_limits,
+        hours=arguments.hours,
         state=arguments.state,
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instruments", type=Path, help="JSON list, as --print-instruments")
     parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    parser.add_argument("--hours", action="store_true", help="trade only in session hours")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")
     parser.add_argument("--transit-ms", type=int, default=20, help="an order stays in TRANSIT")
     parser.add_argument("--print-instruments", action="store_true", help="print them and stop")

@@ -14,6 +14,7 @@ from simexchange.clock import ShiftedClock
 from simexchange.control import Control
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
+from simexchange.hours import SessionHours
 from simexchange.journal import Journal
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
@@ -35,6 +36,7 @@ class Options:
     accounts: list[Account] = field(default_factory=default_accounts)
     instruments: Path | None = None
     rate_limits: bool = True
+    hours: bool = False
     state: Path | None = None
     tick_ms: int = 500
     transit_ms: int = 20
@@ -45,7 +47,13 @@ def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Applic
     table = instruments.load(options.instruments)
     past = list(journal.read(options.state))
     ledger = Ledger(table, options.accounts, clock, Journal(options.state))
-    exchange = Exchange(ledger, options.seed, loop.call_later, options.transit_ms / 1000)
+    exchange = Exchange(
+        ledger,
+        options.seed,
+        loop.call_later,
+        options.transit_ms / 1000,
+        SessionHours(options.hours),
+    )
     exchange.restore(iter(past))
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()
