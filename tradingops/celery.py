@@ -27,6 +27,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
         ("orders.forget", 3600.0, "housekeeping"),
+        ("orders.watch_calendar", 60.0, "housekeeping"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

@@ -12,6 +12,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSplitDateTimeWidget
 
+from apps.brokers import calendar_admin
 from apps.brokers.accounts import check_token
 from apps.brokers.models import AccessToken, BrokerAccount, Instrument, WireCall
 from apps.brokers.pages import CappedPaginator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 else:
     _AccountForm = forms.ModelForm
 
+__all__ = ["calendar_admin"]  # registered by being imported
 IDENTITY = ("broker", "client_id", "rest_url", "feed_url")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -65,7 +66,7 @@ def market_for(
 def market_phase(segment: str, security_id: str, now: dt.datetime | None = None) -> Market:
     """The exchange's market of one instrument at this moment: one statement."""
     now = now or timezone.now()
-    facts = {
+    facts: dict[str, Any] = {
         "segment": segment,
         "security_id": security_id,
         "derivatives": DERIVATIVES,

@@ -44,7 +44,7 @@ def record(editor: Editor, row: Row, before: dict[str, Any], after: dict[str, An
     if not changed:
         return
     CalendarChange.objects.create(
-        what=row._meta.verbose_name,
+        what=str(row._meta.verbose_name),
         subject=str(row)[:120],
         before={name: before[name] for name in before if name in changed},
         after={name: after[name] for name in after if name in changed},

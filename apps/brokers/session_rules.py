@@ -57,6 +57,7 @@ class Session:
     ioc: bool = False
     may_close_from: dt.time | None = None  # the exchange ends the phase at random after this
     note: str = ""
+    source: str = ""
 
     def in_force(self, day: dt.date) -> bool:
         """True on the dates of the rule, whatever the weekday."""
@@ -98,6 +99,7 @@ class SpecialDay:
     opens: dt.time | None = None  # MORNING_CLOSED: from when there is trading
     closes: dt.time | None = None  # EVENING_CLOSED: until when there is trading
     hours: tuple[Hours, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,12 @@ class Window:
     ioc: bool
     may_close_from: dt.datetime | None = None
     note: str = ""
+    source: str = ""
+
+    @property
+    def types(self) -> list[str]:
+        """The types of order that it takes, in one order."""
+        return sorted(self.order_types)
 
     def holds(self, at: dt.datetime) -> bool:
         """The first second is in, the last is not."""
@@ -184,6 +190,7 @@ def _window(rule: Session, date: dt.date) -> Window:
         ioc=rule.ioc,
         may_close_from=None if rule.may_close_from is None else at(date, rule.may_close_from),
         note=rule.note,
+        source=rule.source,
     )
 
 
@@ -212,6 +219,7 @@ def _special(day: SpecialDay) -> Plan:
             order_types=EVERY_TYPE if hours.phase is Phase.OPEN else frozenset(),
             ioc=hours.phase is Phase.OPEN,
             note=day.name,
+            source=day.source,
         )
         for hours in day.hours
     ]

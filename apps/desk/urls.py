@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.desk.views import approvals, halt, health, live, orders, place, signals
+from apps.desk.views import approvals, calendar, halt, health, live, orders, place, signals
 
 app_name = "desk"
 urlpatterns = [
@@ -22,5 +22,9 @@ urlpatterns = [
     path("admin/approvals/", approvals.page, name="approvals"),
     path("admin/approvals/<int:pk>/decide/", approvals.decide, name="decide"),
     path("admin/approvals/<int:pk>/withdraw/", approvals.withdraw, name="withdraw"),
+    path("admin/calendar/", calendar.page, name="calendar"),
+    path("admin/calendar/confirm/", calendar.confirm, name="calendar_confirm"),
+    path("admin/calendar/withdraw/", calendar.withdraw, name="calendar_withdraw"),
+    path("admin/calendar/import/", calendar.take_in, name="calendar_import"),
     path("admin/health/", health.page, name="health"),
 ]

@@ -10,7 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from apps.alerts.raising import sign_of_life
-from apps.brokers import journal, reporting
+from apps.brokers import calendar_watch, journal, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -104,6 +104,13 @@ def refresh_reports() -> None:
 def forget_old_reads() -> None:
     """Keep the journal of reads to a month."""
     log.info("old reads forgotten", rows=journal.forget_old_reads())
+
+
+@shared_task(name="orders.watch_calendar")
+@recorded
+def watch_calendar() -> None:
+    """Tell people when a calendar that accounts trade by is missing, or soon will be."""
+    calendar_watch.watch()
 
 
 def _with_token() -> list[BrokerAccount]:

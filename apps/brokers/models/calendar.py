@@ -146,6 +146,7 @@ class SessionRule(models.Model):
             ioc=self.ioc,
             may_close_from=self.may_close_from,
             note=self.note,
+            source=self.source,
         )
 
 
@@ -237,6 +238,7 @@ class Holiday(models.Model):
             opens=self.opens,
             closes=self.closes,
             hours=self._hours(),
+            source=self.source,
         )
 
 
