@@ -119,8 +119,8 @@ class Exchange:
     def orders_of(self, account: Account) -> list[Order]:
         """Today's orders and those held for the next opening, oldest first."""
         today, client_id = self._clock().date(), account.client_id
-        mine = [o for o in self.ledger.orders.values() if o.client_id == client_id]
-        return [o for o in mine if o.held or today in {o.day, o.created.date()}]
+        mine = (o for o in self.ledger.orders.values() if o.client_id == client_id)
+        return [order for order in mine if order.shows_on(today)]
 
     def trades_of(self, account: Account, order_id: str | None = None) -> list[Trade]:
         """Today's trades, oldest first."""

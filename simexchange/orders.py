@@ -128,6 +128,11 @@ class Order:
         moment = self.reached if self.after_market and self.reached else self.created
         return moment.date()
 
+    def shows_on(self, day: date) -> bool:
+        """Whether the order book of that day has it: its own day, or any day it waited on."""
+        waited = self.held or (self.after_market and self.updated.date() == day)
+        return waited or day in {self.day, self.created.date()}
+
     @property
     def is_buy(self) -> bool:
         return self.side == "BUY"

@@ -89,8 +89,10 @@ def test_a_held_order_can_be_changed_and_cancelled(keeping):
     change = Change(order_type="LIMIT", validity="DAY", quantity=20)
     keeping.exchange.modify(keeping.account(), order.order_id, change)
     assert (order.quantity, order.held, order.reached) == (20, True, None)
+    at(keeping, "2026-11-21 17:00")
     keeping.exchange.cancel(keeping.account(), order.order_id)
     assert (order.status, order.held) == (Status.CANCELLED, False)
+    assert keeping.exchange.orders_of(keeping.account()) == [order]
     at(keeping, "2026-11-23 10:00")
     keeping.exchange.tick()
     assert order.status is Status.CANCELLED
