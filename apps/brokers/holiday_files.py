@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,16 +115,28 @@ def _check_columns(names: list[str]) -> None:
 def _days(values: dict[str, Any], source: str) -> list[Holiday]:
     """One line as a day of each of its segments. Raises ``ValidationError`` by field."""
     said = {name: _text(name, values.get(name)) for name in COLUMNS if name != "segments"}
+    problems: dict[str, list[str]] = {}
+
+    def got(read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what ``read`` gives
+        try:
+            return read()
+        except ValidationError as error:
+            problems.update(error.message_dict)
+            return None
+
+    segments = got(lambda: _segments(values.get("segments")))
     columns: dict[str, Any] = {
-        "date": _date(said["date"]),
+        "date": got(lambda: _date(said["date"])),
         "kind": (said["kind"] or DayKind.CLOSED).upper().replace(" ", "_"),
         "name": said["name"],
-        "opens": _time("opens", said["opens"]),
-        "closes": _time("closes", said["closes"]),
+        "opens": got(lambda: _time("opens", said["opens"])),
+        "closes": got(lambda: _time("closes", said["closes"])),
         "hours": said["hours"].upper(),
         "source": said["source"] or source,
     }
-    days = [Holiday(segment=segment, **columns) for segment in _segments(values.get("segments"))]
+    if problems:
+        raise ValidationError(problems)
+    days = [Holiday(segment=segment, **columns) for segment in segments]
     for day in days:
         day.clean_fields()
         day.clean()

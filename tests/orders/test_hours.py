@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import time
 from decimal import Decimal
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 import requests
 import time_machine
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.utils import timezone
 
 from apps.alerts.models import Alert
@@ -22,7 +24,12 @@ from apps.orders.models import Order, Source, trading_day
 from apps.orders.reconcile import reconcile
 from apps.orders.sweep import sweep
 from apps.risk.models import Decision, Hold
+from apps.signals.acting import act
+from apps.signals.models import SignalSource
+from apps.signals.sources import open_source
 from tests.brokers.calendar_facts import ist, seed_rows
+from tests.no_bypass.test_matrix import WAYS_IN
+from tests.signals.conftest import Sender
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -409,13 +416,39 @@ def test_the_flag_reaches_the_broker_as_it_was_reviewed(flag, account, reliance)
     assert (arguments["after_market_order"], arguments["amo_time"]) == (flag, "OPEN")
 
 
-@pytest.mark.parametrize("way", ["service", "command", "form", "signal", "signal sweep"])
+def test_a_command_can_ask_for_after_market(window, account, reliance, no_bells):
+    with on(f"{FRIDAY} 17:00"):
+        call_command(
+            "place_order",
+            account.name,
+            instrument="RELIANCE",
+            side="BUY",
+            quantity="1",
+            price="1400",
+            after_market=True,
+            stdout=io.StringIO(),
+        )
+    order = Order.objects.get()
+    assert (order.after_market, order.status) == (True, "APPROVED")
+
+
+def test_a_signal_can_ask_for_after_market(window, account, reliance, no_bells):
+    with on(f"{FRIDAY} 17:00"):
+        source = SignalSource(name="s", account=account)
+        sender = Sender(source, open_source(source))
+        wrong = sender.send(after_market="perhaps")
+        assert wrong.json()["fields"] == {"after_market": "must be true or false"}
+        act(sender.heard(after_market="true").pk)
+    order = Order.objects.get()
+    assert order.after_market
+    assert order.trading_day == dt.date(2031, 6, 9)
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
 @pytest.mark.parametrize("open_market", [True, False])
 def test_every_way_in_obeys_the_hours(
     way, open_market, account, intent, trader, exchange, no_bells
 ):
-    from tests.no_bypass.test_matrix import WAYS_IN
-
     with on(f"{MONDAY} 10:00" if open_market else f"{MONDAY} 16:10"):
         WAYS_IN[way](partial(intent), trader)
     assert exchange.report()["orders"] == (1 if open_market else 0)
