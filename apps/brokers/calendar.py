@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from apps.brokers.budget import Budget
 from apps.brokers.market import Market, Phase, always_open
 from apps.brokers.models import (
     BrokerAccount,
@@ -21,13 +22,17 @@ from apps.brokers.models import (
     CalendarYear,
     Holiday,
     Instrument,
+    PositionsReport,
     SessionRule,
+    Verb,
+    WireCall,
 )
 from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.port import Segment
 from apps.brokers.session_rules import Subject
 from apps.brokers.sessions import ANYTHING, IST, Calendar
 
+LAST_ORDERS = 500
 SHARES = {Segment.NSE_EQ.value, Segment.BSE_EQ.value}
 DERIVATIVES = [Segment.NSE_FNO.value, Segment.BSE_FNO.value]
 
@@ -109,9 +114,9 @@ def calendar_state(
     """Green where the calendar knows what happens today, red where it does not.
 
     A market that is closed by its rules is green, and its text says when it opens. Without
-    ``segments``: all in which something tradable is known.
+    ``segments``: those in which the account trades.
     """
-    wanted = tradable_segments() if segments is None else sorted(set(segments))
+    wanted = traded_segments(account) if segments is None else sorted(set(segments))
     if account.calendar == CalendarKind.ALWAYS_OPEN:
         return [SegmentState(name, True, always_open(name).sentence()) for name in wanted]
     calendar, now = calendar_now(), now or timezone.now()
@@ -120,6 +125,15 @@ def calendar_state(
         SegmentState(market.segment, market.phase is not Phase.UNKNOWN, market.sentence())
         for market in markets
     ]
+
+
+def traded_segments(account: BrokerAccount) -> list[str]:
+    """Segments of the account's last orders and positions; of one that has none, every one."""
+    orders = WireCall.objects.filter(account=account, budget=Budget.ORDER, verb=Verb.PLACE)
+    last = orders.order_by("-created_at").values_list("request__segment", flat=True)[:LAST_ORDERS]
+    report = PositionsReport.objects.filter(account=account).first()
+    found = set(last) | {row["segment"] for row in (report.rows if report else [])}
+    return [name for name, _ in SEGMENTS if name in found] or tradable_segments()
 
 
 def tradable_segments() -> list[str]:

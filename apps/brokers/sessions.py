@@ -61,8 +61,10 @@ class Calendar:
     sessions: tuple[Session, ...]
     days: tuple[SpecialDay, ...]
     years: frozenset[tuple[str, int]]
-    _by_segment: dict[str, list[Session]] = field(default_factory=dict, compare=False)
-    _by_day: dict[tuple[str, dt.date], SpecialDay] = field(default_factory=dict, compare=False)
+    _by_segment: dict[str, list[Session]] = field(default_factory=dict, init=False, compare=False)
+    _by_day: dict[tuple[str, dt.date], SpecialDay] = field(
+        default_factory=dict, init=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         for session in self.sessions:

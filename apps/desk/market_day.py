@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from apps.brokers.market import Market, Phase
@@ -36,11 +36,15 @@ class Now:
 
 @dataclass(frozen=True)
 class Day:
-    """One segment, or its shares with derivatives, on one day."""
+    """One segment, or its shares with derivatives, on one day.
+
+    Unless ``confirmed``, the plan is what would be if the year's list is right.
+    """
 
     segment: str
     about: str
     plan: Plan
+    confirmed: bool
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,15 @@ def now_in(calendar: Calendar, now: dt.datetime) -> list[Now]:
 
 def day_in(calendar: Calendar, date: dt.date) -> list[Day]:
     """Every segment; shares with derivatives apart where their day is another one."""
+    all_lists = frozenset((segment, date.year) for segment, _ in SEGMENTS)
+    supposed = replace(calendar, years=all_lists)
     days = []
     for segment, _ in SEGMENTS:
-        plan = calendar.plan(segment, date)
-        days.append(Day(segment, "", plan))
-        if (other := calendar.plan(segment, date, WITH_DERIVATIVES)) != plan:
-            days.append(Day(segment, "shares with derivatives", other))
+        confirmed = (segment, date.year) in calendar.years
+        plan = supposed.plan(segment, date)
+        days.append(Day(segment, "", plan, confirmed))
+        if (other := supposed.plan(segment, date, WITH_DERIVATIVES)) != plan:
+            days.append(Day(segment, "shares with derivatives", other, confirmed))
     return days
 
 

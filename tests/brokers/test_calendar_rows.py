@@ -20,6 +20,7 @@ from apps.brokers.models import (
     CalendarYear,
     Holiday,
     Instrument,
+    PositionsReport,
     SessionRule,
 )
 from tests.brokers.calendar_facts import ist, seed_rows
@@ -307,6 +308,7 @@ def test_the_board_is_green_where_the_calendar_knows_and_red_where_it_does_not(r
     share()
     contract("TCS", expiry="2027-12-28")
     follower = account("http://127.0.0.1:9100/v2")
+    follower.save()
     with time_machine.travel(ist("2026-11-24 10:00"), tick=False):
         states = calendar.calendar_state(follower)
     assert [(s.segment, s.ok) for s in states] == [("NSE_EQ", True), ("NSE_FNO", True)]
@@ -315,5 +317,13 @@ def test_the_board_is_green_where_the_calendar_knows_and_red_where_it_does_not(r
     states = calendar.calendar_state(follower, now=ist("2026-11-23 10:00"))
     assert [s.ok for s in states] == [True, False]
     assert "2026 are not confirmed" in states[1].text
+    assert calendar.traded_segments(follower) == ["NSE_EQ", "NSE_FNO"]
+    PositionsReport.objects.create(
+        account=follower,
+        as_of=ist("2026-11-23 10:00"),
+        mark=1,
+        rows=[{"segment": "NSE_FNO", "security_id": "9", "product": "MARGIN", "net_quantity": 0}],
+    )
+    assert [s.segment for s in calendar.calendar_state(follower)] == ["NSE_FNO"]
     follower.calendar = "always_open"
     assert [s.ok for s in calendar.calendar_state(follower, ["NSE_FNO"])] == [True]

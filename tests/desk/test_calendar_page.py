@@ -64,7 +64,11 @@ def test_a_day_is_shown_phase_by_phase_with_its_sources(rows, viewer):  # noqa: 
 def test_a_holiday_is_shown_with_its_name_and_an_unknown_day_as_unknown(rows, viewer):  # noqa: F811
     assert "CLOSED holiday: Guru Nanak" in text_of(viewer, f"{PAGE}?day=2026-11-24")
     assert "UNKNOWN the hours of Muhurat trading" in text_of(viewer, f"{PAGE}?day=2026-11-08")
-    assert "UNKNOWN the holidays of 2027" in text_of(viewer, f"{PAGE}?day=2027-01-04")
+
+
+def test_a_day_of_an_unconfirmed_year_is_shown_as_what_would_be(rows, viewer):  # noqa: F811
+    page = text_of(viewer, f"{PAGE}?day=2027-01-04")
+    assert "NSE_FNO NOT CONFIRMED 09:15–15:40 OPEN" in page
 
 
 def test_the_years_list_joins_segments_and_names_sources(rows, viewer):  # noqa: F811

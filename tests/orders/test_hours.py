@@ -16,6 +16,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from apps.alerts.models import Alert
+from apps.brokers.calendar import market_for, traded_segments
+from apps.brokers.dhan.mapping import place_arguments
 from apps.brokers.models import CalendarYear, FundsReport, Holiday, SessionRule, WireCall
 from apps.brokers.port import Intent, OrderType, Side, Validity
 from apps.orders import cancels, changes, services
@@ -88,6 +90,7 @@ def test_in_hours_an_order_goes(place, exchange):
         assert order.status == "APPROVED", order.reason
         dispatch(order.pk)
     assert len(exchange.accepted(order.correlation_id)) == 1
+    assert traded_segments(order.account) == ["NSE_EQ"]
 
 
 @pytest.mark.parametrize(
@@ -151,8 +154,6 @@ def test_an_unknown_year_denies_entries_alerts_once_and_lets_exits_pass(place, a
 
 
 def test_an_account_that_is_always_open_asks_no_calendar(place, account, django_assert_num_queries):
-    from apps.brokers.calendar import market_for
-
     type(account).objects.update(calendar="always_open")
     account.refresh_from_db()
     with on(f"{SATURDAY} 03:00"):
@@ -400,8 +401,6 @@ def test_its_absence_from_a_book_proves_nothing(
 
 @pytest.mark.parametrize("flag", [True, False])
 def test_the_flag_reaches_the_broker_as_it_was_reviewed(flag, account, reliance):
-    from apps.brokers.dhan.mapping import place_arguments
-
     request = Order(
         account=account,
         instrument=reliance,
