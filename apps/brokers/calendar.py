@@ -68,8 +68,8 @@ def market_for(
     return market_phase(segment, security_id, now)
 
 
-def market_phase(segment: str, security_id: str, now: dt.datetime | None = None) -> Market:
-    """The exchange's market of one instrument at this moment: one statement."""
+def market_phase(segment: str, security_id: str = "", now: dt.datetime | None = None) -> Market:
+    """The exchange's market of one instrument, or of a segment, at this moment: one statement."""
     now = now or timezone.now()
     facts: dict[str, Any] = {
         "segment": segment,
@@ -90,11 +90,6 @@ def calendar_now() -> Calendar:
         cursor.execute(_STAMP)
         row = cursor.fetchone()
     return _calendar(row[0] if row else None)
-
-
-def segment_market(segment: str, now: dt.datetime | None = None) -> Market:
-    """The market of a segment as a whole."""
-    return calendar_now().market(segment, now or timezone.now(), ANYTHING)
 
 
 @dataclass(frozen=True)

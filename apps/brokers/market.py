@@ -60,11 +60,6 @@ class Market:
         """True while at least one type of order may be placed."""
         return bool(self.order_types)
 
-    @property
-    def known_closed(self) -> bool:
-        """True when it is certain that no order is taken now."""
-        return self.phase is not Phase.UNKNOWN and not self.order_types
-
     def takes_like(self, other: Market) -> bool:
         """True when both take the same orders now."""
         names = ("phase", "order_types", "ioc", "unsure", "after_market")
