@@ -30,7 +30,7 @@ from apps.brokers.models import (
 from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.port import Segment
 from apps.brokers.session_rules import Subject
-from apps.brokers.sessions import ANYTHING, IST, Calendar
+from apps.brokers.trading_hours import ANYTHING, IST, Calendar
 
 LAST_ORDERS = 500
 SHARES = {Segment.NSE_EQ.value, Segment.BSE_EQ.value}

@@ -10,7 +10,7 @@ from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.calendar import calendar_now, tradable_segments
 from apps.brokers.models import BrokerAccount, CalendarKind
-from apps.brokers.sessions import IST
+from apps.brokers.trading_hours import IST
 
 WARN_FROM_MONTH = 12
 QUIET = dt.timedelta(hours=12)  # after somebody has seen it

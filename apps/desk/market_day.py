@@ -11,7 +11,7 @@ from apps.brokers.market import Market, Phase
 from apps.brokers.models import CalendarYear, Holiday
 from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.session_rules import Subject
-from apps.brokers.sessions import ANYTHING, Calendar, Plan
+from apps.brokers.trading_hours import ANYTHING, Calendar, Plan
 
 WITH_DERIVATIVES = Subject(derivatives=True)
 _TONES = {

@@ -6,7 +6,7 @@ import datetime as dt
 from importlib import import_module
 
 from apps.brokers.session_rules import Subject
-from apps.brokers.sessions import IST, Calendar
+from apps.brokers.trading_hours import IST, Calendar
 
 facts = import_module("apps.brokers.migrations.0005_calendar_facts")
 

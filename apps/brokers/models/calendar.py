@@ -20,7 +20,7 @@ from apps.brokers.session_rules import (
     read_hours,
     written,
 )
-from apps.brokers.sessions import contradictions
+from apps.brokers.trading_hours import contradictions
 
 SEGMENTS = [(word.value, word.value) for word in Segment if word is not Segment.INDEX]
 PHASES = [

@@ -19,7 +19,7 @@ from apps.brokers.calendar_edits import FIRST_YEAR, LAST_YEAR, Editor
 from apps.brokers.holiday_files import BadFile
 from apps.brokers.models import CalendarStamp, CalendarYear
 from apps.brokers.models.calendar import SEGMENTS
-from apps.brokers.sessions import IST
+from apps.brokers.trading_hours import IST
 from apps.desk import market_day
 from apps.desk.pages import actor_of, desk_page, show, user_of
 

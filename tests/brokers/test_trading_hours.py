@@ -19,7 +19,7 @@ from apps.brokers.session_rules import (
     read_hours,
     written,
 )
-from apps.brokers.sessions import ANYTHING, IST, Calendar, contradictions
+from apps.brokers.trading_hours import ANYTHING, IST, Calendar, contradictions
 from tests.brokers.calendar_facts import FNO_SHARE, SHARE, first_calendar, ist
 
 CALENDAR = first_calendar(2025, 2026)
