@@ -36,6 +36,7 @@ def _run(arguments: argparse.Namespace) -> None:
         instruments=arguments.instruments,
         universe=arguments.universe,
         rate_limits=not arguments.no_rate_limits,
+        hours=arguments.hours,
         state=arguments.state,
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--universe", type=int, default=0, help="list so many instruments in all")
     parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    parser.add_argument("--hours", action="store_true", help="trade only in session hours")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")
     parser.add_argument("--transit-ms", type=int, default=20, help="an order stays in TRANSIT")
     parser.add_argument(

@@ -16,6 +16,7 @@ from simexchange.clock import ShiftedClock
 from simexchange.control import Control
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
+from simexchange.hours import SessionHours
 from simexchange.instruments import Instrument
 from simexchange.journal import Journal
 from simexchange.ledger import Ledger
@@ -44,6 +45,7 @@ class Options:
     instruments: Path | None = None
     universe: int = 0
     rate_limits: bool = True
+    hours: bool = False
     state: Path | None = None
     tick_ms: int = 500
     transit_ms: int = 20
@@ -62,7 +64,13 @@ def build(
     table = {each.key: each for each in listed_on(clock().date())}
     past = list(journal.read(options.state))
     ledger = Ledger(table, options.accounts, clock, Journal(options.state))
-    exchange = Exchange(ledger, options.seed, loop.call_later, options.transit_ms / 1000)
+    exchange = Exchange(
+        ledger,
+        options.seed,
+        loop.call_later,
+        options.transit_ms / 1000,
+        SessionHours(options.hours),
+    )
     exchange.restore(iter(past))
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()

@@ -101,7 +101,7 @@ class Floor:
     def finish(self, order: Order, status: Status) -> None:
         if order.is_working:
             self.withdraw(order)
-        order.status = status
+        order.status, order.held = status, False
         if status != Status.REJECTED:
             order.reason = HEALTHY
         self.tell(order)

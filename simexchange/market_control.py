@@ -30,6 +30,7 @@ class MarketControl:
             route("POST", "reject", self._reject),
             route("POST", "expire", self._expire),
             route("POST", "clock", self._move_clock),
+            route("POST", "hours", self._keep_hours),
         ]
 
     def _price(self, asked: Asked, request: web.Request) -> object:
@@ -84,6 +85,13 @@ class MarketControl:
         shift = asked.needed_number("shift_seconds", Decimal(-10_000_000))
         self._clock.shift_seconds = float(shift)
         return {"now": stamp(self._clock())}
+
+    def _keep_hours(self, asked: Asked, request: web.Request) -> object:
+        """Keep session hours, or trade at any hour; `holidays` replaces the ones known."""
+        asked.only("on", "holidays")
+        hours, holidays = self._exchange.hours, asked.days("holidays")
+        hours.on, hours.holidays = asked.flag("on"), set(holidays)
+        return {"on": hours.on, "holidays": [day.isoformat() for day in sorted(hours.holidays)]}
 
     def _key(self, asked: Asked) -> Key:
         key = asked.text("segment"), asked.text("securityId")

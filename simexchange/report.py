@@ -41,6 +41,7 @@ def state(exchange: Exchange) -> dict[str, Any]:
     return {
         "walk": exchange.walk_on,
         "auto": exchange.floor.auto_on,
+        "hours": exchange.hours.on,
         "prices": {"/".join(key): float(price) for key, price in prices.items()},
         "accounts": [
             {

@@ -32,6 +32,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.forget", 3600.0, "housekeeping"),
         ("brokers.sessions", settings.SESSIONS_EVERY, "reads"),
         ("orders.instruments", settings.INSTRUMENTS_LOOK_EVERY, "housekeeping"),
+        ("orders.watch_calendar", 60.0, "housekeeping"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

@@ -113,6 +113,7 @@ RISK_RULES = [
     "apps.risk.rules.Switch",
     "apps.risk.rules.Ready",
     "apps.risk.rules.Tradable",
+    "apps.risk.rules.MarketOpen",
     "apps.risk.rules.QuantityAndLot",
     "apps.risk.rules.PriceAndTick",
     "apps.risk.rules.AllowedOrderType",

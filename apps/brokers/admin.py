@@ -18,7 +18,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSplitDateTimeWidget
 
 from apps.alerts.history import HistoryAdmin
-from apps.brokers import session_pages
+from apps.brokers import calendar_admin, session_pages
 from apps.brokers.accounts import check_nobody_asks, check_token, put_token
 from apps.brokers.importing import Wish, ring_import, under_way
 from apps.brokers.models import (
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 else:
     _AccountForm = forms.ModelForm
 
+__all__ = ["calendar_admin"]  # registered by being imported
 IDENTITY = ("broker", "client_id", "rest_url", "feed_url")
 
 
@@ -56,7 +57,7 @@ class BrokerAccountForm(_AccountForm):
 
     class Meta:
         model = BrokerAccount
-        fields = ("name", *IDENTITY, "stamp_zone", "enabled", "armed_until")
+        fields = ("name", *IDENTITY, "stamp_zone", "calendar", "enabled", "armed_until")
 
     def clean(self) -> dict[str, Any]:
         """A token is needed for an expiry, and must look like one."""
@@ -81,15 +82,16 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
         "broker",
         "environment",
         "client_id",
+        "calendar",
         "enabled",
         "armed_until",
         "token_state",
     )
-    list_filter = ("broker", "enabled")
+    list_filter = ("broker", "calendar", "enabled")
     search_fields = ("name", "client_id")
     fieldsets = (
         (None, {"fields": ("name", *IDENTITY, "stamp_zone")}),
-        ("Trading", {"fields": ("enabled", "armed_until")}),
+        ("Trading", {"fields": ("enabled", "calendar", "armed_until")}),
         ("Session", {"fields": ("session_state",)}),
         ("Access token", {"fields": ("token", "token_expires")}),
     )

@@ -46,12 +46,17 @@ def open_call(
     correlation_id: str | None = None,
     permit: UUID | None = None,
     endpoint: str = "",
+    not_after: dt.datetime | None = None,
 ) -> WireCall:
     """Insert the row of a call that is about to leave, with the right to transmit it.
 
-    It goes to ``endpoint``, or to the account's own address when none is named.
+    It goes to ``endpoint``, or to the account's own address when none is named. It leaves within
+    ``SEND_WITHIN`` seconds, and before ``not_after`` if that is sooner.
     """
     now = timezone.now()
+    seconds = settings.SEND_WITHIN
+    if not_after is not None:
+        seconds = max(min(seconds, (not_after - now).total_seconds()), 0.0)
     call = WireCall(
         account=account,
         verb=verb,
@@ -62,12 +67,12 @@ def open_call(
         permit=permit,
         endpoint=endpoint or account.rest_url,
         created_at=now,
-        send_by=now + dt.timedelta(seconds=settings.SEND_WITHIN),
+        send_by=now + dt.timedelta(seconds=seconds),
         boot_id=boot_id(),
         boot_at=boot_clock(),
     )
     insert_row(call)
-    call.boot_deadline = call.boot_at + settings.SEND_WITHIN
+    call.boot_deadline = call.boot_at + seconds
     return call
 
 

@@ -96,7 +96,8 @@ class OrderRequest:
 
     ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT. A ``test``
     order can never reach a live account. ``instrument`` is the desk's row of the contract that is
-    meant: a broker may give its security id to another one.
+    meant: a broker may give its security id to another one. An ``after_market`` order waits for
+    the next opening.
     """
 
     account: str
@@ -114,6 +115,7 @@ class OrderRequest:
     intent: Intent = Intent.ENTRY
     test: bool = False
     instrument: int | None = None
+    after_market: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""

@@ -24,6 +24,7 @@ from apps.brokers.importing import Busy, Wish
 from apps.brokers.models import (
     AccessToken,
     BrokerAccount,
+    CalendarKind,
     ImportOutcome,
     Instrument,
     PositionsReport,
@@ -83,6 +84,7 @@ def make_accounts() -> list[BrokerAccount]:
                     "client_id": client_id,
                     "rest_url": f"{url}/v2",
                     "feed_url": f"ws://{urlsplit(url).netloc}/order-update",
+                    "calendar": CalendarKind.ALWAYS_OPEN,
                 },
             )
             if new:

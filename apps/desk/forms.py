@@ -94,6 +94,9 @@ class PlaceForm(forms.Form):
     product = forms.ChoiceField(choices=_words(Product))
     validity = forms.ChoiceField(choices=_words(Validity))
     intent = forms.ChoiceField(choices=_words(Intent))
+    after_market = forms.BooleanField(
+        required=False, help_text="Sent while the market is closed; waits for its next opening."
+    )
     strategy = forms.CharField(max_length=80, required=False)
     reason = _reason()
 
@@ -131,6 +134,7 @@ class PlaceForm(forms.Form):
             product=Product(said["product"]),
             validity=Validity(said["validity"]),
             intent=Intent(said["intent"]),
+            after_market=said["after_market"],
             strategy=said["strategy"],
         )
 

@@ -115,6 +115,25 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
         ],
     ),
     (
+        "Calendar",
+        [
+            ("Calendar", "calendar_month", "desk:calendar", "brokers.view_holiday"),
+            ("Holidays", "event_busy", "admin:brokers_holiday_changelist", "brokers.view_holiday"),
+            (
+                "Session rules",
+                "schedule",
+                "admin:brokers_sessionrule_changelist",
+                "brokers.view_sessionrule",
+            ),
+            (
+                "Calendar history",
+                "edit_calendar",
+                "admin:brokers_calendarchange_changelist",
+                "brokers.view_calendarchange",
+            ),
+        ],
+    ),
+    (
         "People",
         [
             ("Users", "person", "admin:auth_user_changelist", "auth.view_user"),

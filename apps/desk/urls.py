@@ -7,6 +7,7 @@ from django.urls import path
 from apps.desk.views import (
     alerts,
     approvals,
+    calendar,
     halt,
     health,
     live,
@@ -33,6 +34,10 @@ urlpatterns = [
     path("admin/approvals/", approvals.page, name="approvals"),
     path("admin/approvals/<int:pk>/decide/", approvals.decide, name="decide"),
     path("admin/approvals/<int:pk>/withdraw/", approvals.withdraw, name="withdraw"),
+    path("admin/calendar/", calendar.page, name="calendar"),
+    path("admin/calendar/confirm/", calendar.confirm, name="calendar_confirm"),
+    path("admin/calendar/withdraw/", calendar.withdraw, name="calendar_withdraw"),
+    path("admin/calendar/import/", calendar.take_in, name="calendar_import"),
     path("admin/health/", health.page, name="health"),
     path("admin/alerts/acknowledge/<int:pk>/", alerts.acknowledge, name="acknowledge"),
 ]

@@ -78,6 +78,7 @@ class Order(models.Model):
     disclosed_quantity = models.IntegerField(default=0)
     intent = models.CharField(max_length=8, choices=_choices(Intent), default=Intent.ENTRY)
     test = models.BooleanField(default=False, help_text="Never reaches a live account.")
+    after_market = models.BooleanField(default=False, help_text="Waits for the next opening.")
     strategy = models.CharField(max_length=80, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices)
     actor = models.CharField(max_length=150)
@@ -199,6 +200,7 @@ class Order(models.Model):
             intent=Intent(self.intent),
             test=self.test,
             instrument=self.instrument_id,
+            after_market=self.after_market,
         )
 
 

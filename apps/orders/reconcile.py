@@ -39,7 +39,7 @@ def accounts_due() -> list[BrokerAccount]:
         name=Concat(Value("reconcile:"), OuterRef("name")), at__gt=long_ago
     )
     due = (
-        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day=trading_day()))
+        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day__gte=trading_day()))
         | Exists(unbooked)
         | Q(reconcile_wanted=True)
         | Q(enabled=True) & ~Exists(lately)
@@ -106,7 +106,7 @@ def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], obje
 
 def _news(account: BrokerAccount, book: list[OrderReport]) -> list[OrderReport]:
     """Reports that say something which our rows do not already say; three queries for any book."""
-    today = Order.objects.filter(account=account, trading_day=trading_day())
+    today = Order.objects.filter(account=account, trading_day__gte=trading_day())
     ours = {order.broker_order_id: order for order in today.select_related("instrument")}
     doubtful = set(today.filter(broker_order_id="").values_list("correlation_id", flat=True))
     strangers = dict(
@@ -163,7 +163,7 @@ def _adopt_strangers(account: BrokerAccount) -> None:
     loose = Unattributed.objects.filter(account=account, trading_day=trading_day(), order=None)
     for row in loose:
         order = Order.objects.filter(
-            account=account, trading_day=row.trading_day, broker_order_id=row.broker_order_id
+            account=account, trading_day__gte=row.trading_day, broker_order_id=row.broker_order_id
         ).first()
         if order is not None:
             Unattributed.objects.filter(pk=row.pk).update(order=order, last_seen=timezone.now())

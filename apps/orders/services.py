@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,13 +13,14 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.brokers import calendar
 from apps.brokers.models import BrokerAccount, Instrument, WireCall
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.brokers.rows import insert_row
 from apps.orders import approving, dispatch, lifecycle, queue
 from apps.orders.inputs import refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
-from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
+from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source, trading_day
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
 
@@ -62,6 +64,7 @@ class OrderIntent:
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
     test: bool = False
+    after_market: bool = False
     strategy: str = ""
     replaces: Order | None = None
 
@@ -135,6 +138,7 @@ def _new_order(
     _check_shape(intent)
     return Order(
         **vars(intent),
+        trading_day=_day_of(intent),
         actor=actor.name,
         user=actor.user,
         source=source,
@@ -145,6 +149,15 @@ def _new_order(
 
 def _placed_before(request_key: str) -> Order | None:
     return Order.objects.filter(request_key=request_key).first() if request_key else None
+
+
+def _day_of(intent: OrderIntent) -> dt.date:
+    """The session that an after-market order waits for; any other order is of today."""
+    if not intent.after_market:
+        return trading_day()
+    instrument = intent.instrument
+    market = calendar.market_for(intent.account, instrument.segment, instrument.security_id)
+    return calendar.trading_day_for(market) or trading_day()
 
 
 def cancel(order: Order, actor: Actor, reason: str) -> Order:

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from apps.alerts.raising import sign_of_life
 from apps.alerts.spreading import forget_routine
-from apps.brokers import importing, journal, reporting
+from apps.brokers import calendar_watch, importing, journal, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -110,6 +110,13 @@ def import_now(broker: str, even_if_fewer: bool, actor: str) -> None:
         importing.import_published(wish)
     except importing.Busy as error:
         log.info("not imported", why=str(error))
+
+
+@shared_task(name="orders.watch_calendar")
+@recorded
+def watch_calendar() -> None:
+    """Tell people when a calendar that accounts trade by is missing, or soon will be."""
+    calendar_watch.watch()
 
 
 def _with_token() -> list[BrokerAccount]:

@@ -20,11 +20,14 @@ def hold(
     account: BrokerAccount,
     request: OrderRequest,
     value: Decimal | None,
+    *,
     claim_id: UUID | None = None,
+    counts_from: dt.datetime | None = None,
 ) -> Hold:
     """What an approved order may do, held for its sender if there already is one.
 
-    To be stored with its decision, while the account's risk row is locked.
+    To be stored with its decision, while the account's risk row is locked. What waits for a later
+    opening is held as of that opening, and so counts on its day too.
     """
     return Hold(
         correlation_id=request.correlation_id,
@@ -37,6 +40,7 @@ def hold(
         quantity=request.quantity,
         value=value,
         claim_id=claim_id,
+        taken_at=counts_from or timezone.now(),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from apps.brokers.market import Asked, Market, refusal
 from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side
 
 ACTIVE, REDUCING, HALTED = "ACTIVE", "REDUCING", "HALTED"
@@ -50,7 +51,8 @@ class Snapshot:
 
     Ages are seconds. ``net_position`` is signed; ``pending`` is what orders of this side that
     work, or ended after the position was read, may still take from it. ``own_filled`` is what the
-    order whose terms change had filled before the position was read.
+    order whose terms change had filled before the position was read. ``market`` is the
+    instrument's market at the moment of the decision.
     """
 
     request: OrderRequest
@@ -73,6 +75,7 @@ class Snapshot:
     pending: int = 0
     own_filled: int = 0
     changes: str | None = None
+    market: Market | None = None
     approved_quantity: int | None = None  # what a second person has approved of this order
     approved_price: Decimal | None = None
     not_ready: tuple[str, ...] | None = None  # what readiness says against entries
@@ -113,8 +116,9 @@ class Snapshot:
         return {
             key: _plain(value)
             for key, value in vars(self).items()
-            if key not in {"request", "instrument", "limits"}
+            if key not in {"request", "instrument", "limits", "market"}
         } | {
+            "market": self.market.as_json() if self.market else None,
             "instrument": _plain_all(self.instrument),
             "limits": _plain_all(self.limits),
             "value": _plain(self.value),
@@ -215,6 +219,27 @@ class Tradable:
         if instrument.expiry is not None and instrument.expiry < snapshot.today:
             return f"the contract expired on {instrument.expiry:%d %b %Y}"
         return None
+
+
+class MarketOpen:
+    """The market takes this order, or these terms, now; exits follow its known hours too.
+
+    Hours that nobody knows stop entries and never an exit.
+    """
+
+    name = "market open"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        request = snapshot.request
+        asked = Asked(
+            order_type=request.order_type,
+            validity=request.validity,
+            exiting=snapshot.exiting,
+            after_market=request.after_market,
+            changing=snapshot.changes is not None,
+        )
+        return refusal(snapshot.market, asked)
 
 
 class QuantityAndLot:

@@ -16,7 +16,7 @@ from apps.brokers import readiness
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Intent, OrderRequest
 from apps.brokers.rows import columns_of, from_columns
-from apps.risk import book
+from apps.risk import book, hours
 from apps.risk.models import DESK, Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
@@ -114,6 +114,7 @@ def take_snapshot(
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
         not_ready=() if request.intent is Intent.EXIT else readiness.reasons_against(account),
+        market=hours.market_of(account, request.segment, request.security_id, now),
         **(_approved(request.correlation_id) if needs_two else {}),
     )
 

@@ -115,6 +115,7 @@ def _intent(signal: Signal) -> OrderIntent:
         intent=wish.intent,
         strategy=wish.strategy or signal.source.strategy,
         test=signal.test or signal.source.test_mode,
+        after_market=wish.after_market,
     )
 
 

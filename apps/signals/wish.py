@@ -114,6 +114,7 @@ class Wish(BaseModel):
     intent: Annotated[Intent, _word(Intent)]
     strategy: Annotated[str | None, _text(80)] = None
     test_mode: Annotated[bool, BeforeValidator(_yes_no)] = False
+    after_market: Annotated[bool, BeforeValidator(_yes_no)] = False
     reason: Annotated[str | None, _text(200)] = None
     event_id: Annotated[str | None, _text(100)] = None
     extra: dict[str, Any] | None = None

@@ -30,7 +30,8 @@ def open_desk(house: House, options: argparse.Namespace) -> Desk:
         client_id, token = options.client_id, options.token
     done = house.manage(
         "create_account", "bench", "--client-id", client_id,
-        "--rest-url", rest, "--feed-url", feed, stdin=token,
+        "--rest-url", rest, "--feed-url", feed,
+        "--calendar", "always_open" if simulator else "exchange", stdin=token,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(done.stderr)

@@ -37,6 +37,7 @@ def form_of(account: Any, **different: str) -> dict[str, str]:
         "rest_url": account.rest_url,
         "feed_url": account.feed_url,
         "stamp_zone": "Asia/Kolkata",
+        "calendar": "exchange",
         "enabled": "on",
     } | different
 

@@ -58,7 +58,7 @@ def test_the_order_is_shown_before_it_is_sent(olivia, filled_in):
 
 
 def test_a_live_account_is_said_loudly(olivia, filled_in, account):
-    account.rest_url = "https://api.dhan.co/v2"
+    account.rest_url, account.calendar = "https://api.dhan.co/v2", "exchange"
     account.save()
     assert "Real money" in confirm_page(olivia, filled_in)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.brokers.market import Market, Phase, always_open
 from apps.brokers.port import (
     Intent,
     OrderRequest,
@@ -30,6 +31,7 @@ ALL = [
     rules.Switch(),
     rules.Ready(),
     rules.Tradable(),
+    rules.MarketOpen(),
     rules.QuantityAndLot(),
     rules.PriceAndTick(),
     rules.AllowedOrderType(),
@@ -95,6 +97,7 @@ def snapshot(**different: Any) -> Snapshot:
         "net_position": 0,
         "position_age": 3.0,
         "not_ready": (),
+        "market": always_open("NSE_FNO"),
     }
     return Snapshot(**(fields | different))
 
@@ -104,10 +107,23 @@ def refusals(seen: Snapshot) -> dict[str, str]:
     return {name: reason for name, reason in answers.items() if reason is not None}
 
 
+def test_hours_that_nobody_knows_trap_no_exit():
+    for market in (None, UNKNOWN):
+        assert refusals(snapshot(request=EXIT, net_position=130, market=market)) == {}
+
+
+def test_the_decision_keeps_what_it_saw_of_the_market():
+    seen = json.loads(json.dumps(snapshot(market=CLOSED).as_json()))
+    assert seen["market"]["why"] == "holiday: x"
+
+
 def test_a_plain_entry_passes_every_rule():
     assert refusals(snapshot()) == {}
 
 
+CLOSED = Market(segment="NSE_FNO", phase=Phase.CLOSED, why="holiday: x")
+UNKNOWN = Market(segment="NSE_FNO", phase=Phase.UNKNOWN, why="nobody confirmed 2027")
+EXIT = request(side=Side.SELL, intent=Intent.EXIT)
 CASES = [
     ("unknown account", {"account_known": False}, "known account"),
     ("disabled account", {"account_enabled": False}, "known account"),
@@ -197,6 +213,19 @@ CASES = [
         "a test exit at a live account",
         {"request": request(test=True, intent=Intent.EXIT), "environment": "live"},
         "test mode",
+    ),
+    ("hours nobody knows", {"market": None}, "market open"),
+    ("a holiday", {"market": CLOSED}, "market open"),
+    ("an unconfirmed year", {"market": UNKNOWN}, "market open"),
+    (
+        "after market at an exchange that is always open",
+        {"request": request(after_market=True)},
+        "market open",
+    ),
+    (
+        "an exit on a holiday",
+        {"request": EXIT, "net_position": 130, "market": CLOSED},
+        "market open",
     ),
     ("a test nobody knows where", {"request": request(test=True), "environment": ""}, "test mode"),
     ("too many open", {"open_orders": 5}, "open orders"),

@@ -215,6 +215,8 @@ def place_arguments(request: OrderRequest) -> dict[str, Any]:
         "product_type": words.PRODUCT_WORD[request.product],
         "validity": words.VALIDITY_WORD[request.validity],
         "disclosed_quantity": request.disclosed_quantity,
+        "after_market_order": request.after_market,
+        "amo_time": words.AFTER_MARKET_TIME,
         "tag": request.correlation_id,
         **_prices(request),
     }

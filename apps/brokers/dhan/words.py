@@ -69,6 +69,8 @@ ORDER_TYPE_WORD = {
     OrderType.STOP_LIMIT: "STOP_LOSS",
 }
 SIDE_WORD = {Side.BUY: "BUY", Side.SELL: "SELL"}
+# An after-market order of ours is for the opening itself (annexure, AMO time).
+AFTER_MARKET_TIME = "OPEN"
 VALIDITY_WORD = {Validity.DAY: "DAY", Validity.IOC: "IOC"}
 
 # Texts that the broker puts into the field of reasons when all is well.

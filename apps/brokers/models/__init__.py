@@ -5,7 +5,16 @@ from apps.brokers.models.accounts import (
     AccessToken,
     BrokerAccount,
     BrokerKind,
+    CalendarKind,
     TokenSource,
+)
+from apps.brokers.models.calendar import (
+    AppliesTo,
+    CalendarChange,
+    CalendarStamp,
+    CalendarYear,
+    Holiday,
+    SessionRule,
 )
 from apps.brokers.models.imports import ImportOutcome, InstrumentImport
 from apps.brokers.models.instruments import Closed, Instrument, Quote
@@ -16,19 +25,26 @@ from apps.brokers.models.sessions import BrokerSession, Consent, LoginCredential
 __all__ = [
     "LOOPBACK",
     "AccessToken",
+    "AppliesTo",
     "BrokerAccount",
     "BrokerKind",
     "BrokerSession",
+    "CalendarChange",
+    "CalendarKind",
+    "CalendarStamp",
+    "CalendarYear",
     "CallOutcome",
     "Closed",
     "Consent",
     "FundsReport",
+    "Holiday",
     "ImportOutcome",
     "Instrument",
     "InstrumentImport",
     "LoginCredentials",
     "PositionsReport",
     "Quote",
+    "SessionRule",
     "TokenSource",
     "Verb",
     "WireCall",

@@ -17,12 +17,21 @@ from apps.brokers.rows import read_row
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 SANDBOX_HOSTS = {"sandbox.dhan.co"}
+# The same hosts for the database, which refuses whatever it is not sure about.
+_NOT_LIVE = r"^https?://(127\.0\.0\.1|localhost|\[::1\]|sandbox\.dhan\.co)(:[0-9]+)?(/|$)"
 
 
 class BrokerKind(models.TextChoices):
     """Brokers with an adapter."""
 
     DHAN = "dhan", "DhanHQ"
+
+
+class CalendarKind(models.TextChoices):
+    """Whose hours an account follows."""
+
+    EXCHANGE = "exchange", "The exchange's hours and holidays"
+    ALWAYS_OPEN = "always_open", "Always open (simulated exchange)"
 
 
 class BrokerAccount(models.Model):
@@ -44,6 +53,12 @@ class BrokerAccount(models.Model):
         default="Asia/Kolkata",
         help_text="Zone of the broker's stamps. DhanHQ: Asia/Kolkata live, UTC in the sandbox.",
     )
+    calendar = models.CharField(
+        max_length=20,
+        choices=CalendarKind.choices,
+        default=CalendarKind.EXCHANGE,
+        help_text="Only a simulated exchange or a sandbox can be open at any hour.",
+    )
     enabled = models.BooleanField(default=True)
     armed_until = models.DateTimeField(
         null=True, blank=True, help_text="A live account trades only until this time."
@@ -56,7 +71,11 @@ class BrokerAccount(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["broker", "client_id", "rest_url"], name="one_account_per_endpoint"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(calendar="exchange") | models.Q(rest_url__iregex=_NOT_LIVE),
+                name="live_accounts_follow_the_exchange",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -81,6 +100,8 @@ class BrokerAccount(models.Model):
             raise ValidationError({"rest_url": "A live address must start with https://."})
         if self.environment == "live" and not self.feed_url.startswith("wss://"):
             raise ValidationError({"feed_url": "A live feed address must start with wss://."})
+        if self.environment == "live" and self.calendar != CalendarKind.EXCHANGE:
+            raise ValidationError({"calendar": "A live account follows the exchange's hours."})
         self._refuse_changed_identity()
 
     def _refuse_changed_identity(self) -> None:

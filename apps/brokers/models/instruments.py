@@ -95,6 +95,11 @@ class Instrument(models.Model):
                 condition=models.Q(expiry__isnull=True),
                 name="instrument_without_expiry",
             ),
+            models.Index(  # does this share have derivatives?
+                fields=["segment", "underlying", "expiry"],
+                condition=models.Q(expiry__isnull=False),
+                name="instrument_derivatives",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

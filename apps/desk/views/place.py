@@ -12,7 +12,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.brokers.models import Instrument, Quote
+from apps.brokers.calendar import market_for
+from apps.brokers.market import Asked, refusal
+from apps.brokers.models import BrokerAccount, Instrument, Quote
 from apps.brokers.port import Intent
 from apps.brokers.searching import suggestions
 from apps.desk import exits, words
@@ -20,7 +22,7 @@ from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
 from apps.orders import services
 from apps.orders.models import Order, Source
-from apps.orders.services import BadOrder
+from apps.orders.services import BadOrder, OrderIntent
 from apps.orders.states import Status
 
 SUGGESTIONS = 20
@@ -108,8 +110,22 @@ def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
         quote=quote,
         value=_value(price, wanted.quantity),
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
+        **_market(wanted),
         request_key=secrets.token_hex(16),
     )
+
+
+def _market(wanted: OrderIntent) -> dict[str, object]:
+    """The market at this moment, and why it would not take the order."""
+    instrument = wanted.instrument
+    market = market_for(wanted.account, instrument.segment, instrument.security_id)
+    asked = Asked(
+        order_type=wanted.order_type,
+        validity=wanted.validity,
+        exiting=wanted.intent is Intent.EXIT,
+        after_market=wanted.after_market,
+    )
+    return {"market": market, "not_taken": refusal(market, asked)}
 
 
 def _value(price: Decimal | None, quantity: int) -> str:
@@ -128,16 +144,23 @@ def _lots(quantity: int, lot_size: int) -> str:
 def instruments(request: HttpRequest) -> JsonResponse:
     """What can be traded and is probably meant, the nearest expiry first."""
     found = suggestions(request.GET.get("q", ""), timezone.localdate(), SUGGESTIONS)
-    return JsonResponse({"instruments": [_suggestion(row) for row in found]})
+    account = _account(request.GET.get("account", ""))
+    return JsonResponse({"instruments": [_suggestion(row, account) for row in found]})
 
 
-def _suggestion(row: Instrument) -> dict[str, object]:
+def _account(pk: str) -> BrokerAccount | None:
+    return BrokerAccount.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+
+
+def _suggestion(row: Instrument, account: BrokerAccount | None) -> dict[str, object]:
+    market = market_for(account, row.segment, row.security_id) if account else None
     quote = getattr(row, "quote", None)
     return {
         "value": row.exact_name,
         "symbol": row.symbol,
         "about": " · ".join(filter(None, [row.segment, row.name])),
         "lot": row.lot_size,
+        "market": market.sentence() if market else "",
         "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}"
         + (f", last {words.rupees(quote.last_price)}" if quote else ""),
     }

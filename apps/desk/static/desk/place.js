@@ -4,6 +4,7 @@ const form = document.getElementById("desk-place");
 const box = form.elements.instrument;
 const list = document.getElementById("desk-suggestions");
 const facts = document.getElementById("desk-instrument-facts");
+const market = document.getElementById("desk-market");
 const lots = document.getElementById("desk-lots");
 let found = [];
 let at = -1;
@@ -16,7 +17,8 @@ box.setAttribute("aria-autocomplete", "list");
 
 async function suggest() {
   const asked = box.value;
-  const answer = await fetch(`${form.dataset.suggest}?q=${encodeURIComponent(asked)}`);
+  const account = encodeURIComponent(form.elements.account.value);
+  const answer = await fetch(`${form.dataset.suggest}?q=${encodeURIComponent(asked)}&account=${account}`);
   if (!answer.ok || box.value !== asked) return;
   found = (await answer.json()).instruments;
   at = -1;
@@ -56,6 +58,7 @@ function choose(index) {
   chosen = found[index];
   box.value = chosen.value;
   facts.textContent = chosen.facts;
+  market.textContent = chosen.market;
   open(false);
   sayLots();
 }
@@ -81,7 +84,7 @@ function showPrices() {
 
 box.addEventListener("input", () => {
   chosen = null;
-  facts.textContent = "";
+  facts.textContent = market.textContent = "";
   clearTimeout(typing);
   typing = setTimeout(suggest, 150);
 });
@@ -99,5 +102,6 @@ box.addEventListener("keydown", (event) => {
 });
 box.addEventListener("blur", () => open(false));
 form.elements.quantity.addEventListener("input", sayLots);
+form.elements.account.addEventListener("change", () => (market.textContent = ""));
 form.elements.order_type.addEventListener("change", showPrices);
 showPrices();
