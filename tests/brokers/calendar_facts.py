@@ -8,7 +8,7 @@ from importlib import import_module
 from apps.brokers.session_rules import Subject
 from apps.brokers.trading_hours import IST, Calendar
 
-facts = import_module("apps.brokers.migrations.0005_calendar_facts")
+facts = import_module("apps.brokers.migrations.0007_calendar_facts")
 
 SHARE = Subject("SMALLCAP", derivatives=False)
 FNO_SHARE = Subject("RELIANCE", derivatives=True)
