@@ -31,6 +31,18 @@ def _fernet() -> MultiFernet:
         ) from error
 
 
+def decrypted(value: str) -> Secret:
+    """What an ``EncryptedTextField`` holds; a key that is gone is an error that says so."""
+    if value == "":
+        return Secret("")
+    try:
+        return Secret(_fernet().decrypt(value.encode()).decode())
+    except InvalidToken as error:
+        raise ImproperlyConfigured(
+            "A stored credential was encrypted with a key that is not in CREDENTIAL_KEYS."
+        ) from error
+
+
 if TYPE_CHECKING:
     _TextField = models.TextField[str, Secret]
 else:
@@ -47,14 +59,5 @@ class EncryptedTextField(_TextField):
         return _fernet().encrypt(str(value).encode()).decode()
 
     def from_db_value(self, value: str | None, *_: object) -> Secret | None:
-        """Decrypt on the way out; a key that is gone is an error that says so."""
-        if value is None:
-            return None
-        if value == "":
-            return Secret("")
-        try:
-            return Secret(_fernet().decrypt(value.encode()).decode())
-        except InvalidToken as error:
-            raise ImproperlyConfigured(
-                "A stored credential was encrypted with a key that is not in CREDENTIAL_KEYS."
-            ) from error
+        """Decrypt on the way out."""
+        return None if value is None else decrypted(value)

@@ -127,7 +127,7 @@ def _renewal(account: BrokerAccount) -> Finding:
     if login is not None and login.by_itself:
         return Finding("renewal", True, "by a login with PIN and TOTP, before the token ends")
     token = account.token()
-    if token is not None and token.renewable and token.source in tending.RENEWED_BY_ASKING:
+    if token is not None and token.can_be_renewed:
         return Finding("renewal", True, "by asking the broker, before the token ends")
     return Finding("renewal", True, "by a person: this token cannot be renewed")
 

@@ -20,7 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from apps.brokers import logins, readiness, tokens
 from apps.brokers.models import (
@@ -44,7 +44,7 @@ class LoginForm(forms.Form):
         label="Address of the token service",
         required=False,
         assume_scheme="https",
-        widget=UnfoldAdminURLInputWidget(),
+        widget=UnfoldAdminTextInputWidget(),
         help_text="DhanHQ: https://auth.dhan.co",
     )
     pin = forms.CharField(label="PIN", required=False)

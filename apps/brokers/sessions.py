@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 import structlog
 from django.db import Error, connection, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
-from apps.alerts.secrets import Secret
+from apps.alerts.secrets import Secret, decrypted
 from apps.brokers.models import AccessToken, BrokerAccount, BrokerSession, LoginCredentials
 
 log = structlog.get_logger(__name__)
@@ -66,29 +65,30 @@ class Hearing:
     ahead: float | None = None
 
 
+_HELD = """
+    SELECT token.id, token.value, session.refused_token_id, session.refused_last,
+           session.address_refused_at, session.minting_id
+    FROM brokers_accesstoken token
+    LEFT JOIN brokers_brokersession session ON session.account_id = token.account_id
+    WHERE token.account_id = %s AND token.retired_at IS NULL
+"""
+
+
 def held(account: BrokerAccount) -> Held | None:
-    """The token in force, read now; None when there is none. One query."""
-    row = (
-        AccessToken.objects.filter(account_id=account.pk, retired_at=None)
-        .annotate(
-            refused_id=F("account__session__refused_token"),
-            refused_last=F("account__session__refused_last"),
-            address_refused_at=F("account__session__address_refused_at"),
-            minting=F("account__session__minting"),
-        )
-        .values_list("pk", "value", "refused_id", "refused_last", "address_refused_at", "minting")
-        .first()
-    )
+    """The token in force, read now; None when there is none. One query, on every call."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, [account.pk])
+        row = cursor.fetchone()
     if row is None:
         return None
-    token_id, value, refused_id, refused_last, address_refused_at, minting = row
+    token_id, value, refused_id, refused_last, address_refused_at, minting_id = row
     return Held(
         token_id,
-        value,
+        decrypted(value),
         refused=refused_id == token_id,
         refused_last=refused_last,
         address_refused=address_refused_at is not None,
-        changing=minting is not None,
+        changing=minting_id is not None,
     )
 
 

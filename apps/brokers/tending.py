@@ -23,7 +23,6 @@ from apps.brokers.models import (
     BrokerSession,
     CallOutcome,
     LoginCredentials,
-    TokenSource,
 )
 from apps.brokers.port import Address, Known, ReadFailed, Reporting
 from apps.brokers.reporting import reports_of
@@ -31,7 +30,6 @@ from apps.brokers.reporting import reports_of
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = dt.timedelta(seconds=10)  # between looks of ours on purpose
-RENEWED_BY_ASKING = {TokenSource.STORED.value, TokenSource.RENEWED.value}
 
 
 def due() -> list[int]:
@@ -119,7 +117,7 @@ def _replace(account: BrokerAccount, token: AccessToken | None, session: BrokerS
 def _renew(account: BrokerAccount, token: AccessToken) -> None:
     if sessions.logs_in_by_itself(account):
         tokens.log_in_in_turn(account)
-    elif token.renewable and token.source in RENEWED_BY_ASKING:
+    elif token.can_be_renewed:
         tokens.renew_in_turn(account)
 
 

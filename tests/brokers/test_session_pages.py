@@ -130,7 +130,7 @@ def test_why_nothing_came_of_it_is_said(admin_client, account, written, exchange
 def test_a_person_without_the_right_may_look_and_not_ask(account, exchange, page):
     viewer = entered(member("vera", "viewer"))
     shown = text_of(viewer.get(address(account)))
-    assert "Ready for entries?" in shown
+    assert "ready for entries?" in shown
     assert "Renew it" not in shown
     assert viewer.post(address(account, page), {"way": "renew"}).status_code == 403
     assert viewer.get(CALLBACK).status_code == 403

@@ -169,6 +169,12 @@ class AccessToken(models.Model):
         """True once the stated life is over; a token of unknown life is not expired."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
+    @property
+    def can_be_renewed(self) -> bool:
+        """The broker renews only what was made on its web page, and in its sandbox nothing."""
+        by_asking = {TokenSource.STORED.value, TokenSource.RENEWED.value}
+        return self.renewable and self.source in by_asking and self.account.environment != "sandbox"
+
     @classmethod
     def put_in_force(
         cls,
