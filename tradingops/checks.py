@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -12,7 +13,7 @@ from django.core.checks import Warning as Caution
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from apps.brokers.models import BrokerAccount
+from apps.brokers.models import LOOPBACK, BrokerAccount
 from apps.brokers.readiness import NoChecks, check_list
 from apps.risk.verdict import NoRules, rules_in_force
 
@@ -89,6 +90,15 @@ def everybody_needs_a_second_factor(**_: object) -> Sequence[CheckMessage]:
     if settings.REQUIRE_SECOND_FACTOR:
         return []
     return [Caution("REQUIRE_SECOND_FACTOR is off: passwords open the desk.", id="desk.W002")]
+
+
+@register
+def telegram_hears_no_token_in_clear(**_: object) -> Sequence[CheckMessage]:
+    """A bot's token is in every address; only a server of one's own machine may hear it bare."""
+    address = urlsplit(settings.TELEGRAM_API_URL)
+    if address.scheme == "https" or address.hostname in LOOPBACK:
+        return []
+    return [Error("TELEGRAM_API_URL must start with https://.", id="desk.E005")]
 
 
 @register

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from django.core.exceptions import ImproperlyConfigured
+
 from apps.alerts import apprise_line
 from apps.alerts.models import Channel, Kind
 from apps.alerts.telegram import TOKEN
@@ -32,9 +34,17 @@ class TelegramAddress:
         return int(self.token.partition(":")[0])
 
 
+def address_of(channel: Channel) -> str:
+    """The whole address. Raises ``Trouble`` when it was stored with a key that is gone."""
+    try:
+        return channel.address
+    except ImproperlyConfigured as error:
+        raise Trouble(f"the address cannot be read: {error}", permanent=True) from None
+
+
 def telegram_of(channel: Channel) -> TelegramAddress:
     """Bot and chat of a Telegram channel. Raises ``Trouble`` when it has no such address."""
-    found = _TELEGRAM.fullmatch(channel.address)
+    found = _TELEGRAM.fullmatch(address_of(channel))
     if found is None:
         raise Trouble("the address is no Telegram address", permanent=True)
     return TelegramAddress(found[1], found[2])

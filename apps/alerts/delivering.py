@@ -48,15 +48,26 @@ def work_off(channel_id: int) -> bool:
     rows = outbox.claim(channel_id)
     if not rows:
         return False
-    try:
-        say(rows[0].channel, [row.message for row in rows])
-    except Trouble as trouble:
-        why = trouble
-        log.warning("not delivered", channel=rows[0].channel.name, why=str(why))
-        _write_down(lambda: outbox.failed(rows, why))
-    else:
+    channel = rows[0].channel
+    trouble = _try(channel, [row.message for row in rows])
+    if trouble is None:
         _write_down(lambda: outbox.delivered(rows))
+    else:
+        log.warning("not delivered", channel=channel.name, why=str(trouble))
+        _write_down(lambda: outbox.failed(rows, trouble))
     return True
+
+
+def _try(channel: Channel, messages: list[Message]) -> Trouble | None:
+    """Say it; why it could not be said. A fault of our own is trouble too, so that it is seen."""
+    try:
+        say(channel, messages)
+    except Trouble as trouble:
+        return trouble
+    except Exception as error:
+        log.exception("saying broke", channel=channel.name)
+        return Trouble(f"a fault of the desk itself ({type(error).__name__})")
+    return None
 
 
 def say(channel: Channel, messages: list[Message]) -> None:
@@ -69,7 +80,7 @@ def say(channel: Channel, messages: list[Message]) -> None:
         to = addresses.telegram_of(channel)
         telegram.send_message(to.token, to.chat, text, within)
     else:
-        apprise_line.notify(channel.address, title, text, within)
+        apprise_line.notify(addresses.address_of(channel), title, text, within)
 
 
 def _write_down(settle: Callable[[], None]) -> None:

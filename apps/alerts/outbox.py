@@ -31,13 +31,14 @@ def claim(channel_id: int) -> list[Delivery]:
     Empty when nothing is due, or while the channel pauses.
     """
     now = timezone.now()
+    due = Delivery.objects.filter(channel=channel_id, state__in=UNDER_WAY, next_try_at__lte=now)
+    if not due.exists():
+        return []
     with transaction.atomic():
         channel = _locked(channel_id)
         if channel is None or (channel.not_before is not None and channel.not_before > now):
             return []
-        due = Delivery.objects.filter(
-            channel=channel, state__in=UNDER_WAY, next_try_at__lte=now
-        ).select_related("message__alert", "channel")
+        due = due.select_related("message__alert")
         _drop(due, now)
         rows = _together(list(due.order_by("id")[:BATCH]))
         lease = now + dt.timedelta(seconds=settings.ALERT_SEND_TIMEOUT + LEASE_SLACK)

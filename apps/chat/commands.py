@@ -58,7 +58,7 @@ def _halt(person: User, said: list[str]) -> str:
     scope, reason = _scope_and_reason("halt", said)
     before = TradingState.objects.filter(scope=scope).first()
     try:
-        change = switch.halt(scope, reason, f"{person} (Telegram)", person)
+        change = switch.halt(scope, reason, f"{person}, over Telegram", person)
     except switch.NoRiskState as error:
         raise Refused(f"{error}: nothing can be sent for it anyway") from None
     if change is None and before is not None:

@@ -91,7 +91,7 @@ class Ear:
             self.turn(token, settings.TELEGRAM_POLL)
             self._well()
         except Trouble as trouble:
-            self._failed(str(trouble))
+            self._failed(str(trouble), trouble.wait)
         except Exception as error:
             log.exception("listening broke", bot=self.bot_id)
             connection.close_if_unusable_or_obsolete()
@@ -130,13 +130,13 @@ class Ear:
             settle_alert(f"telegram:{self.bot_id}", "they are heard again")
         self.failures, self.well = 0, True
 
-    def _failed(self, why: str) -> None:
+    def _failed(self, why: str, wait: float | None = None) -> None:
         self.failures += 1
         log.warning("bot not heard", bot=self.bot_id, why=why, failures=self.failures)
         if self.failures == DEAF_AFTER:
             self._complain(why)
-        pause = min(2.0 ** min(self.failures - 1, 10), LONGEST_PAUSE)
-        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret in it
+        pause = wait or 2.0 ** min(self.failures - 1, 10) * random.uniform(0.5, 1.0)  # noqa: S311
+        time.sleep(min(pause, LONGEST_PAUSE))
 
     def _complain(self, why: str) -> None:
         try:

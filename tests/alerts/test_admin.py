@@ -178,6 +178,23 @@ class TestChannels:
         answer = admin.post(f"/admin/alerts/channel/{channel.pk}/delete/", {"post": "yes"})
         assert answer.status_code == 403
 
+    def test_one_whose_key_is_gone_can_be_given_a_new_address(self, admin):
+        channel = make_channel("phone")
+        raise_alert("a", "look")
+        spread()
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE alerts_channel SET address = 'gone'")
+        alert = Alert.objects.get()
+        for path in (
+            "channel",
+            f"channel/{channel.pk}/change",
+            "delivery",
+            f"alert/{alert.pk}/change",
+        ):
+            assert admin.get(f"/admin/alerts/{path}/").status_code == 200, path
+        admin.post(f"/admin/alerts/channel/{channel.pk}/change/", form())
+        assert Channel.objects.get().address == ADDRESS
+
 
 class TestTestMessages:
     def ask(self, client, channel, works=True):

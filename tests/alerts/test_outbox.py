@@ -6,16 +6,18 @@ import datetime as dt
 
 import pytest
 import time_machine
+from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.alerts import outbox
+from apps.alerts import composing, outbox
 from apps.alerts.acknowledging import acknowledge
 from apps.alerts.delivering import say, work_off
 from apps.alerts.models import Alert, Channel, Delivery, Message, Severity
 from apps.alerts.raising import raise_alert
 from apps.alerts.spreading import forget_routine, post, spread
+from apps.chat.listening import bots
 from tests.alerts import bot_api as api
 from tests.alerts.conftest import make_channel, states
 
@@ -229,6 +231,37 @@ def test_an_address_that_is_none_makes_the_channel_dead(telegram, bot_api):
     tell()
     work_off(telegram.pk)
     assert "no Telegram address" in dead_alert(telegram).text
+
+
+def lose_the_key(channel):
+    with connection.cursor() as cursor:
+        stored = Fernet(Fernet.generate_key()).encrypt(b"tgram://x").decode()
+        cursor.execute("UPDATE alerts_channel SET address = %s WHERE id = %s", [stored, channel.pk])
+
+
+def test_an_address_whose_key_is_gone_harms_that_channel_alone(telegram, bot_api):
+    other = make_channel("other", chat="222")
+    lose_the_key(telegram)
+    tell()
+    work_off(other.pk)
+    assert [row["chat_id"] for row in bot_api.sent] == ["222"]
+    work_off(telegram.pk)
+    assert "not in CREDENTIAL_KEYS" in dead_alert(telegram).text
+    assert list(bots()) == []
+
+
+def test_a_fault_of_our_own_is_seen_and_tried_again(telegram, bot_api, monkeypatch):
+    def breaks(messages):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(composing, "text_of", breaks)
+        tell()
+        work_off(telegram.pk)
+    assert "ZeroDivisionError" in Delivery.objects.get().error
+    now(telegram)
+    work_off(telegram.pk)
+    assert states() == ["DELIVERED"]
 
 
 def test_nothing_is_said_inside_a_transaction(telegram):

@@ -33,7 +33,7 @@ class TestHalt:
         assert is_now() == "HALTED"
         assert is_now(DESK) == "ACTIVE"
         change = StateChange.objects.get()
-        assert (change.user, change.actor) == (rita, "rita (Telegram)")
+        assert (change.user, change.actor) == (rita, "rita, over Telegram")
         assert change.reason == "prices look wrong"
 
     def test_all_is_the_whole_desk(self, says, rita, account):

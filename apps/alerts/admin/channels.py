@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -175,7 +176,12 @@ class DeliveryAdmin(HistoryAdmin):
 
     list_display = ("created_at", "channel", "what", "state", "attempts", "error", "settled_at")
     list_filter = ("state", "channel", "message__purpose")
-    list_select_related = ("channel", "message")
+    list_select_related = ("message",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """With the names of the channels, without their addresses."""
+        rows: QuerySet[Delivery] = super().get_queryset(request)
+        return rows.prefetch_related("channel")
 
     @admin.display(description="message")
     def what(self, delivery: Delivery) -> str:

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['step', 'name'],
                 'permissions': [('test_channel', 'Can send a test message')],
+                'base_manager_name': 'objects',
             },
         ),
         migrations.AddField(

@@ -20,6 +20,15 @@ class Kind(models.TextChoices):
     OTHER = "other", "Other (any address that apprise knows)"
 
 
+class ChannelManager(models.Manager["Channel"]):
+    """Leaves the address where it is until somebody asks for it: it is a secret, and one that
+    cannot be decrypted must not take the other channels with it."""
+
+    def get_queryset(self) -> models.QuerySet[Channel]:
+        """Without the address."""
+        return super().get_queryset().defer("address")
+
+
 class Channel(models.Model):
     """One way to people. Its address is a secret; how it does is written by the delivery."""
 
@@ -58,8 +67,11 @@ class Channel(models.Model):
     last_delivered_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = ChannelManager()
+
     class Meta:
         ordering = ["step", "name"]
+        base_manager_name = "objects"
         permissions = [("test_channel", "Can send a test message")]
 
     def __str__(self) -> str:

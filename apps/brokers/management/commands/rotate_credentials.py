@@ -16,8 +16,8 @@ class Command(BaseCommand):
     """Encrypt every stored secret with the newest key."""
 
     help = (
-        "Encrypt everything that is stored with the first of CREDENTIAL_KEYS. Put the new key first "
-        "and keep the old ones, restart the desk, run this, then take the old keys away. Safe to "
+        "Encrypt everything that is stored with the first of CREDENTIAL_KEYS. Put the new key "
+        "first and keep the old ones, restart the desk, run this, then take the old keys away. Safe to "
         "repeat, and while the desk runs."
     )
 
