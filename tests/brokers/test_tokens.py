@@ -139,6 +139,7 @@ def test_a_token_of_another_client_is_not_taken(at):
         (None, False),
         ((dt.datetime.now(dt.UTC) + dt.timedelta(hours=29, minutes=30)).isoformat()[:19], True),
     ],
+    ids=["past", "far", "no stamp", "nothing", "tomorrow"],  # the same in every process
 )
 def test_a_stamp_that_makes_no_sense_is_not_believed(at, expiry, known):
     with Stub(answer(200, {"accessToken": "a-new-token", "expiryTime": expiry})) as stub:
@@ -410,6 +411,7 @@ def in_hours(hours: float) -> int:
         jwt(b'{"exp": NaN}'),
         jwt(b"[" * 3000),
     ],
+    ids=range(14),  # one of them holds the time: the names must be the same in every process
 )
 def test_what_makes_no_sense_is_no_claim(token):
     assert claimed_end(token) is None
