@@ -38,6 +38,7 @@ PAGES = {
     "/admin/place/instruments/": {T, A},
     "/admin/switches/": EVERYBODY,
     "/admin/approvals/": EVERYBODY,
+    "/admin/calendar/": EVERYBODY,
     "/admin/health/": EVERYBODY,
 }
 POSTS = {
@@ -46,6 +47,11 @@ POSTS = {
     "/admin/place/": ({"side": "BUY"}, {T, A}),
     "/admin/switches/turn/": ({"scope": "paper-one", "to": "halt", "reason": "x"}, {R, A}),
     "/admin/approvals/{asked}/decide/": ({"answer": "refuse", "reason": "x"}, {R, A}),
+    "/admin/calendar/confirm/": ({"year": 2026}, {A}),
+    "/admin/calendar/withdraw/": ({"year": 2026}, {A}),
+    "/admin/calendar/import/": ({"source": "x"}, {A}),
+    "/admin/brokers/holiday/add/": ({"name": ""}, {A}),
+    "/admin/brokers/sessionrule/add/": ({"source": ""}, {A}),
     "/admin/risk/riskpolicy/add/": ({"reason": ""}, {R, A}),
     "/admin/brokers/brokeraccount/add/": ({"name": ""}, {A}),
     "/admin/brokers/brokeraccount/{account}/change/": ({"name": ""}, {A}),
