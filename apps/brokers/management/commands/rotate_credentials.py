@@ -16,9 +16,9 @@ class Command(BaseCommand):
     """Encrypt every stored secret with the newest key."""
 
     help = (
-        "Encrypt everything that is stored with the first of CREDENTIAL_KEYS. Put the new key first "
-        "and keep the old ones, restart the desk, run this, then take the old keys away. Safe to "
-        "repeat, and while the desk runs."
+        "Encrypt everything that is stored with the first of CREDENTIAL_KEYS. Put the new key "
+        "first and keep the old ones, restart the desk, run this, then take the old keys away. "
+        "Safe to repeat, and while the desk runs."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
