@@ -35,6 +35,7 @@ from tests.brokers.asking import (
 )
 from tests.brokers.stub import Stub, answer
 from tests.orders.telling import OnTheSide
+from tests.people.conftest import member
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -475,6 +476,17 @@ def test_the_command_waits_for_the_next_code(account, login, monkeypatch):
     assert said.startswith("Waiting ")
     assert "is in force" in said
     assert 0 < waited[0] <= 31
+
+
+@pytest.mark.parametrize("command", ["renew_token", "login_account"])
+def test_a_person_needs_the_right_and_is_on_record(account, login, exchange, command):
+    for name, role in (("vera", "viewer"), ("adam", "administrator")):
+        member(name, role)
+    with pytest.raises(CommandError, match="may not do that"):
+        run(command, "alpha", "--as", "vera")
+    assert not WireCall.objects.exists()
+    run(command, "alpha", "--as", "adam")
+    assert WireCall.objects.get(verb="TOKEN").request["by"].startswith("adam, by ")
 
 
 @pytest.mark.parametrize("command", ["renew_token", "login_account"])
