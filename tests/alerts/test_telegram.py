@@ -114,7 +114,7 @@ def test_logs_of_the_http_library_do_not_show_the_token(bot_api, caplog, capsys)
 
     formatter = logging_config("DEBUG")["formatters"]["json"]
     shown = formatter.pop("()")(**formatter)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="urllib3"):
         telegram.send_message(TOKEN, "111", "hello", 2)
     lines = [shown.format(record) for record in caplog.records if "urllib3" in record.name]
     assert any("sendMessage" in line for line in lines)

@@ -10,7 +10,8 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from apps.brokers import logins, secrets
+from apps.alerts import secrets
+from apps.brokers import logins
 from apps.brokers.models import AccessToken, LoginCredentials
 from tests.brokers.asking import PIN, TOTP_SECRET
 

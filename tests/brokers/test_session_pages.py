@@ -191,7 +191,9 @@ def test_what_cannot_be_right_is_refused_by_field_and_not_shown(
 
 
 def test_a_live_account_sends_its_secrets_over_tls_to_somebody_else(admin_client, account):
-    type(account).objects.filter(pk=account.pk).update(rest_url="https://api.dhan.co/v2")
+    type(account).objects.filter(pk=account.pk).update(
+        rest_url="https://api.dhan.co/v2", calendar="exchange"
+    )
     good = {"pin": PIN, "totp_secret": TOTP_SECRET}
     for wrong in ("http://auth.dhan.co", "http://127.0.0.1:9", "https://127.0.0.1:9"):
         answer = admin_client.post(address(account, "login"), good | {"auth_url": wrong})

@@ -208,7 +208,7 @@ def test_what_has_not_changed_is_not_written_again(at, django_assert_num_queries
         account = at(stub.url)
         read(account)
         at_first = session_of(account).clock_at
-        with django_assert_num_queries(8):  # slot: 4, claim of the row: 1, token: 1, close: 1 …
+        with django_assert_num_queries(7):  # slot: 4, token: 1, close: 1 …
             read(account)
     assert session_of(account).clock_at == at_first
 

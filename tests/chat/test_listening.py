@@ -288,5 +288,5 @@ class TestTheProcess:
             bot_api.writes("/help")
             bot_api.until(lambda: bot_api.sent)
         told = capfd.readouterr().err
-        assert "sendMessage" in told
+        assert '"event": "command"' in told
         assert TOKEN.partition(":")[2] not in told

@@ -52,9 +52,9 @@ def enter(browser, house):  # noqa: F811
 def row_of(page, correlation_id, house):
     """The order's row, found as a person would: by its id in the search box."""
     page.fill("#desk-filters [name=text]", correlation_id)
-    row = page.locator("#desk-rows tr")
-    expect(row).to_have_count(1, timeout=SOON)
-    return row
+    rows = page.locator("#desk-rows tr")
+    expect(rows).to_have_count(1, timeout=SOON)
+    return page.locator(f"#{rows.get_attribute('id')}")
 
 
 def placed_by_hand(page):
