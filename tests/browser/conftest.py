@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,19 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="package")
-def browser():
+@contextmanager
+def running_chromium():
+    """While it runs, this thread has a running loop: asyncio.run() fails beside it."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="package")
+def browser():
+    with running_chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

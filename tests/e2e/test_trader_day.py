@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import browser, fill_in, live  # noqa: F401 - the browser's fixture
+from tests.browser.conftest import fill_in, live, running_chromium
 
 pytestmark = [pytest.mark.desk, pytest.mark.browser, pytest.mark.xdist_group("house")]
 SOON = 20_000  # milliseconds within which the house must have moved
@@ -25,8 +25,14 @@ def price_is(house, price):
     house.exchange("price", segment="NSE_EQ", securityId="2885", price=price)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    with running_chromium() as running:
+        yield running
+
+
 @pytest.fixture
-def enter(browser, house):  # noqa: F811
+def enter(browser, house):
     """A signed-in person's page; the house printed the passwords once."""
     said = (house.var / "supervisor.log").read_text()
     contexts = []

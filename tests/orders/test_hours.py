@@ -228,6 +228,7 @@ def working(place, account):
             dispatch(order.pk)
         order.refresh_from_db()
         assert order.status == "SUBMITTED"
+        time.sleep(0.1)  # in transit the exchange takes no cancel
         Order.objects.filter(pk=order.pk).update(status="OPEN")
         order.refresh_from_db()
         return order
