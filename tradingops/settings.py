@@ -49,7 +49,7 @@ DATABASES["default"]["OPTIONS"] |= {
 }
 if env.bool("DATABASE_POOL", default=False):  # the web process, with a thread for each request
     DATABASES["default"]["CONN_MAX_AGE"] = 0  # given back to the pool, not closed
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 2}
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 28, "timeout": 2}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
 log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def recorded(work: Callable[..., None]) -> Callable[..., None]:
@@ -17,7 +20,7 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
     @wraps(work)
     def wrapper(*args: int | str) -> None:
         try:
-            _on_a_living_connection(work, args)
+            on_a_living_connection(work, *args)
         except Exception:
             log.exception("task broke", task=work.__name__, args=args)
             connection.close_if_unusable_or_obsolete()
@@ -25,15 +28,15 @@ def recorded(work: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _on_a_living_connection(work: Callable[..., None], args: tuple[int | str, ...]) -> None:
-    """Once more when the database was restarted since this thread's last task.
+def on_a_living_connection(work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Once more when the database was restarted since this thread's last work.
 
-    Every work here may run twice: what it did the first time is in the rows.
+    Only for work that may run twice, because what it did the first time is in the rows.
     """
     try:
-        work(*args)
+        return work(*args, **named)
     except (OperationalError, InterfaceError):
         if connection.is_usable():
             raise
         connection.close()
-        work(*args)
+        return work(*args, **named)
