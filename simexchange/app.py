@@ -18,6 +18,7 @@ from simexchange.journal import Journal
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
 from simexchange.market_control import MarketControl
+from simexchange.market_feed import MarketFeed
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.sockets import OrderFeed
@@ -49,12 +50,13 @@ def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Applic
     exchange.restore(iter(past))
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()
-    feed = OrderFeed(ledger, faults)
+    feed, market_feed = OrderFeed(ledger, faults), MarketFeed(exchange, faults)
     app = web.Application()
     app.add_routes(RestApi(exchange, limits, faults, log).routes())
-    app.add_routes(Control(exchange, limits, faults, log, feed, clock).routes())
-    app.add_routes(MarketControl(exchange, feed, clock).routes())
+    app.add_routes(Control(exchange, limits, faults, log, feed, market_feed, clock).routes())
+    app.add_routes(MarketControl(exchange, feed, market_feed, clock).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
+    app.add_routes([web.get("/market-feed", market_feed.serve)])
     app.add_routes([web.route("*", "/{tail:.*}", not_found)])
     return app, exchange
 
@@ -73,7 +75,7 @@ async def serve(options: Options) -> None:
     port = runner.addresses[0][1]
     print(
         f"simexchange listening on http://{options.host}:{port} "
-        "(REST at /v2, order updates at /order-update)",
+        "(REST at /v2, order updates at /order-update, prices at /market-feed)",
         flush=True,
     )
     await stopped.wait()

@@ -4,7 +4,7 @@ Everything here is synchronous and, but for the time stamps, determined by the s
 order of the calls. Each public method settles before it returns: its changes are on record.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -38,6 +38,7 @@ class Exchange:
         self.transit_seconds = transit_seconds
         self.walk_on = True
         self.floor = Floor(ledger, seed)
+        self.price_listeners: list[Callable[[Iterable[Market]], None]] = []
         self._later = later
         self._clock = ledger.clock
         self._steps = 0
@@ -149,6 +150,8 @@ class Exchange:
             if self.walk_on:
                 market.step()
             self.floor.look_again(market)
+        if self.walk_on:
+            self._tell_prices(self.markets.values())
         self._steps += 1
         if self.walk_on and self._steps % PRICES_EVERY == 0:
             self.ledger.save_prices(self.floor.prices())
@@ -161,6 +164,7 @@ class Exchange:
         market = self.markets[key]
         market.set_last(price)
         self.floor.look_again(market)
+        self._tell_prices([market])
         self.ledger.settle()
         return market.last
 
@@ -209,6 +213,10 @@ class Exchange:
                 self.floor.stand(order)
 
     # ---- inside
+
+    def _tell_prices(self, moved: Iterable[Market]) -> None:
+        for listener in self.price_listeners:
+            listener(moved)
 
     def _own_order(self, account: Account, order_id: str) -> Order:
         order = self.find(account, order_id)

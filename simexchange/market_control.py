@@ -11,6 +11,7 @@ from simexchange.clock import ShiftedClock, stamp
 from simexchange.exchange import Exchange
 from simexchange.frames import TOKEN_EXPIRED
 from simexchange.instruments import Key
+from simexchange.market_feed import MarketFeed
 from simexchange.money import PAISA, ZERO
 from simexchange.orders import Order, Status
 from simexchange.sockets import OrderFeed
@@ -21,10 +22,13 @@ OPENING_BALANCE = Decimal(1_000_000)
 class MarketControl:
     """Pins prices, forces what happens to orders, adds accounts and changes tokens."""
 
-    def __init__(self, exchange: Exchange, feed: OrderFeed, clock: ShiftedClock) -> None:
+    def __init__(
+        self, exchange: Exchange, feed: OrderFeed, market_feed: MarketFeed, clock: ShiftedClock
+    ) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
         self._feed = feed
+        self._market_feed = market_feed
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -117,7 +121,8 @@ class MarketControl:
         self._check_token(token)
         account.token = token
         self._ledger.save_account(account)
-        self._feed.disconnect(account.client_id, TOKEN_EXPIRED)
+        for feed in (self._feed, self._market_feed):
+            feed.disconnect(account.client_id, TOKEN_EXPIRED)
         return {"client_id": account.client_id}
 
     def _key(self, asked: Asked) -> Key:
