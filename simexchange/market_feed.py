@@ -138,7 +138,7 @@ class MarketFeed:
 
     async def _converse(self, line: Line) -> None:
         mine = [each for each in self._lines if each.client_id == line.client_id]
-        for oldest in mine[: len(mine) - MOST_CONNECTIONS + 1]:
+        for oldest in mine[: max(len(mine) - MOST_CONNECTIONS + 1, 0)]:
             self._close(oldest, TOO_MANY_CONNECTIONS)
         self._lines.append(line)
         line.answered_at = asyncio.get_running_loop().time()

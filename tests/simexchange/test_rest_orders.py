@@ -352,7 +352,7 @@ def test_several_margins_in_the_form_of_the_portal(server: Server, sdk) -> None:
     body = sdk.margin_calculator_multi([LEG, option | {"price": 100}])["data"]
     assert body["totalMargin"] == 2800 + 6500
     assert (body["equityMargin"], body["foMargin"]) == (2800, 6500)
-    server.place(price=1400, quantity=10)
+    server.settled(server.place(price=1400, quantity=10))
     held = sdk.margin_calculator_multi([LEG], include_position=True, include_order=True)["data"]
     assert held["totalMargin"] == 5600
 
