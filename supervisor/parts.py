@@ -42,6 +42,7 @@ def parts_of(plan: Plan) -> list[Part]:
             _module("daphne", "-b", plan.host, "-p", str(plan.port), "tradingops.asgi:application"),
         ),
         _feed("streams", _manage("stream_orders", "--all")),
+        _feed("quotes", _manage("stream_quotes", "--all")),
         _feed("guard", _manage("guard")),
         *([_feed("demo_trader", _manage("demo_trader"))] if plan.demo else []),
     ]

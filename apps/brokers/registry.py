@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from apps.brokers.dhan.market import DhanQuoteStream
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.dhan.stream import DhanOrderStream
 from apps.brokers.dhan.trading import DhanTrading
 from apps.brokers.models import BrokerAccount, BrokerKind, WireCall
-from apps.brokers.port import OrderStream, Reporting, Trading
+from apps.brokers.port import OrderStream, QuoteStream, Reporting, Trading
 
 
 class _OpenTrading(Protocol):
@@ -24,17 +25,22 @@ class _OpenStream(Protocol):
     def __call__(self, account: BrokerAccount) -> OrderStream: ...
 
 
+class _OpenQuotes(Protocol):
+    def __call__(self, account: BrokerAccount) -> QuoteStream: ...
+
+
 @dataclass(frozen=True)
 class Adapter:
-    """The three objects of one broker."""
+    """The four objects of one broker."""
 
     trading: _OpenTrading
     reporting: _OpenReporting
     stream: _OpenStream
+    quotes: _OpenQuotes
 
 
 ADAPTERS = {
-    BrokerKind.DHAN.value: Adapter(DhanTrading, DhanReporting, DhanOrderStream),
+    BrokerKind.DHAN.value: Adapter(DhanTrading, DhanReporting, DhanOrderStream, DhanQuoteStream),
 }
 
 

@@ -24,7 +24,12 @@ PATIENCE = 0.7  # seconds for a server to answer
 CLOCK_SLACK = 5.0  # seconds a sign of life may lie in the future
 
 _SIGNS = "SELECT name, at FROM alerts_heartbeat"
-_ACCOUNTS = "SELECT name FROM brokers_brokeraccount WHERE enabled ORDER BY name"
+_FEEDS = """
+    SELECT 'feed:' || name FROM brokers_brokeraccount WHERE enabled
+    UNION ALL
+    SELECT 'quotes:' || name FROM brokers_brokeraccount WHERE enabled AND market_feed_url <> ''
+    ORDER BY 1
+"""
 _asking = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
 
 
@@ -76,7 +81,7 @@ def _server(answer: Future[Any], name: str) -> Part:
 
 
 def _read_signs() -> tuple[dict[str, dt.datetime], list[str]]:
-    """All signs of life and the enabled accounts, over a connection of our own."""
+    """All signs of life, and the feeds that should give one, over a connection of our own."""
     wanted = settings.DATABASES["default"]
     address = {
         "dbname": connection.settings_dict["NAME"],
@@ -92,7 +97,7 @@ def _read_signs() -> tuple[dict[str, dt.datetime], list[str]]:
         autocommit=True,
     ) as line:
         signs = {str(name): at for name, at in line.execute(_SIGNS).fetchall()}
-        return signs, [str(row[0]) for row in line.execute(_ACCOUNTS).fetchall()]
+        return signs, [str(row[0]) for row in line.execute(_FEEDS).fetchall()]
 
 
 def _ping_redis() -> bool:
@@ -103,10 +108,10 @@ def _ping_redis() -> bool:
 
 
 def _beats(known: tuple[dict[str, dt.datetime], list[str]] | None) -> dict[str, Part]:
-    signs, accounts = known or ({}, [])
+    signs, feeds = known or ({}, [])
     rows = {worker: (f"worker:{worker}", settings.HEARTBEAT_STALE) for worker in WORKERS}
     rows |= {name: (name, settings.HEARTBEAT_STALE) for name in ("beat", "sweep")}
-    rows |= {f"feed:{name}": (f"feed:{name}", FEED_STALE) for name in accounts}
+    rows |= {name: (name, FEED_STALE) for name in feeds}
     if known is None:
         return {name: Part(False, None, "not known: the database is down") for name in rows}
     return {name: _beat(signs.get(row), limit) for name, (row, limit) in rows.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.desk.views import approvals, halt, health, live, orders, place, signals
+from apps.desk.views import approvals, halt, health, live, orders, place, prices, signals
 
 app_name = "desk"
 urlpatterns = [
@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),
     path("admin/place/instruments/", place.instruments, name="instruments"),
+    path("admin/prices/<int:account>/watch/", prices.watch, name="watch"),
     path("admin/switches/", halt.page, name="switches"),
     path("admin/switches/turn/", halt.turn, name="turn"),
     path("admin/approvals/", approvals.page, name="approvals"),

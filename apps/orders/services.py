@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 import structlog
 from django.contrib.auth.models import User
@@ -13,7 +14,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders import approving, lifecycle, queue
-from apps.orders.inputs import refresh_inputs
+from apps.orders.inputs import SENT_AS, prepare, refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
 from apps.orders.states import AT_BROKER, Event, Status
@@ -45,7 +46,10 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderIntent:
-    """What is wanted. Quantity in units, prices in rupees."""
+    """What is wanted. Quantity in units, prices in rupees.
+
+    ``asked_type`` is the desk's own: set where another type is sent than was asked for.
+    """
 
     account: BrokerAccount
     instrument: Instrument
@@ -61,6 +65,7 @@ class OrderIntent:
     test: bool = False
     strategy: str = ""
     replaces: Order | None = None
+    asked_type: OrderType | Literal[""] = ""
 
 
 def place(
@@ -74,7 +79,7 @@ def place(
     _check_shape(intent)
     if request_key and (known := Order.objects.filter(request_key=request_key).first()):
         return known
-    refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
+    intent = prepare(intent)
     try:
         order = _store_and_review(intent, actor, source, cause, request_key or None)
     except IntegrityError:
@@ -163,7 +168,8 @@ def modify(
     """
     asked = Terms(quantity=quantity, price=price, trigger_price=trigger_price)
     _check_prices(price, trigger_price)
-    refresh_inputs(order.account, order.instrument, order.side, order.order_type, order.intent)
+    wanted = {name: value for name, value in vars(asked).items() if value is not None}
+    refresh_inputs(order.account, order.instrument, replace(order.request(), **wanted))
     try:
         return _store_change(order, actor, reason, asked)
     except IntegrityError as error:
@@ -227,6 +233,8 @@ def _check_shape(intent: OrderIntent) -> None:
         raise BadOrder("quantity", "must be a whole number of units")
     if not -(2**31) < intent.quantity < 2**31:
         raise BadOrder("quantity", "is too large")
+    if intent.order_type in SENT_AS and intent.price is not None:
+        raise BadOrder("price", f"a {intent.order_type} order has none: the desk finds its limit")
     _check_prices(intent.price, intent.trigger_price)
 
 

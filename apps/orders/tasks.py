@@ -10,7 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from apps.alerts.raising import sign_of_life
-from apps.brokers import journal, reporting
+from apps.brokers import journal, margins, quotes, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -102,8 +102,10 @@ def refresh_reports() -> None:
 @shared_task(name="orders.forget")
 @recorded
 def forget_old_reads() -> None:
-    """Keep the journal of reads to a month."""
+    """Keep the journal of reads to a month, and nothing of wishes and margins that are over."""
     log.info("old reads forgotten", rows=journal.forget_old_reads())
+    quotes.forget_old_wishes()
+    margins.forget_old()
 
 
 def _with_token() -> list[BrokerAccount]:

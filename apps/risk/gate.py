@@ -89,9 +89,9 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     if decision.allowed:
         _issue_permit(decision)
         if action == "PLACE":
-            book.take(account, request, snapshot.value)
+            book.take(account, request, snapshot.value, snapshot.margin_required)
         else:
-            book.widen(request.correlation_id, request.quantity)
+            book.widen(request.correlation_id, request.quantity, snapshot.margin_required)
     return decision
 
 

@@ -12,13 +12,13 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from apps.brokers.ages import age_of
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
+from apps.brokers.models.quotes import is_of_today
 from apps.brokers.port import Intent, OrderRequest
-from apps.risk import book
+from apps.risk import book, margin
 from apps.risk.models import Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
-
-CLOCK_SLACK = dt.timedelta(seconds=1)
 
 
 def take_snapshot(
@@ -51,14 +51,16 @@ def take_snapshot(
         limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=seen.last_price,
-        last_price_age=_age(seen.price_as_of, now),
-        funds_age=_age(seen.funds_as_of, now),
+        last_price_age=age_of(seen.price_as_of, now),
+        funds_age=age_of(seen.funds_as_of, now),
         net_position=_net(positions, request),
-        position_age=_age(positions.as_of if positions else None, now),
+        position_age=age_of(positions.as_of if positions else None, now),
         pending=_pending(account, request, positions),
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
         **(_approved(request.correlation_id) if needs_two else {}),
+        **seen.circuits,
+        **margin.facts(account, request, limits, changes),
     )
 
 
@@ -68,31 +70,48 @@ class _Seen:
 
     last_price: Decimal | None
     price_as_of: dt.datetime | None
+    circuits: dict[str, Any]
     funds_as_of: dt.datetime | None
     positions: PositionsReport | None
     open_orders: int
 
 
 _LOOK = """
-    SELECT quote.last_price, quote.as_of, funds.as_of, report.as_of, report.mark, report.rows,
+    SELECT quote.last_price, quote.as_of,
+           quote.lower_circuit, quote.upper_circuit, quote.circuit_as_of,
+           funds.as_of, report.as_of, report.mark, report.rows,
            (SELECT count(*) FROM risk_hold
             WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
     FROM brokers_brokeraccount account
     LEFT JOIN brokers_fundsreport funds ON funds.account_id = account.id
     LEFT JOIN brokers_positionsreport report ON report.account_id = account.id
-    LEFT JOIN brokers_quote quote ON quote.instrument_id = %s
+    LEFT JOIN brokers_quote quote ON quote.instrument_id = %s AND quote.market = %s
     WHERE account.id = %s
 """
 
 
 def _read(account: BrokerAccount, instrument: Instrument | None) -> _Seen:
+    instrument_id = instrument.pk if instrument else None
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK, [book.midnight(), instrument.pk if instrument else None, account.pk])
-        price, price_at, funds_at, positions_at, mark, rows, open_orders = cursor.fetchone()
+        cursor.execute(_LOOK, [book.midnight(), instrument_id, account.market.value, account.pk])
+        price, price_at, *circuits, funds_at, positions_at, mark, rows, open_orders = (
+            cursor.fetchone()
+        )
     positions = None
     if positions_at is not None:
         positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
-    return _Seen(price, price_at, funds_at, positions, open_orders)
+    return _Seen(price, price_at, _circuits(*circuits), funds_at, positions, open_orders)
+
+
+def _circuits(
+    lower: Decimal | None, upper: Decimal | None, as_of: dt.datetime | None
+) -> dict[str, Any]:
+    """The day's band as it was quoted; yesterday's says nothing of today."""
+    known = is_of_today(as_of)
+    return {
+        "lower_circuit": lower if known else None,
+        "upper_circuit": upper if known else None,
+    }
 
 
 def _pending(
@@ -152,11 +171,8 @@ def _limits(account: BrokerAccount) -> Limits | None:
         max_data_age=policy.max_data_age,
         order_types=tuple(policy.order_types),
         approval_above_value=policy.approval_above_value,
+        max_quote_age=policy.max_quote_age,
+        price_band_percent=policy.price_band_percent,
+        check_margin=policy.check_margin,
+        refuse_unknown_margin=policy.refuse_unknown_margin,
     )
-
-
-def _age(as_of: dt.datetime | None, now: dt.datetime) -> float | None:
-    """Seconds; None when it is not known, which a time in the future makes of any age."""
-    if as_of is None or as_of > now + CLOCK_SLACK:
-        return None
-    return max((now - as_of).total_seconds(), 0.0)

@@ -79,12 +79,15 @@ def _unsent(why: str) -> Reply:
     return Reply(None, None, NotSent(why))
 
 
+_ASKED_BY_POST = {"/marketfeed/quote", "/margincalculator", "/margincalculator/multi"}
+
+
 class ReadLine(Line):
     """A line that cannot change anything, whichever method of the SDK is called on it."""
 
     def post(self, endpoint: str, payload: dict[str, Any]) -> Reply:
-        """Send a body; only quotes are asked for by POST."""
-        if endpoint != "/marketfeed/ltp":
+        """Send a body; only quotes and margins are asked for by POST."""
+        if endpoint not in _ASKED_BY_POST:
             raise PermissionError("the reading door cannot send")
         return self._send("POST", endpoint, {"dhanClientId": self.client_id, **payload})
 

@@ -1,4 +1,4 @@
-"""What can be traded, and the last price seen of it."""
+"""What can be traded."""
 
 from __future__ import annotations
 
@@ -46,14 +46,3 @@ class Instrument(models.Model):
 
     def __str__(self) -> str:
         return f"{self.segment}:{self.symbol}"
-
-
-class Quote(models.Model):
-    """The last traded price that the desk has seen, with its age."""
-
-    instrument = models.OneToOneField(Instrument, on_delete=models.CASCADE, related_name="quote")
-    last_price = models.DecimalField(max_digits=14, decimal_places=4)
-    as_of = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.last_price} at {self.as_of:%H:%M:%S}"

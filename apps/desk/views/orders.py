@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.desk import timeline, words
 from apps.desk.forms import ModifyForm, ReasonForm
 from apps.desk.pages import actor_of, desk_page, show
+from apps.desk.views import prices
 from apps.orders import services
 from apps.orders.models import Order
 from apps.orders.services import BadOrder, TooLate
@@ -44,6 +45,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         can_cancel=order.can_cancel and may("orders.cancel_order"),
         can_modify=_can_modify(order) and may("orders.modify_order"),
         replaced_by=Order.objects.filter(replaces=order),
+        now=prices.seen(order.account, order.instrument),
     )
 
 

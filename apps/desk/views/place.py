@@ -13,11 +13,12 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.brokers.models import Instrument, Quote
+from apps.brokers.models import Instrument
 from apps.desk import words
 from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
-from apps.orders import services
+from apps.desk.views import prices
+from apps.orders import inputs, services
 from apps.orders.models import Order, Source
 from apps.orders.services import BadOrder
 from apps.orders.states import Status
@@ -72,15 +73,17 @@ def _show(request: HttpRequest, form: PlaceForm) -> HttpResponse:
 def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
     """Say what would be sent, where and what it is worth; the key makes the answer count once."""
     wanted = form.wanted()
-    quote = Quote.objects.filter(instrument=wanted.instrument).first()
-    price = wanted.price or (quote.last_price if quote else None)
+    now = prices.seen(wanted.account, wanted.instrument)
+    limit = inputs.limit_now(wanted) if wanted.price is None else wanted.price
+    price = limit or (now.quote.last_price if now.quote else None)
     return show(
         request,
         "place_confirm",
         "Send this order?",
         form=form,
         wanted=wanted,
-        quote=quote,
+        now=now,
+        limit=limit,
         value=_value(price, wanted.quantity),
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
         request_key=secrets.token_hex(16),
@@ -109,21 +112,15 @@ def instruments(request: HttpRequest) -> JsonResponse:
     if not asked:
         found = found.none()
     today = timezone.localdate()
-    living = (
-        found.exclude(expiry__lt=today)
-        .order_by(F("expiry").asc(nulls_first=True), "symbol")
-        .select_related("quote")
-    )
+    living = found.exclude(expiry__lt=today).order_by(F("expiry").asc(nulls_first=True), "symbol")
     return JsonResponse({"instruments": [_suggestion(row) for row in living[:SUGGESTIONS]]})
 
 
 def _suggestion(row: Instrument) -> dict[str, object]:
-    quote = getattr(row, "quote", None)
     return {
         "value": f"{row.segment}:{row.security_id}:{row.symbol}",
         "symbol": row.symbol,
         "about": " · ".join(filter(None, [row.segment, row.name])),
         "lot": row.lot_size,
-        "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}"
-        + (f", last {words.rupees(quote.last_price)}" if quote else ""),
+        "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}",
     }

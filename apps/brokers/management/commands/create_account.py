@@ -30,14 +30,19 @@ class Command(BaseCommand):
         parser.add_argument("--rest-url", required=True, help="https://api.dhan.co/v2")
         parser.add_argument("--feed-url", required=True, help="wss://api-order-update.dhan.co")
         parser.add_argument(
+            "--market-feed-url",
+            default="",
+            help="wss://api-feed.dhan.co, on the one account that gives the desk its prices",
+        )
+        parser.add_argument(
             "--stamp-zone", default="Asia/Kolkata", help="zone of the broker's time stamps"
         )
         parser.add_argument("--token-expires", help="ISO time; without offset it is Indian time")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Check every input, then save the account with its token."""
-        columns = ("name", "broker", "client_id", "rest_url", "feed_url", "stamp_zone")
-        account = BrokerAccount(**{column: options[column] for column in columns})
+        columns = ("name", "broker", "client_id", "rest_url", "feed_url", "market_feed_url")
+        account = BrokerAccount(**{name: options[name] for name in (*columns, "stamp_zone")})
         try:
             create_account(account, read_token(), expiry(options["token_expires"]))
         except ValidationError as error:
