@@ -34,6 +34,17 @@ SOCKET_SEGMENTS = {
     ("BSE", "C"): Segment.BSE_CURRENCY,
     ("MCX", "M"): Segment.MCX_COMM,
 }
+# Segments of the market feed (annexure page).
+FEED_SEGMENTS = {
+    0: Segment.INDEX,
+    1: Segment.NSE_EQ,
+    2: Segment.NSE_FNO,
+    3: Segment.NSE_CURRENCY,
+    4: Segment.BSE_EQ,
+    5: Segment.MCX_COMM,
+    7: Segment.BSE_CURRENCY,
+    8: Segment.BSE_FNO,
+}
 PRODUCTS = {
     "CNC": Product.DELIVERY,
     "INTRADAY": Product.INTRADAY,
