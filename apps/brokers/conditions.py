@@ -67,7 +67,7 @@ class TokenInForce:
             return red(f"the token ended {at:%d %b %H:%M}", ends)
         if left < dt.timedelta(seconds=settings.TOKEN_ENTRY_MARGIN):
             return red(f"the token ends at {at:%H:%M:%S}: too soon for a new position", seen)
-        if left < dt.timedelta(minutes=max(settings.TOKEN_WARN_BEFORE)):
+        if left < dt.timedelta(minutes=max(settings.TOKEN_WARN_BEFORE, default=0)):
             return amber(f"the token ends at {at:%H:%M} and is not renewed yet", seen)
         return green(f"in force until {at:%d %b %H:%M}", seen)
 

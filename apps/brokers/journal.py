@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
@@ -72,7 +72,9 @@ def open_call(
         boot_at=boot_clock(),
     )
     insert_row(call)
-    call.boot_deadline = call.boot_at + seconds
+    deadline = call.boot_at + seconds
+    # Only a committed row may leave, and only from the process that wrote it.
+    transaction.on_commit(lambda: call.may_leave_until(deadline))
     return call
 
 
@@ -92,6 +94,8 @@ def outcome_columns(outcome: Outcome) -> dict[str, str]:
 def close_call(call: WireCall, **columns: Any) -> bool:  # noqa: ANN401 - columns of the row
     """Complete the row once. False when somebody else already did; theirs stands."""
     columns.setdefault("answered_at", timezone.now())
+    if call.sent_at is not None:
+        columns.setdefault("sent_at", call.sent_at)
     changed = update_rows(WireCall, columns, "id = %s AND outcome = ''", [call.pk])
     for name, value in columns.items():
         setattr(call, name, value)

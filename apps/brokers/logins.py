@@ -112,7 +112,7 @@ def begin_consent(account: BrokerAccount, user: User) -> tuple[str, str]:
 
     Raises ``tokens.NotNow`` and ``tokens.NoToken``.
     """
-    page = tokens.ask_consent(account)
+    page = tokens.ask_consent(account, user.get_username())
     state = secrets.token_urlsafe(32)
     Consent.objects.create(account=account, state_hash=_hash(state), asked_by=user)
     return page, state
@@ -133,7 +133,7 @@ def finish_consent(consent: Consent, token_id: str) -> AccessToken:
     mine = Consent.objects.filter(pk=consent.pk, used_at=None).update(used_at=timezone.now())
     if not mine:
         raise tokens.NoToken("this login was completed already")
-    return tokens.use_consent(consent.account, token_id)
+    return tokens.use_consent(consent.account, token_id, consent.asked_by.get_username())
 
 
 def consent_minutes() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -147,7 +148,8 @@ def ask(request: HttpRequest, pk: int) -> HttpResponse:
             page_there, state = logins.begin_consent(account, _user(request))
             request.session[STATE] = state
             return redirect(page_there)
-        token = {"renew": tokens.renew, "login": tokens.log_in}[way](account)
+        how = {"renew": tokens.renew, "login": tokens.log_in}[way]
+        token = how(account, _user(request).get_username())
     except KeyError:
         messages.error(request, "way: must be renew, login or browser.")
     except (tokens.NotNow, tokens.NoToken) as why:
@@ -185,6 +187,9 @@ def login(request: HttpRequest, pk: int) -> HttpResponse:
     form = LoginForm(request.POST or None, account=account)
     if request.method == "POST" and form.is_valid():
         logins.store_login(account, form.cleaned_data["auth_url"], form.written())
+        LogEntry.objects.log_actions(
+            _user(request).pk, [account], CHANGE, "What a login takes was written."
+        )
         messages.success(request, "Stored, encrypted.")
         return redirect("admin:brokers_brokeraccount_session", pk)
     return _show(request, "login", f"Login of {account}", account=account, form=form)

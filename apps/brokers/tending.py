@@ -106,11 +106,18 @@ def _may_look(session: BrokerSession, now: dt.datetime) -> bool:
 
 
 def _replace(account: BrokerAccount, token: AccessToken | None, session: BrokerSession) -> None:
-    """Log in by itself, if possible. A refusal is confirmed first: a login ends a token."""
-    unconfirmed = token is not None and not token.expired and session.refused_last is None
-    if unconfirmed and (not _may_look(session, timezone.now()) or _look(account) is not False):
+    """Log in by itself, if possible. A refusal is confirmed first: a login ends a token.
+
+    Where nobody can log in, a token whose end has passed may serve if the broker still takes it.
+    """
+    able = sessions.logs_in_by_itself(account)
+    if token is not None and session.refused_token_id == token.pk:
+        unsure = session.refused_last is None and not token.expired
+    else:
+        unsure = token is not None and not able
+    if unsure and (not _may_look(session, timezone.now()) or _look(account) is not False):
         return
-    if sessions.logs_in_by_itself(account):
+    if able:
         tokens.log_in_in_turn(account)
 
 
@@ -180,9 +187,13 @@ def _end_told_by(books: Reporting, account: BrokerAccount) -> dt.datetime | None
 
 
 def learn(token: AccessToken, ends: dt.datetime | None) -> None:
-    """Keep the earliest end that anybody has told of this token."""
-    known = [end for end in (token.expires_at, ends) if end is not None]
-    token.expires_at, token.learned_at = min(known, default=None), timezone.now()
+    """Keep the earliest end that anybody has told of a token that was accepted just now.
+
+    An end that has passed is disproved by that.
+    """
+    now = timezone.now()
+    known = [end for end in (token.expires_at, ends) if end is not None and end > now]
+    token.expires_at, token.learned_at = min(known, default=None), now
     AccessToken.objects.filter(pk=token.pk).update(
         expires_at=token.expires_at, learned_at=token.learned_at
     )
@@ -231,22 +242,25 @@ def _minutes(count: int) -> dt.timedelta:
 
 
 def _warn(account: BrokerAccount) -> None:
-    """Tell people once per level that the token ends and could not be renewed."""
+    """Tell people once per level that the token ends and could not be renewed.
+
+    That it has ended is no news of a token whose refusal they were told.
+    """
     token = account.token()
     level = _level(token, timezone.now())
     if token is None or token.expires_at is None or level is None:
         return
     mine = AccessToken.objects.filter(pk=token.pk).filter(Q(warned=None) | Q(warned__gt=level))
-    if not mine.update(warned=level):
+    session = sessions.session_of(account)
+    if not mine.update(warned=level) or session.refused_token_id == token.pk:
         return
     ends = timezone.localtime(token.expires_at)
     what = "has ended" if level == 0 else "ends soon"
-    failure = sessions.session_of(account).failure_text
-    why = f" ({failure})" if failure else ""
-    severity = Severity.WARNING if level == max(settings.TOKEN_WARN_BEFORE) else Severity.CRITICAL
+    why = f" ({session.failure_text})" if session.failure_text else ""
+    early = level > 0 and level == max(settings.TOKEN_WARN_BEFORE)
     sessions.tell(
         account,
         f"the access token {what}, {ends:%d %b %H:%M}, and has not been renewed{why}",
-        severity,
+        Severity.WARNING if early else Severity.CRITICAL,
         what_next=True,
     )

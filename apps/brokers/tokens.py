@@ -51,6 +51,7 @@ from apps.brokers.registry import adapter_of
 log = structlog.get_logger(__name__)
 
 BUDGET = "TOKEN"
+DESK = "the desk"  # who asks when no person does
 HOUR = dt.timedelta(hours=1)
 # "Token can be generated once every 2 minutes" (recorded); consents: authentication page.
 LOGIN_SPACING = dt.timedelta(seconds=125)
@@ -98,29 +99,29 @@ def turn(account: BrokerAccount) -> Iterator[None]:
         yield
 
 
-def renew(account: BrokerAccount) -> AccessToken:
+def renew(account: BrokerAccount, by: str = DESK) -> AccessToken:
     """Exchange the token in force for a new one. Raises ``NotNow`` and ``NoToken``."""
     with turn(account):
-        return renew_in_turn(account)
+        return renew_in_turn(account, by)
 
 
-def renew_in_turn(account: BrokerAccount) -> AccessToken:
+def renew_in_turn(account: BrokerAccount, by: str = DESK) -> AccessToken:
     """``renew`` for a caller that has the turn."""
     token = account.token()
     if token is None:
         raise NotNow("there is no token to renew; store one")
     if not token.renewable:
         raise NotNow("the broker does not renew this kind of token; get a new one")
-    return _mint(account, Way.RENEW, lambda desk, before: desk.renew(before))
+    return _mint(account, Way.RENEW, by, lambda desk, before: desk.renew(before))
 
 
-def log_in(account: BrokerAccount) -> AccessToken:
+def log_in(account: BrokerAccount, by: str = DESK) -> AccessToken:
     """A new token for PIN and one-time code. Raises ``NotNow`` and ``NoToken``."""
     with turn(account):
-        return log_in_in_turn(account)
+        return log_in_in_turn(account, by)
 
 
-def log_in_in_turn(account: BrokerAccount) -> AccessToken:
+def log_in_in_turn(account: BrokerAccount, by: str = DESK) -> AccessToken:
     """``log_in`` for a caller that has the turn."""
     login = _login_of(account)
     if not login.by_itself:
@@ -132,7 +133,7 @@ def log_in_in_turn(account: BrokerAccount) -> AccessToken:
         raise NotNow(f"each one-time code counts once, and the next comes in {wait:.0f} s", wait)
     code = totp.code_at(login.totp_secret, step)
     pin = str(login.pin)
-    return _mint(account, Way.LOGIN, lambda desk, _: desk.log_in(pin, code), totp_step=step)
+    return _mint(account, Way.LOGIN, by, lambda desk, _: desk.log_in(pin, code), totp_step=step)
 
 
 def _ahead(account: BrokerAccount) -> float:
@@ -141,14 +142,14 @@ def _ahead(account: BrokerAccount) -> float:
     return ahead if ahead is not None and abs(ahead) < MOST_AHEAD else 0.0
 
 
-def ask_consent(account: BrokerAccount) -> str:
+def ask_consent(account: BrokerAccount, by: str = DESK) -> str:
     """Begin a login in the browser; the address of the broker's page for it.
 
     Raises ``NotNow`` and ``NoToken``.
     """
     login = _login_for_browser(account)
     with turn(account):
-        call, _ = _write_down(account, Way.ASK_CONSENT)
+        call, _ = _write_down(account, Way.ASK_CONSENT, by)
         desk = adapter_of(account).tokens(call)
         answer: Consenting = desk.ask_consent(str(login.app_id), str(login.app_secret))
         _close(call, answer)
@@ -157,7 +158,7 @@ def ask_consent(account: BrokerAccount) -> str:
     raise NoToken(_words(answer))
 
 
-def use_consent(account: BrokerAccount, token_id: str) -> AccessToken:
+def use_consent(account: BrokerAccount, token_id: str, by: str = DESK) -> AccessToken:
     """Complete a login in the browser. Raises ``NotNow`` and ``NoToken``."""
     login = _login_for_browser(account)
     app_id, app_secret = str(login.app_id), str(login.app_secret)
@@ -165,6 +166,7 @@ def use_consent(account: BrokerAccount, token_id: str) -> AccessToken:
         return _mint(
             account,
             Way.USE_CONSENT,
+            by,
             lambda desk, _: desk.use_consent(app_id, app_secret, token_id),
         )
 
@@ -189,11 +191,12 @@ def _login_for_browser(account: BrokerAccount) -> LoginCredentials:
 def _mint(
     account: BrokerAccount,
     way: Way,
+    by: str,
     ask: Callable[[Tokens, str], Minting],
     totp_step: int | None = None,
 ) -> AccessToken:
     """Write down, speak, settle. The caller has the turn. ``ask`` gets the token in force."""
-    call, before = _write_down(account, way, totp_step)
+    call, before = _write_down(account, way, by, totp_step)
     value = str(before.value) if before else ""
     answer = _own(account, ask(adapter_of(account).tokens(call), value))
     token = _insist(lambda: _settle(account, call, way, before, answer))
@@ -214,7 +217,7 @@ def _own(account: BrokerAccount, answer: Minting) -> Minting:
 
 @transaction.atomic(durable=True)
 def _write_down(
-    account: BrokerAccount, way: Way, totp_step: int | None = None
+    account: BrokerAccount, way: Way, by: str, totp_step: int | None = None
 ) -> tuple[WireCall, AccessToken | None]:
     """The request as a committed row, and the token in force then; raises ``NotNow``."""
     BrokerAccount.objects.select_for_update().get(pk=account.pk)
@@ -223,7 +226,7 @@ def _write_down(
         raise NotNow("an earlier request was left without an answer; which token counts is open")
     _check_limits(account, way)
     endpoint = account.rest_url if way is Way.RENEW else _login_of(account).auth_url
-    call = open_call(account, Verb.TOKEN, way, budget=BUDGET, endpoint=endpoint)
+    call = open_call(account, Verb.TOKEN, way, budget=BUDGET, endpoint=endpoint, request={"by": by})
     if way is not Way.ASK_CONSENT:
         BrokerSession.objects.filter(pk=session.pk).update(minting=call)
     if totp_step is not None:

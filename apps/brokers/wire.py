@@ -30,7 +30,6 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from apps.brokers.journal import boot_clock
 from apps.brokers.models import WireCall
 from apps.brokers.port import NotSent, Unknown
-from apps.brokers.rows import update_rows
 
 MAX_BODY = 32 * 1024 * 1024  # bytes; a day's order book of 20,000 rows is about 12 MB
 
@@ -149,10 +148,8 @@ def transmit(
 
     Raises ``NotOnTheWire`` when the row is not committed, not ours, or already used.
     """
-    _claim_the_row(call)
     state = _Call()
-    state.deadline = call.boot_deadline
-    call.boot_deadline = None
+    state.deadline = _take_the_right(call)
     _current.call = state
     watchdog = threading.Timer(settings.CALL_TIMEOUT, _cut, [state])
     watchdog.daemon = True
@@ -169,17 +166,16 @@ def transmit(
         _current.call = None
 
 
-def _claim_the_row(call: WireCall) -> None:
+def _take_the_right(call: WireCall) -> float:
+    """A row gets it with its commit, in the process that wrote it, and has it once."""
     if connection.in_atomic_block:
         raise NotOnTheWire("a call to a broker inside a transaction could be undone: commit first")
-    if call.pk is None or call.boot_deadline is None:
-        raise NotOnTheWire("only the process that wrote the journal row may transmit it, once")
-    now = timezone.now()
-    unused = "id = %s AND sent_at IS NULL AND outcome = ''"
-    claimed = update_rows(WireCall, {"sent_at": now}, unused, [call.pk])
-    if claimed != 1:
-        raise NotOnTheWire(f"journal row {call.pk} is not committed or was already used")
-    call.sent_at = now
+    try:
+        deadline = call.use_up()
+    except LookupError as error:
+        raise NotOnTheWire(str(error)) from error
+    call.sent_at = timezone.now()
+    return deadline
 
 
 def _exchange(

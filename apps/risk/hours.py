@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.brokers import calendar, calendar_watch
 from apps.brokers.market import Asked, Market, Phase, refusal, takes_until
 from apps.brokers.models import BrokerAccount
-from apps.brokers.port import Intent
+from apps.brokers.port import Intent, Segment
 from apps.risk.rules import Snapshot
 
 
@@ -23,7 +23,7 @@ def market_of(
     """The market as the account sees it now; what nobody knows is told to people once."""
     now = now or timezone.now()
     market = calendar.market_for(account, segment, security_id, now)
-    if market.phase is Phase.UNKNOWN:
+    if market.phase is Phase.UNKNOWN and segment != Segment.INDEX:
         tell = partial(calendar_watch.tell_unknown, segment, market.why, now)
         transaction.on_commit(tell, robust=True)
     return market

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -106,6 +107,8 @@ def test_no_page_shows_a_secret(admin_client, account, written):
 
 def test_a_token_is_renewed_by_a_button(admin_client, account):
     assert "The new token is in force until" in press(admin_client, account, "renew")
+    assert WireCall.objects.get(verb="TOKEN").request == {"by": "admin"}
+    assert "<td>admin</td>" in text_of(admin_client.get(address(account)))
     assert account.token().source == "RENEWED"
     assert works(account)
 
@@ -144,6 +147,7 @@ def test_secrets_are_stored_encrypted_and_the_page_says_only_that_they_are(admin
     values = {"auth_url": "http://127.0.0.1:9", "pin": PIN, "totp_secret": TOTP_SECRET}
     answer = admin_client.post(address(account, "login"), values, follow=True)
     assert "Stored, encrypted." in text_of(answer)
+    assert LogEntry.objects.get().change_message == "What a login takes was written."
     login = LoginCredentials.objects.get()
     assert (login.pin, login.totp_secret) == (PIN, TOTP_SECRET)
     with connection.cursor() as cursor:

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from apps.alerts.models import Alert
-from apps.brokers import logins, sessions, tending, tokens, totp
+from apps.brokers import logins, readiness, sessions, tending, tokens, totp
 from apps.brokers.models import AccessToken, BrokerSession, WireCall
 from apps.brokers.port import ReadFailed
 from apps.brokers.reporting import reports_of
@@ -131,6 +131,8 @@ def test_a_token_of_a_browser_login_is_not_renewed_but_told_about(account, excha
     told = []
     for minutes in (61, 59, 58, 16, 14, 13, -0.01, -1):
         ends_in(account, minutes=minutes)
+        if minutes < 0:
+            exchange.control("token", client_id="1000000001", expires_in=0)
         for _ in range(2):
             tending.tend(account)
         alert = Alert.objects.first()
@@ -156,6 +158,25 @@ def test_an_ended_token_is_replaced_without_asking_whether_it_ended(account, log
     tending.tend(account)
     assert account.token().source == "LOGIN"
     assert asked(exchange, "profile") == 0
+
+
+def test_an_end_that_was_wrong_is_corrected_by_the_broker(account, exchange):
+    """A person may have stored the wrong time; nobody can log in, but the broker still takes it."""
+    ends_in(account, seconds=-1)
+    assert readiness.reasons_against(account) != ()
+    tending.tend(account)
+    assert account.token().value == "token-1"
+    assert readiness.reasons_against(account) == ()
+
+
+def test_a_token_that_has_really_ended_is_asked_about_twice_at_most(account, exchange):
+    exchange.control("token", client_id="1000000001", expires_in=0)
+    ends_in(account, seconds=-1)
+    for _ in range(6):
+        BrokerSession.objects.update(probed_at=None)
+        tending.tend(account)
+    assert asked(exchange, "profile") <= 2
+    assert sessions.is_refused(account)
 
 
 def test_an_account_without_a_token_logs_in(account, login):

@@ -167,6 +167,13 @@ def test_history_is_read_only_even_for_the_owner(name, owner, new_order, rf):
     assert "delete_selected" not in page.get_actions(request)
 
 
+def test_the_list_of_orders_speaks_as_the_desk_does(owner, new_order):
+    working(new_order())
+    page = signed_in(owner).get("/admin/orders/order/").content.decode()
+    assert '<span class="desk-status desk-tone-work">Open</span>' in page
+    assert "₹2,500.50" in page
+
+
 def test_an_order_opens_on_its_own_page(owner, new_order):
     order = new_order()
     answer = signed_in(owner).get(f"/admin/orders/order/{order.pk}/change/")

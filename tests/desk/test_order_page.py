@@ -143,6 +143,13 @@ def test_a_change_is_shown_before_it_is_sent(olivia, new_order):
     assert (change.quantity, change.price, change.cause) == (20, Decimal(2510), "more")
 
 
+def test_the_page_of_a_change_carries_what_was_seen_unseen(olivia, new_order):
+    order = working(new_order())
+    page = olivia.get(f"/admin/live/order/{order.pk}/modify/").content.decode()
+    assert re.search(r'type="hidden" name="seen" value="10 at 2500.5000"', page)
+    assert ">Seen<" not in page
+
+
 def test_a_change_from_the_dialog_says_what_risk_refused(olivia, new_order):
     order = working(new_order())
     terms = {"quantity": 20, "price": "2510", "reason": "more", "confirmed": "1"}

@@ -122,9 +122,7 @@ class TestTheLine:
 
     def test_a_row_goes_once(self, order):
         call = self.call(order)
-        deadline = call.boot_deadline
         self.transmit(call)
-        call.boot_deadline = deadline
         with pytest.raises(wire.NotOnTheWire):
             self.transmit(call)
 

@@ -153,6 +153,14 @@ def test_an_unknown_year_denies_entries_alerts_once_and_lets_exits_pass(place, a
     assert [alert.severity for alert in alerts] == ["CRITICAL"]
 
 
+def test_an_index_which_nobody_can_trade_is_no_gap_in_the_calendar(place, reliance):
+    type(reliance).objects.filter(pk=reliance.pk).update(segment="INDEX")
+    reliance.refresh_from_db()
+    with on(f"{MONDAY} 10:00"):
+        assert place(instrument=reliance).status == "DENIED"
+    assert not Alert.objects.filter(key__startswith="calendar:").exists()
+
+
 def test_an_account_that_is_always_open_asks_no_calendar(place, account, django_assert_num_queries):
     type(account).objects.update(calendar="always_open")
     account.refresh_from_db()

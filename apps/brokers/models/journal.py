@@ -95,6 +95,17 @@ class WireCall(models.Model):
     def __str__(self) -> str:
         return f"{self.verb} {self.what} #{self.pk}"
 
+    def may_leave_until(self, boot_deadline: float) -> None:
+        """Give this object the right to leave once; nothing that is read from a row has it."""
+        self.boot_deadline = boot_deadline
+
+    def use_up(self) -> float:
+        """Take the right, for good: until when on the boot clock. Raises ``LookupError``."""
+        if self.boot_deadline is None:
+            raise LookupError(f"journal row {self.pk} may not leave from here, or has left")
+        deadline, self.boot_deadline = self.boot_deadline, None
+        return deadline
+
     @property
     def duration(self) -> dt.timedelta | None:
         """From the first byte out to the answer."""

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.brokers import tokens
 from apps.brokers.management.asking import find_account, show_example, token_line
+from apps.people.acting import acting, add_as
 
 
 class Command(BaseCommand):
@@ -19,12 +20,14 @@ class Command(BaseCommand):
         """Declare the command line."""
         show_example(parser, "python manage.py renew_token main")
         parser.add_argument("name", help="name of the account")
+        add_as(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Ask the broker once."""
+        by, _ = acting(options["as_user"], "brokers.obtain_token")
         account = find_account(options["name"])
         try:
-            token = tokens.renew(account)
+            token = tokens.renew(account, by)
         except (tokens.NotNow, tokens.NoToken) as why:
             raise CommandError(f"{account.name} was not renewed: {why}.") from None
         self.stdout.write(token_line(account, token))

@@ -9,6 +9,8 @@ const page = document.getElementById("desk-start");
 const parts = document.getElementById("desk-parts");
 const stateLine = document.getElementById("desk-state");
 const stateText = document.getElementById("desk-state-text");
+const stateTime = document.getElementById("desk-state-time");
+const heard = document.getElementById("desk-heard"); // read out when it changes
 const drawn = new Map(); // part → its HTML as it came, before ages were written into it
 
 function take(html) {
@@ -18,7 +20,8 @@ function take(html) {
   for (const part of [...parts.children]) if (!fresh.querySelector(`#${part.id}`)) part.remove();
   document.getElementById("desk-banner").innerHTML = document.getElementById("start-banner").innerHTML;
   tickAges(parts);
-  show("live", `Up to date at ${clock(new Date())}`);
+  write(heard, document.getElementById("start-needs").textContent.replace(/\s+/g, " ").trim());
+  show("live", "Up to date", clock(new Date()));
 }
 
 function put(part) {
@@ -37,17 +40,23 @@ function addressOf(element) {
   return element.getAttribute("formaction") ?? `${element.getAttribute("href")} ${element.dataset.scope ?? ""}`;
 }
 
-function silent(heard) {
-  show("stale", `Stale since ${clock(heard)}: the desk does not answer`);
+function silent(since) {
+  show("stale", "Stale: the desk does not answer since", clock(since));
 }
 
-function show(state, words) {
+// The time is written apart: a screen reader need not read out every look.
+function show(state, words, time) {
   stateLine.dataset.state = state;
-  stateText.textContent = words;
+  write(stateText, words);
+  stateTime.textContent = time;
   parts.classList.toggle("desk-stale", state === "stale");
 }
 
-askAgain(page.dataset.again, { take, silent, back: () => show("connecting", "Asking…") });
+function write(where, text) {
+  if (where.textContent !== text) where.textContent = text;
+}
+
+askAgain(page.dataset.again, { take, silent, back: () => show("connecting", "Asking…", "") });
 setUpDialogs(page);
 setInterval(() => tickAges(parts), 1000);
 tickAges(parts);
