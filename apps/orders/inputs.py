@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db.models import F
+from django.db import connection
 from django.utils import timezone
 
 from apps.brokers import asking, margins, quotes, reporting
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
 from apps.orders.protection import Band, beyond
-from apps.risk.models import RiskPolicy
 
 if TYPE_CHECKING:
     from apps.orders.services import OrderIntent
@@ -30,6 +29,19 @@ log = structlog.get_logger(__name__)
 FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
 MARGIN_GOOD_FOR = 10.0  # seconds
 SENT_AS = {OrderType.MARKET: OrderType.LIMIT, OrderType.STOP_MARKET: OrderType.STOP_LIMIT}
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """What the limits in force say of inputs; and when the funds were read."""
+
+    max_quote_age: int
+    max_data_age: int
+    protection_percent: Decimal
+    stop_protection_percent: Decimal
+    price_band_percent: Decimal | None
+    check_margin: bool
+    funds_as_of: dt.datetime | None
 
 
 def prepare(intent: OrderIntent) -> OrderIntent:
@@ -65,7 +77,7 @@ def _refresh(
     account: BrokerAccount,
     instrument: Instrument,
     request: OrderRequest,
-    policy: RiskPolicy | None,
+    policy: _Policy | None,
 ) -> None:
     """Positions for an exit, funds for anything else, a price where the rules will ask for one."""
     reads: list[Callable[[], object]] = []
@@ -91,7 +103,7 @@ def _try(account: BrokerAccount, reads: list[Callable[[], object]]) -> None:
             log.warning("input not refreshed", account=account.name, error=str(error))
 
 
-def _needs_price(instrument: Instrument, request: OrderRequest, policy: RiskPolicy) -> bool:
+def _needs_price(instrument: Instrument, request: OrderRequest, policy: _Policy) -> bool:
     """An exit that names its price waits for nobody's; an entry is measured, a sale is valued."""
     kind = request.asked_type or request.order_type
     if kind is OrderType.MARKET:
@@ -103,7 +115,7 @@ def _needs_price(instrument: Instrument, request: OrderRequest, policy: RiskPoli
     return request.side is Side.SELL and instrument.upper_limit is None
 
 
-def _weigh(account: BrokerAccount, request: OrderRequest, policy: RiskPolicy | None) -> None:
+def _weigh(account: BrokerAccount, request: OrderRequest, policy: _Policy | None) -> None:
     """Ask the broker what an entry would tie up."""
     if policy is None or not policy.check_margin or not account.enabled:
         return
@@ -112,7 +124,7 @@ def _weigh(account: BrokerAccount, request: OrderRequest, policy: RiskPolicy | N
     _try(account, [lambda: margins.refresh(account, request, MARGIN_GOOD_FOR)])
 
 
-def _protected(intent: OrderIntent, policy: RiskPolicy | None) -> OrderIntent:
+def _protected(intent: OrderIntent, policy: _Policy | None) -> OrderIntent:
     """Asked for at the market: sent at a limit of ours."""
     return replace(
         intent,
@@ -122,7 +134,7 @@ def _protected(intent: OrderIntent, policy: RiskPolicy | None) -> OrderIntent:
     )
 
 
-def _limit(intent: OrderIntent, policy: RiskPolicy) -> Decimal | None:
+def _limit(intent: OrderIntent, policy: _Policy) -> Decimal | None:
     """Around the last price, or beyond the trigger; None when that is not known.
 
     An exit takes a price as old as positions may be: if the market has moved in its favour it
@@ -164,12 +176,25 @@ def _request(intent: OrderIntent) -> OrderRequest:
     )
 
 
-def _policy(account: BrokerAccount) -> RiskPolicy | None:
-    """The limits in force, with the time of the last read of the funds: one look."""
-    return RiskPolicy.objects.annotate(funds_as_of=F("account__funds__as_of")).in_force(account)
+_LOOK = """
+    SELECT policy.max_quote_age, policy.max_data_age, policy.protection_percent,
+           policy.stop_protection_percent, policy.price_band_percent, policy.check_margin,
+           funds.as_of
+    FROM risk_riskpolicy policy
+    LEFT JOIN brokers_fundsreport funds ON funds.account_id = policy.account_id
+    WHERE policy.account_id = %s ORDER BY policy.version DESC LIMIT 1
+"""
 
 
-def _fresh_funds(policy: RiskPolicy | None) -> bool:
-    as_of: dt.datetime | None = getattr(policy, "funds_as_of", None)
+def _policy(account: BrokerAccount) -> _Policy | None:
+    """The limits in force and the time of the last read of the funds: one look for every order."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [account.pk])
+        row = cursor.fetchone()
+    return None if row is None else _Policy(*row)
+
+
+def _fresh_funds(policy: _Policy | None) -> bool:
     now = timezone.now()
+    as_of = policy.funds_as_of if policy else None
     return as_of is not None and now - FUNDS_GOOD_FOR < as_of <= now
