@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import structlog
+from django.db import connection
 from django.utils import timezone
 
 from apps.brokers import asking, margins, quotes, reporting
-from apps.brokers.models import BrokerAccount, FundsReport, Instrument
+from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
-from apps.brokers.rows import read_row
 from apps.orders.protection import Band, beyond
-from apps.risk.models import RiskPolicy
 
 if TYPE_CHECKING:
     from apps.orders.services import OrderIntent
@@ -30,7 +29,19 @@ log = structlog.get_logger(__name__)
 FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
 MARGIN_GOOD_FOR = 10.0  # seconds
 SENT_AS = {OrderType.MARKET: OrderType.LIMIT, OrderType.STOP_MARKET: OrderType.STOP_LIMIT}
-_funds_as_of: dict[int, dt.datetime | None] = {}  # by account: what this process has seen
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """What the limits in force say of inputs; and when the funds were read."""
+
+    max_quote_age: int
+    max_data_age: int
+    protection_percent: Decimal
+    stop_protection_percent: Decimal
+    price_band_percent: Decimal | None
+    check_margin: bool
+    funds_as_of: dt.datetime | None
 
 
 def prepare(intent: OrderIntent) -> OrderIntent:
@@ -40,7 +51,7 @@ def prepare(intent: OrderIntent) -> OrderIntent:
     price: the review says why.
     """
     request = _request(intent)
-    policy = _policy(intent.account, request)
+    policy = _policy_for(intent.account, request)
     _refresh(intent.account, intent.instrument, request, policy)
     if intent.order_type in SENT_AS:
         intent = _protected(intent, policy)
@@ -51,13 +62,13 @@ def prepare(intent: OrderIntent) -> OrderIntent:
 
 def limit_now(intent: OrderIntent) -> Decimal | None:
     """The limit that a MARKET order would be sent at, by what is known now; None: not known."""
-    policy = RiskPolicy.in_force(intent.account)
+    policy = _policy(intent.account)
     return None if policy is None else _limit(intent, policy)
 
 
 def refresh_inputs(account: BrokerAccount, instrument: Instrument, request: OrderRequest) -> None:
     """The same for an order whose terms stand: a change of them, or an approval."""
-    policy = _policy(account, request)
+    policy = _policy_for(account, request)
     _refresh(account, instrument, request, policy)
     _weigh(account, request, policy)
 
@@ -66,13 +77,13 @@ def _refresh(
     account: BrokerAccount,
     instrument: Instrument,
     request: OrderRequest,
-    policy: RiskPolicy | None,
+    policy: _Policy | None,
 ) -> None:
     """Positions for an exit, funds for anything else, a price where the rules will ask for one."""
     reads: list[Callable[[], object]] = []
     if request.intent is Intent.EXIT:
         reads.append(lambda: reporting.store_positions(account, retries=False))
-    elif account.enabled and not _fresh_funds(account):
+    elif account.enabled and not _fresh_funds(policy):
         reads.append(lambda: reporting.store_funds(account, retries=False))
     if policy is not None and _needs_price(instrument, request, policy):
         # Half the age that the rules allow: it must still be fresh when they look.
@@ -92,7 +103,7 @@ def _try(account: BrokerAccount, reads: list[Callable[[], object]]) -> None:
             log.warning("input not refreshed", account=account.name, error=str(error))
 
 
-def _needs_price(instrument: Instrument, request: OrderRequest, policy: RiskPolicy) -> bool:
+def _needs_price(instrument: Instrument, request: OrderRequest, policy: _Policy) -> bool:
     """An exit that names its price waits for nobody's; an entry is measured, a sale is valued."""
     kind = request.asked_type or request.order_type
     if kind is OrderType.MARKET:
@@ -104,7 +115,7 @@ def _needs_price(instrument: Instrument, request: OrderRequest, policy: RiskPoli
     return request.side is Side.SELL and instrument.limits(timezone.localdate())[1] is None
 
 
-def _weigh(account: BrokerAccount, request: OrderRequest, policy: RiskPolicy | None) -> None:
+def _weigh(account: BrokerAccount, request: OrderRequest, policy: _Policy | None) -> None:
     """Ask the broker what an entry would tie up."""
     if policy is None or not policy.check_margin or not account.enabled:
         return
@@ -113,7 +124,7 @@ def _weigh(account: BrokerAccount, request: OrderRequest, policy: RiskPolicy | N
     _try(account, [lambda: margins.refresh(account, request, MARGIN_GOOD_FOR)])
 
 
-def _protected(intent: OrderIntent, policy: RiskPolicy | None) -> OrderIntent:
+def _protected(intent: OrderIntent, policy: _Policy | None) -> OrderIntent:
     """Asked for at the market: sent at a limit of ours."""
     return replace(
         intent,
@@ -123,7 +134,7 @@ def _protected(intent: OrderIntent, policy: RiskPolicy | None) -> OrderIntent:
     )
 
 
-def _limit(intent: OrderIntent, policy: RiskPolicy) -> Decimal | None:
+def _limit(intent: OrderIntent, policy: _Policy) -> Decimal | None:
     """Around the last price, or beyond the trigger; None when that is not known.
 
     An exit takes a price as old as positions may be: if the market has moved in its favour it
@@ -168,18 +179,33 @@ def _request(intent: OrderIntent) -> OrderRequest:
     )
 
 
-def _policy(account: BrokerAccount, request: OrderRequest) -> RiskPolicy | None:
-    """The limits in force, where they say what to read or to send: not for a priced exit."""
-    if request.intent is Intent.EXIT and request.order_type not in SENT_AS:
+_LOOK = """
+    SELECT policy.max_quote_age, policy.max_data_age, policy.protection_percent,
+           policy.stop_protection_percent, policy.price_band_percent, policy.check_margin,
+           funds.as_of
+    FROM risk_riskpolicy policy
+    LEFT JOIN brokers_fundsreport funds ON funds.account_id = policy.account_id
+    WHERE policy.account_id = %s ORDER BY policy.version DESC LIMIT 1
+"""
+
+
+def _policy_for(account: BrokerAccount, request: OrderRequest) -> _Policy | None:
+    """The limits where they say what to read or to send; a priced exit asks them nothing."""
+    kind = request.asked_type or request.order_type
+    if request.intent is Intent.EXIT and kind not in SENT_AS:
         return None
-    return RiskPolicy.in_force(account)
+    return _policy(account)
 
 
-def _fresh_funds(account: BrokerAccount) -> bool:
-    """Known to this process, or in the row: a report only ever gets newer."""
+def _policy(account: BrokerAccount) -> _Policy | None:
+    """The limits in force and the time of the last read of the funds: one look for every order."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [account.pk])
+        row = cursor.fetchone()
+    return None if row is None else _Policy(*row)
+
+
+def _fresh_funds(policy: _Policy | None) -> bool:
     now = timezone.now()
-    as_of = _funds_as_of.get(account.pk)
-    if as_of is None or not now - FUNDS_GOOD_FOR < as_of <= now:
-        report = read_row(FundsReport, "account_id = %s", [account.pk])
-        as_of = _funds_as_of[account.pk] = report.as_of if report else None
+    as_of = policy.funds_as_of if policy else None
     return as_of is not None and now - FUNDS_GOOD_FOR < as_of <= now

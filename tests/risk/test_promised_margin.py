@@ -166,7 +166,7 @@ def test_the_same_terms_have_one_digest_whoever_asks():
 
 
 def test_the_hold_follows_its_order_to_the_exchange_once(account):
-    book.take(account, request(), Decimal(50), Decimal(10))
+    book.hold(account, request(), Decimal(50), margin=Decimal(10)).save()
     book.follow("new", quantity=10, filled=0, over=False)
     assert Hold.objects.get().reached_mark is None
     book.follow("new", quantity=10, filled=0, over=False, shown=True)

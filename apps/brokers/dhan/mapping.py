@@ -309,7 +309,7 @@ def place_arguments(request: OrderRequest) -> dict[str, Any]:
         "exchange_segment": words.SEGMENT_WORD[request.segment],
         "transaction_type": words.SIDE_WORD[request.side],
         "quantity": request.quantity,
-        "order_type": words.ORDER_TYPE_WORD[request.order_type],
+        "order_type": _type_word(request.order_type),
         "product_type": words.PRODUCT_WORD[request.product],
         "validity": words.VALIDITY_WORD[request.validity],
         "disclosed_quantity": request.disclosed_quantity,
@@ -324,7 +324,7 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
     """The request as keyword arguments of the SDK's ``modify_order``; quantity is the total."""
     return {
         "order_id": request.broker_order_id,
-        "order_type": words.ORDER_TYPE_WORD[request.order_type],
+        "order_type": _type_word(request.order_type),
         "leg_name": None,
         "quantity": request.quantity,
         "disclosed_quantity": request.disclosed_quantity,
@@ -333,11 +333,17 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
     }
 
 
+def _type_word(order_type: OrderType) -> str:
+    if order_type not in words.ORDER_TYPE_WORD:
+        raise ValueError(f"{order_type} is never sent as such")
+    return words.ORDER_TYPE_WORD[order_type]
+
+
 def _prices(request: OrderRequest | ModifyRequest) -> dict[str, float]:
     """The SDK speaks float; every price on a tick of 0.0001 survives the way there and back."""
     stop = request.order_type is OrderType.STOP_LIMIT
     return {
-        "price": _float(request.price, needed=request.order_type is not OrderType.MARKET),
+        "price": _float(request.price, needed=True),
         "trigger_price": _float(request.trigger_price, needed=stop),
     }
 
@@ -352,12 +358,9 @@ def _float(value: Decimal | None, *, needed: bool) -> float:
 def body_to_send(payload: dict[str, Any], client_id: str) -> dict[str, Any]:
     """The SDK's body without what must be left out, and with the client id.
 
-    The broker refuses empty texts (recorded in the sandbox), a MARKET order has no price, and
-    only a stop order has a trigger.
+    The broker refuses empty texts (recorded in the sandbox), and only a stop order has a trigger.
     """
     body = {key: value for key, value in payload.items() if value is not None and value != ""}
-    if body.get("orderType") == words.ORDER_TYPE_WORD[OrderType.MARKET]:
-        body.pop("price", None)
     if body.get("orderType") != words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]:
         body.pop("triggerPrice", None)
     if not body.get("disclosedQuantity"):

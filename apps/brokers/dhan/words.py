@@ -74,9 +74,9 @@ PRODUCT_WORD = {
     Product.MARGIN: "MARGIN",
     Product.MTF: "MTF",
 }
+# MARKET and STOP_LOSS_MARKET are missing: the broker would make limits of its own of them.
 ORDER_TYPE_WORD = {
     OrderType.LIMIT: "LIMIT",
-    OrderType.MARKET: "MARKET",
     OrderType.STOP_LIMIT: "STOP_LOSS",
 }
 SIDE_WORD = {Side.BUY: "BUY", Side.SELL: "SELL"}
