@@ -132,6 +132,8 @@ READINESS_CHECKS = [
     "apps.brokers.conditions.TokenInForce",
     "apps.brokers.conditions.AddressAllowed",
     "apps.brokers.conditions.ClockRight",
+    "apps.brokers.conditions.PricesHeard",
+    "apps.risk.conditions.MarginTold",
 ]
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees

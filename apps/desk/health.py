@@ -18,9 +18,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from apps.brokers.conditions import FEED_STALE
+
 WORKERS = ("worker", "exits", "house")
 LOOPS = ("beat", "sweep", "signals", "alerts")  # both sweeps, and what delivers alerts
-FEED_STALE = 15.0  # seconds
 PATIENCE = 0.7  # seconds for a server to answer
 CLOCK_SLACK = 5.0  # seconds a sign of life may lie in the future
 

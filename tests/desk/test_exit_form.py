@@ -29,7 +29,7 @@ def filled(new_order):
 
     def make(broker_id="1", **terms):
         order = new_order(strategy="momentum", **terms)
-        book.take(order.account, order.request(), None)
+        book.hold(order.account, order.request(), None).save()
         return happens(working(order, broker_id), Event.FILL, filled_quantity=order.quantity)
 
     return make
@@ -89,7 +89,7 @@ def test_what_other_orders_take_is_left_out(olivia, filled, new_order):
     order = filled()
     read_positions(order.account, 10)
     other = new_order(side="SELL", quantity=4, intent="EXIT")
-    book.take(other.account, other.request(), None)
+    book.hold(other.account, other.request(), None).save()
     page, chosen = form_of(olivia, order)
     assert "other orders take all but 6" in page
     assert chosen["quantity"] == "6"
@@ -109,7 +109,7 @@ def test_nothing_to_exit_is_said_on_the_orders_page(olivia, filled, new_order, n
     read_positions(order.account, net)
     if others:
         other = new_order(side="SELL", quantity=others, intent="EXIT")
-        book.take(other.account, other.request(), None)
+        book.hold(other.account, other.request(), None).save()
     answer = olivia.get(f"/admin/live/order/{order.pk}/exit/", follow=True)
     assert answer.redirect_chain == [(f"/admin/live/order/{order.pk}/", 302)]
     assert "Nothing to exit" in answer.content.decode()

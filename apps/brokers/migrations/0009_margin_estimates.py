@@ -53,4 +53,12 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddIndex(
+            model_name="wirecall",
+            index=models.Index(
+                fields=["account", "-id"],
+                condition=models.Q(what="margin"),
+                name="wirecall_of_margin",
+            ),
+        ),
     ]
