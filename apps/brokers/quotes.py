@@ -147,6 +147,7 @@ def wish(
 def wishes(market: Market) -> QuerySet[QuoteWish]:
     """What is wished for now, the longest wishes first."""
     waiting = QuoteWish.objects.filter(market=market, until__gt=timezone.now())
+    waiting = waiting.filter(instrument__retired_at=None)  # its id names another contract now
     return waiting.select_related("instrument").order_by("-until", "pk")
 
 

@@ -17,6 +17,8 @@ import pytest
 from django.utils import timezone
 from websockets.sync.server import ServerConnection, serve
 
+from apps.brokers import sessions
+from apps.brokers.accounts import put_token
 from apps.brokers.dhan import feed, listening, market
 from apps.brokers.dhan.listening import (
     Ended,
@@ -26,6 +28,7 @@ from apps.brokers.dhan.listening import (
     farewell,
 )
 from apps.brokers.dhan.market import DhanQuoteStream
+from apps.brokers.models import BrokerAccount
 from apps.brokers.port import QuoteNews, Segment, Watched
 from tests.brokers.conftest import CLIENT, TOKEN
 from tests.brokers.feed_stub import SilentFeed, stay, until
@@ -385,6 +388,35 @@ def test_a_reason_to_leave_is_told_and_not_tried_in_a_storm(reason: int, hear: A
     assert len(stub.opened) == 1
     assert str(reason) in hearer.troubles[0]
     assert TOKEN not in " ".join(hearer.troubles)
+
+
+def test_a_refused_token_is_no_verdict_on_the_session_and_another_is_tried_soon(
+    hear: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "TOKEN_LOOK", 0.1)
+
+    def refuse(peer: ServerConnection) -> None:
+        peer.send(leave(807))
+        peer.close()
+
+    with MarketStub(refuse, stay) as stub, hear(stub.url) as hearer:
+        account = BrokerAccount.objects.get()
+        until(lambda: hearer.troubles)
+        assert not sessions.is_refused(account)
+        put_token(account, "another-token")
+        until(lambda: len(stub.addresses) == 2)
+    assert "another-token" in stub.addresses[1]
+
+
+def test_an_end_because_the_token_is_replaced_is_no_trouble(hear: Any) -> None:
+    def replace(peer: ServerConnection) -> None:
+        put_token(BrokerAccount.objects.get(), "another-token")
+        peer.send(leave(807))
+        peer.close()
+
+    with MarketStub(replace, stay) as stub, hear(stub.url) as hearer:
+        until(lambda: len(stub.addresses) == 2)
+    assert not hearer.troubles
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,12 +12,22 @@ from django.utils import timezone
 
 from apps.brokers import margins
 from apps.brokers.journal import moment
-from apps.brokers.models import BrokerAccount, FundsReport, MarginEstimate
-from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side, Validity
+from apps.brokers.models import BrokerAccount, FundsReport, Instrument, MarginEstimate, Quote
+from apps.brokers.port import (
+    Intent,
+    Market,
+    OrderRequest,
+    OrderType,
+    Product,
+    Segment,
+    Side,
+    Validity,
+)
 from apps.risk import book
 from apps.risk.margin import facts
 from apps.risk.models import Hold
 from apps.risk.rules import Limits
+from apps.risk.snapshot import look
 
 pytestmark = pytest.mark.django_db
 LIMITS = Limits(
@@ -156,6 +167,32 @@ def test_exits_and_policies_without_the_check_look_at_nothing(account, django_as
     with django_assert_num_queries(0):
         assert facts(account, request(intent=Intent.EXIT), LIMITS, None) == {}
         assert facts(account, request(), None, None) == {}
+        assert facts(account, request(), replace(LIMITS, check_margin=False), None) == {}
+
+
+def test_a_look_at_the_margin_is_one_statement(account, funds, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert facts(account, request(), LIMITS, None)["margin_available"] == funds.available
+
+
+@pytest.mark.parametrize("market", list(Market))
+def test_a_review_reads_everything_else_in_one_statement(
+    account, market, django_assert_num_queries
+):
+    host = "127.0.0.1:9" if market is Market.SIMULATED else "api.dhan.co"
+    BrokerAccount.objects.update(rest_url=f"https://{host}")
+    share = Instrument.objects.create(
+        segment="NSE_EQ", security_id="1", symbol="X", kind="EQUITY", lot_size=1, tick_size=1
+    )
+    for number, name in enumerate(Market):
+        Quote.objects.create(
+            instrument=share, market=name, last_price=10 + number, as_of=timezone.now()
+        )
+    with django_assert_num_queries(1):
+        seen = look(request())
+    assert seen is not None
+    assert seen.quote is not None
+    assert (seen.quote.market, seen.account.market) == (market, market)
 
 
 def test_the_same_terms_have_one_digest_whoever_asks():
