@@ -8,10 +8,9 @@ from aiohttp import web
 from simexchange.access import APP, PIN, WEB
 from simexchange.accounts import Account
 from simexchange.asking import Asked, BadControlError, route
-from simexchange.frames import TOKEN_EXPIRED
 from simexchange.ledger import Ledger
 from simexchange.money import ZERO
-from simexchange.sockets import OrderFeed
+from simexchange.tokens import TokenDesk
 
 OPENING_BALANCE = Decimal(1_000_000)
 LOGIN_FIELDS = ("pin", "totp_secret", "app_id", "app_secret", "redirect_url")
@@ -20,9 +19,9 @@ LOGIN_FIELDS = ("pin", "totp_secret", "app_id", "app_secret", "redirect_url")
 class AccessControl:
     """Adds accounts, and changes what lets them in."""
 
-    def __init__(self, ledger: Ledger, feed: OrderFeed) -> None:
+    def __init__(self, ledger: Ledger, desk: TokenDesk) -> None:
         self._ledger = ledger
-        self._feed = feed
+        self._desk = desk
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -55,7 +54,7 @@ class AccessControl:
         if token is not None:
             self._check_token(token)
             account.token = token
-            self._feed.disconnect(account.client_id, TOKEN_EXPIRED)
+            self._desk.end_sockets(account.client_id)
         account.access.made = made
         if token is not None or seconds is not None:
             life = None if seconds is None else timedelta(seconds=float(seconds))

@@ -23,6 +23,7 @@ from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
 from simexchange.listing import listed
 from simexchange.market_control import MarketControl
+from simexchange.market_feed import MarketFeed
 from simexchange.master_files import MasterFiles
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
@@ -74,16 +75,17 @@ def build(
     exchange.restore(iter(past))
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()
-    feed = OrderFeed(ledger, faults)
-    desk = TokenDesk(ledger, feed, limits, options.seed, options.token_life)
+    feed, market_feed = OrderFeed(ledger, faults), MarketFeed(exchange, faults)
+    desk = TokenDesk(ledger, (feed, market_feed), limits, options.seed, options.token_life)
     app = web.Application()
     app.add_routes(RestApi(exchange, limits, faults, log, desk).routes())
     app.add_routes(AuthApi(desk, ledger, faults, log).routes())
     app.add_routes(MasterFiles(ledger, faults, log, listed_on).routes())
-    app.add_routes(Control(exchange, limits, faults, log, feed, desk, clock).routes())
+    app.add_routes(Control(exchange, limits, faults, log, feed, market_feed, desk, clock).routes())
     app.add_routes(MarketControl(exchange, clock).routes())
-    app.add_routes(AccessControl(ledger, feed).routes())
+    app.add_routes(AccessControl(ledger, desk).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
+    app.add_routes([web.get("/market-feed", market_feed.serve)])
     app.add_routes([web.route("*", "/{tail:.*}", not_found)])
     return app, exchange, desk
 
@@ -102,7 +104,7 @@ async def serve(options: Options) -> None:
     port = runner.addresses[0][1]
     print(
         f"simexchange listening on http://{options.host}:{port} "
-        "(REST at /v2, order updates at /order-update)",
+        "(REST at /v2, order updates at /order-update, prices at /market-feed)",
         flush=True,
     )
     await stopped.wait()

@@ -9,8 +9,16 @@ from simexchange import instruments
 from simexchange.asking import Asked, BadControlError, route
 from simexchange.clock import ShiftedClock
 from simexchange.exchange import Exchange
-from simexchange.faults import ENDPOINTS, FEED_FAULTS, REQUEST_FAULTS, Fault, Faults
+from simexchange.faults import (
+    ENDPOINTS,
+    FEED_FAULTS,
+    PACKET_FAULTS,
+    REQUEST_FAULTS,
+    Fault,
+    Faults,
+)
 from simexchange.limits import RateLimits
+from simexchange.market_feed import MarketFeed
 from simexchange.money import ZERO
 from simexchange.report import report, state
 from simexchange.request_log import RequestLog
@@ -28,6 +36,7 @@ class Control:
         faults: Faults,
         log: RequestLog,
         feed: OrderFeed,
+        market_feed: MarketFeed,
         desk: TokenDesk,
         clock: ShiftedClock,
     ) -> None:
@@ -38,6 +47,7 @@ class Control:
         self._faults = faults
         self._log = log
         self._feed = feed
+        self._market_feed = market_feed
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -51,6 +61,7 @@ class Control:
             route("DELETE", "faults", self._clear_faults),
             route("DELETE", "faults/{id}", self._remove_fault),
             route("POST", "feed", self._steer_feed),
+            route("POST", "market_feed", self._steer_market_feed),
             route("POST", "limits", self._switch_limits),
             route("POST", "reset", self._reset),
         ]
@@ -59,7 +70,11 @@ class Control:
 
     def _report(self, asked: Asked, request: web.Request) -> object:
         counted = report(self._exchange, self._limits, self._faults, self._log)
-        return {**counted, "feed_connections": self._feed.counts()}
+        return {
+            **counted,
+            "feed_connections": self._feed.counts(),
+            "market_feed": self._market_feed.counts(),
+        }
 
     def _requests(self, asked: Asked, request: web.Request) -> object:
         since = request.query.get("since", "0")
@@ -80,9 +95,9 @@ class Control:
 
     def _add_fault(self, asked: Asked, request: web.Request) -> object:
         asked.only(*FAULT_FIELDS)
-        name = asked.choice("fault", REQUEST_FAULTS + FEED_FAULTS)
+        name = asked.choice("fault", REQUEST_FAULTS + FEED_FAULTS + PACKET_FAULTS)
         default = "by_correlation" if name == "lookup_404" else "any"
-        feed = name in FEED_FAULTS
+        feed = name in FEED_FAULTS + PACKET_FAULTS
         fault = Fault(
             fault=name,
             endpoint="any" if feed else asked.choice("endpoint", ENDPOINTS, default),
@@ -118,6 +133,22 @@ class Control:
             self._feed.resume(client_id)
         return {"action": action}
 
+    def _steer_market_feed(self, asked: Asked, request: web.Request) -> object:
+        asked.only("action", "client_id", "reason")
+        action = asked.choice("action", ("disconnect", "silence", "freeze", "resume"))
+        name = asked.maybe_text("client_id")
+        client_id = None if name is None else self._client(name)
+        if action == "disconnect":
+            reason = asked.whole("reason")
+            return {"disconnected": self._market_feed.disconnect(client_id, reason)}
+        if action == "silence":
+            self._market_feed.silence(client_id)
+        elif action == "freeze":
+            self._market_feed.freeze()
+        else:
+            self._market_feed.resume(client_id)
+        return {"action": action}
+
     def _switch_limits(self, asked: Asked, request: web.Request) -> object:
         asked.only("on")
         self._limits.on = asked.flag("on")
@@ -134,6 +165,7 @@ class Control:
         self._limits.clear()
         self._log.clear()
         self._feed.resume(None)
+        self._market_feed.resume(None)
         self._clock.shift_seconds = 0.0
         self._desk.forget()
         return {"reset": True}

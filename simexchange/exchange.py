@@ -4,7 +4,7 @@ Everything here is synchronous and, but for the time stamps, determined by the s
 order of the calls. Each public method settles before it returns: its changes are on record.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from simexchange.hours import SessionHours
 from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
+from simexchange.market import Market
 from simexchange.orders import Change, Order, Status, Ticket, Trade
 
 MAX_MODIFICATIONS = 25
@@ -44,6 +45,7 @@ class Exchange:
         self.transit_seconds = transit_seconds
         self.walk_on = True
         self.floor = Floor(ledger, seed)
+        self.price_listeners: list[Callable[[Iterable[Market]], None]] = []
         self._later = later
         self._clock = ledger.clock
         self._steps = 0
@@ -153,12 +155,16 @@ class Exchange:
         """One step of the day: prices walk, stops fire, resting orders meet them."""
         self._turn_day()
         self._open_doors()
+        moved = []
         for (segment, _), market in tuple(self.markets.items()):
             if not self.hours.are_open(segment, self._clock()):
                 continue
             if self.walk_on:
                 market.step()
+                moved.append(market)
             self.floor.look_again(market)
+        if moved:
+            self._tell_prices(moved)
         self._steps += 1
         if self.walk_on and self._steps % PRICES_EVERY == 0:
             self.ledger.save_prices(self.floor.prices())
@@ -171,6 +177,7 @@ class Exchange:
         market = self.markets[key]
         market.set_last(price)
         self.floor.look_again(market)
+        self._tell_prices([market])
         self.ledger.settle()
         return market.last
 
@@ -220,6 +227,10 @@ class Exchange:
                 self.floor.stand(order)
 
     # ---- inside
+
+    def _tell_prices(self, moved: Iterable[Market]) -> None:
+        for listener in self.price_listeners:
+            listener(moved)
 
     def _is_open(self, order: Order) -> bool:
         return self.hours.are_open(order.segment, self._clock())

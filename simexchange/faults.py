@@ -31,6 +31,14 @@ FEED_FAULTS = (
     "dropped_frames",
     "reordered_frames",
 )
+PACKET_FAULTS = (
+    "market_feed_disconnect",
+    "garbled_packets",
+    "cut_packets",
+    "unknown_packets",
+    "off_tick_packets",
+    "dropped_packets",
+)
 ENDPOINTS = (
     "place",
     "modify",
@@ -120,6 +128,10 @@ class Faults:
     def draw_frame(self, client_id: str) -> Fault | None:
         """The first fault in force that hits this frame of the order update socket."""
         return self._draw(FEED_FAULTS, "feed", client_id)
+
+    def draw_packet(self, client_id: str) -> Fault | None:
+        """The first fault in force that hits this frame of the market feed socket."""
+        return self._draw(PACKET_FAULTS, "market_feed", client_id)
 
     def _draw(self, names: tuple[str, ...], endpoint: str, client_id: str | None) -> Fault | None:
         for fault in self._faults.values():

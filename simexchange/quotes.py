@@ -66,8 +66,7 @@ def _range(market: Market) -> Row:
 
 
 def _full(market: Market) -> Row:
-    instrument, street = market.instrument, market.book.street
-    bids = [level for level in street.bids if level.price < market.last]
+    instrument, street, bids = market.instrument, market.book.street, market.shown_bids
     return {
         "average_price": wire((market.high + market.low) / 2),
         "buy_quantity": sum(level.quantity for level in bids),

@@ -73,6 +73,7 @@ class RestApi:
             self._route("GET", "/positions", "positions", "read", trading.positions),
             self._route("DELETE", "/positions", "exit_all", "order", trading.exit_all),
             self._route("POST", "/margincalculator", "margin", "read", trading.margin),
+            self._route("POST", "/margincalculator/multi", "margin", "read", trading.margins),
             self._route("GET", "/holdings", "holdings", "read", trading.holdings),
             self._route("GET", "/fundlimit", "funds", "read", trading.funds),
             self._route("GET", "/profile", "profile", "read", trading.profile),

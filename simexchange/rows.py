@@ -147,6 +147,44 @@ def margin_row(account: Account, instrument: Instrument, needed: Decimal, value:
     }
 
 
+def margins_row(account: Account, needed: list[tuple[Instrument, Decimal]]) -> Row:
+    """Several orders together; names as the portal's margin page prints them."""
+    parts = _by_kind(needed)
+    return {
+        "clientId": account.client_id,
+        "totalMargin": wire(sum(parts.values(), Decimal(0))),
+        "spanMargin": wire(parts["fo"] + parts["commodity"] + parts["currency"]),
+        "exposure": 0.0,
+        "equityMargin": wire(parts["equity"]),
+        "foMargin": wire(parts["fo"]),
+        "commodity": wire(parts["commodity"]),
+        "currency": wire(parts["currency"]),
+    }
+
+
+def margins_row_in_texts(_: Account, needed: list[tuple[Instrument, Decimal]]) -> Row:
+    """The same under the names of the classic funds page, where every figure is a text."""
+    parts = _by_kind(needed)
+    figures = {
+        "total_margin": sum(parts.values(), Decimal(0)),
+        "span_margin": parts["fo"] + parts["commodity"] + parts["currency"],
+        "exposure_margin": Decimal(0),
+        "equity_margin": parts["equity"],
+        "fo_margin": parts["fo"],
+        "commodity_margin": parts["commodity"],
+    }
+    texts = {name: f"{amount:.2f}" for name, amount in figures.items()}
+    return {**texts, "currency": "INR", "hedge_benefit": ""}
+
+
+def _by_kind(needed: list[tuple[Instrument, Decimal]]) -> dict[str, Decimal]:
+    kinds = {"E": "equity", "D": "fo", "M": "commodity", "C": "currency"}
+    parts = dict.fromkeys(kinds.values(), Decimal(0))
+    for instrument, alone in needed:
+        parts[kinds[instrument.segment_letter]] += alone
+    return parts
+
+
 def profile_row(account: Account, clock: Clock) -> Row:
     ends = account.access.ends or clock() + timedelta(days=1)
     return {

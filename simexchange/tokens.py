@@ -6,7 +6,7 @@ are invented.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from html import escape
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from simexchange.faults import Faults
 from simexchange.frames import TOKEN_EXPIRED
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
+from simexchange.market_feed import MarketFeed
 from simexchange.replies import NOT_RENEWABLE, Reply, login_error
 from simexchange.request_log import RequestLog
 from simexchange.serving import carry_out
@@ -37,10 +38,15 @@ class TokenDesk:
     """Makes tokens; each one ends the one before it, and the sockets that used that."""
 
     def __init__(
-        self, ledger: Ledger, feed: OrderFeed, limits: RateLimits, seed: int, life: timedelta | None
+        self,
+        ledger: Ledger,
+        feeds: Sequence[OrderFeed | MarketFeed],
+        limits: RateLimits,
+        seed: int,
+        life: timedelta | None,
     ) -> None:
         self._ledger = ledger
-        self._feed = feed
+        self._feeds = feeds
         self._limits = limits
         self._seed = seed
         self._life, self._first_life = life or LIFETIME, life
@@ -109,16 +115,21 @@ class TokenDesk:
     def end_sockets_of_ended_tokens(self) -> None:
         """A token that is over takes its sockets along."""
         now = self._ledger.clock()
-        for client_id in self._feed.counts():
+        for client_id in {client for feed in self._feeds for client in feed.counts()}:
             if self._ledger.accounts[client_id].access.is_over(now):
-                self._feed.disconnect(client_id, TOKEN_EXPIRED)
+                self.end_sockets(client_id)
+
+    def end_sockets(self, client_id: str) -> None:
+        """The token that these sockets logged in with is over."""
+        for feed in self._feeds:
+            feed.disconnect(client_id, TOKEN_EXPIRED)
 
     def forget(self) -> None:
         """Tokens as at the start, and no login under way."""
         self._consents, self._token_ids = {}, {}
         for account in self._ledger.accounts.values():
             if account.token != account.first_token:
-                self._feed.disconnect(account.client_id, TOKEN_EXPIRED)
+                self.end_sockets(account.client_id)
             account.let_in_as_at_first()
             self._let_first_token_live(account)
             self._ledger.save_account(account)
@@ -140,7 +151,7 @@ class TokenDesk:
         if made == PIN:
             account.access.minted_at = now.timestamp()
         self._ledger.save_account(account)
-        self._feed.disconnect(account.client_id, TOKEN_EXPIRED)
+        self.end_sockets(account.client_id)
         return account.token, ends
 
 

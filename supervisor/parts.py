@@ -42,6 +42,7 @@ def parts_of(plan: Plan) -> list[Part]:
             _module("daphne", "-b", plan.host, "-p", str(plan.port), "tradingops.asgi:application"),
         ),
         _feed("streams", _manage("stream_orders", "--all")),
+        _feed("quotes", _manage("stream_quotes", "--all")),
         _feed("guard", _manage("guard")),
         _feed("alerts", _manage("deliver_alerts")),
         _feed("telegram", _manage("telegram")),

@@ -79,6 +79,7 @@ HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
 HEARTBEAT_STALE = env.float("HEARTBEAT_STALE", default=10.0)
 FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
 FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
+QUOTE_FLUSH_EVERY = env.float("QUOTE_FLUSH_EVERY", default=0.25)  # seconds between writes
 SESSIONS_EVERY = env.float("SESSIONS_EVERY", default=5.0)  # seconds between looks at the tokens
 TOKEN_RENEW_BEFORE = env.float("TOKEN_RENEW_BEFORE", default=7200.0)  # seconds before its end
 TOKEN_WARN_BEFORE = env.list("TOKEN_WARN_BEFORE", cast=int, default=[60, 15])  # minutes
@@ -116,10 +117,13 @@ RISK_RULES = [
     "apps.risk.rules.MarketOpen",
     "apps.risk.rules.QuantityAndLot",
     "apps.risk.rules.PriceAndTick",
+    "apps.risk.rules.PriceBand",
+    "apps.risk.rules.TriggerSide",
     "apps.risk.rules.AllowedOrderType",
     "apps.risk.rules.OrderValue",
     "apps.risk.rules.OpenOrders",
     "apps.risk.rules.AgeOfData",
+    "apps.risk.rules.Margin",
     "apps.risk.rules.ExitCap",
     "apps.risk.rules.SecondPerson",
 ]
@@ -128,12 +132,19 @@ READINESS_CHECKS = [
     "apps.brokers.conditions.TokenInForce",
     "apps.brokers.conditions.AddressAllowed",
     "apps.brokers.conditions.ClockRight",
+    "apps.brokers.conditions.PricesHeard",
+    "apps.risk.conditions.MarginTold",
 ]
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees
 RISK_MAX_ORDER_QUANTITY = env.int("RISK_MAX_ORDER_QUANTITY", default=5000)
 RISK_MAX_OPEN_ORDERS = env.int("RISK_MAX_OPEN_ORDERS", default=200)
 RISK_MAX_DATA_AGE = env.int("RISK_MAX_DATA_AGE", default=120)  # seconds
+RISK_MAX_QUOTE_AGE = env.int("RISK_MAX_QUOTE_AGE", default=10)  # seconds
+RISK_PROTECTION_PERCENT = env.str("RISK_PROTECTION_PERCENT", default="1")
+RISK_STOP_PROTECTION_PERCENT = env.str("RISK_STOP_PROTECTION_PERCENT", default="2")
+RISK_PRICE_BAND_PERCENT = env.str("RISK_PRICE_BAND_PERCENT", default="20")  # empty: none
+RISK_CHECK_MARGIN = env.bool("RISK_CHECK_MARGIN", default=True)
 RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
 APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
 

@@ -26,8 +26,11 @@ from apps.brokers.models import (
     BrokerAccount,
     Instrument,
     InstrumentImport,
+    MarginEstimate,
+    Quote,
     WireCall,
 )
+from apps.brokers.models.quotes import levels
 from apps.brokers.pages import CappedPaginator
 from apps.brokers.searching import search
 
@@ -57,7 +60,15 @@ class BrokerAccountForm(_AccountForm):
 
     class Meta:
         model = BrokerAccount
-        fields = ("name", *IDENTITY, "stamp_zone", "calendar", "enabled", "armed_until")
+        fields = (
+            "name",
+            *IDENTITY,
+            "market_feed_url",
+            "stamp_zone",
+            "calendar",
+            "enabled",
+            "armed_until",
+        )
 
     def clean(self) -> dict[str, Any]:
         """A token is needed for an expiry, and must look like one."""
@@ -90,7 +101,7 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ("broker", "calendar", "enabled")
     search_fields = ("name", "client_id")
     fieldsets = (
-        (None, {"fields": ("name", *IDENTITY, "stamp_zone")}),
+        (None, {"fields": ("name", *IDENTITY, "market_feed_url", "stamp_zone")}),
         ("Trading", {"fields": ("enabled", "calendar", "armed_until")}),
         ("Session", {"fields": ("session_state",)}),
         ("Access token", {"fields": ("token", "token_expires")}),
@@ -310,6 +321,51 @@ class InstrumentImportAdmin(HistoryAdmin):
     def took(self, row: InstrumentImport) -> str:
         """From the first byte to the commit."""
         return f"{row.seconds:.1f} s"
+
+
+@admin.register(Quote)
+class QuoteAdmin(HistoryAdmin):
+    """The last prices heard, real and simulated apart."""
+
+    list_display = (
+        "instrument",
+        "market",
+        "last_price",
+        "heard",
+        "traded_at",
+        "best",
+        "close",
+        "band",
+    )
+    list_filter = ("market", "instrument__segment")
+    list_select_related = ("instrument",)
+    search_fields = ("instrument__symbol", "instrument__security_id__exact")
+    ordering = ("-as_of",)
+
+    @admin.display(description="heard", ordering="as_of")
+    def heard(self, quote: Quote) -> str:
+        """How long ago."""
+        return "in the future" if quote.age is None else f"{quote.age:.1f} s ago"
+
+    @admin.display(description="bid / ask")
+    def best(self, quote: Quote) -> str:
+        """The best level of each side, however old."""
+        sides = (levels(quote.bids), levels(quote.asks))
+        return " / ".join(f"{side[0].price:f}" if side else "–" for side in sides)
+
+    @admin.display(description="band today")
+    def band(self, quote: Quote) -> str:
+        """The day's lowest and highest price, where today's are known."""
+        return " to ".join("–" if limit is None else f"{limit:f}" for limit in quote.circuits)
+
+
+@admin.register(MarginEstimate)
+class MarginEstimateAdmin(HistoryAdmin):
+    """What the broker's margin calculator answered."""
+
+    list_display = ("as_of", "account", "asked", "required", "available")
+    list_filter = ("account",)
+    list_select_related = ("account",)
 
 
 @admin.register(WireCall)

@@ -1,4 +1,4 @@
-"""Readiness of an account's session: its token, its address, its clock."""
+"""Readiness of an account: its token, its address, its clock, and the prices it hears."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import datetime as dt
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
+from apps.alerts.models import Heartbeat
 from apps.brokers.models import AccessToken, CallOutcome
 from apps.brokers.readiness import Facts, Finding, amber, green, red
+
+FEED_STALE = 15.0  # seconds since its last sign of life
 
 
 def _of_token(column: str) -> Subquery:
@@ -112,3 +116,31 @@ class ClockRight:
         if abs(offset) > settings.CLOCK_LIMIT:
             return red(f"{text}; {settings.CLOCK_LIMIT:g} s are allowed", facts["at"])
         return green(text, facts["at"])
+
+
+class PricesHeard:
+    """The feed of prices on the account's token lives. Stops nothing: the desk asks one by one.
+
+    What needs a price that nobody knows is refused by the rule that needs it.
+    """
+
+    name = "prices"
+    facts = {
+        "feed": F("market_feed_url"),
+        "heard_at": Subquery(
+            Heartbeat.objects.filter(name=Concat(Value("quotes:"), OuterRef("name"))).values("at")[
+                :1
+            ]
+        ),
+    }
+
+    def look(self, facts: Facts, now: dt.datetime) -> Finding:
+        """See the class."""
+        heard_at = facts["heard_at"]
+        if not facts["feed"]:
+            return green("they are heard on another account's feed, or asked for")
+        if heard_at is None:
+            return amber("its price feed has not been heard yet: prices are asked for")
+        if now - heard_at > dt.timedelta(seconds=FEED_STALE):
+            return amber("its price feed is silent: prices are asked for", heard_at)
+        return green("its price feed is heard", heard_at)

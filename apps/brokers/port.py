@@ -30,11 +30,12 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How an order is priced."""
+    """How an order is priced. The two MARKET types are asked for, and sent as protected limits."""
 
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     STOP_LIMIT = "STOP_LIMIT"
+    STOP_MARKET = "STOP_MARKET"
 
 
 class Product(StrEnum):
@@ -66,6 +67,13 @@ class Segment(StrEnum):
     INDEX = "INDEX"
 
 
+class Market(StrEnum):
+    """Whose prices these are. A simulation's prices say nothing of the real market."""
+
+    REAL = "REAL"
+    SIMULATED = "SIMULATED"
+
+
 class Intent(StrEnum):
     """Why an order is wanted: what it does to the exposure of its owner."""
 
@@ -94,10 +102,11 @@ class BrokerState(StrEnum):
 class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
 
-    ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT. A ``test``
-    order can never reach a live account. ``instrument`` is the desk's row of the contract that is
-    meant: a broker may give its security id to another one. An ``after_market`` order waits for
-    the next opening.
+    ``order_type`` is what is sent: LIMIT, or STOP_LIMIT with a ``trigger_price``. ``asked_type`` is
+    set where a MARKET type was asked for; ``price`` is then ours, or None where none could be had.
+    A ``test`` order can never reach a live account. ``instrument`` is the desk's row of the
+    contract that is meant: a broker may give its security id to another one. An ``after_market``
+    order waits for the next opening.
     """
 
     account: str
@@ -116,6 +125,7 @@ class OrderRequest:
     test: bool = False
     instrument: int | None = None
     after_market: bool = False
+    asked_type: OrderType | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
@@ -426,6 +436,52 @@ class Master(Protocol):
         """How to read a file with this header. Raises ``Doubt`` naming what is missing."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One price of one side of the depth: rupees, units, and the number of orders there."""
+
+    price: Decimal
+    quantity: int
+    orders: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuoteNews:
+    """What one message says of one instrument's market. ``None`` means "no news", never zero.
+
+    Prices in rupees, best level first; ``traded_at`` is the exchange's time of the last trade.
+    """
+
+    segment: Segment
+    security_id: str
+    last_price: Decimal | None = None
+    traded_at: dt.datetime | None = None
+    close: Decimal | None = None
+    open_interest: int | None = None
+    bids: tuple[Level, ...] | None = None
+    asks: tuple[Level, ...] | None = None
+    lower_circuit: Decimal | None = None
+    upper_circuit: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """An instrument whose prices are wanted, with the tick that they lie on (rupees)."""
+
+    segment: Segment
+    security_id: str
+    tick: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """What orders would tie up, and what is free, rupees; None: the broker does not say."""
+
+    required: Decimal
+    available: Decimal | None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Trading(Protocol):
     """The sending door of one broker. Every method needs its own committed journal row."""
 
@@ -466,8 +522,14 @@ class Reporting(Protocol):
     def address(self) -> Known[Address]:
         """From where the broker takes orders, and where it sees us."""
 
-    def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
-        """Last traded price in rupees; raises ``ReadFailed`` when the broker has none."""
+    def quotes(self, wanted: Callable[[], Sequence[tuple[Segment, str]]]) -> Known[list[QuoteNews]]:
+        """Quotes of many instruments in one call; those that the broker lacks are missing.
+
+        ``wanted`` is asked when the call's turn has come, so that late wishes travel with it.
+        """
+
+    def margin(self, requests: Sequence[OrderRequest]) -> Known[Margin]:
+        """What these orders would tie up together, by the broker's own calculator."""
 
 
 class OrderStream(Protocol):
@@ -482,3 +544,20 @@ class OrderStream(Protocol):
         should_stop: Callable[[], bool],
     ) -> None:
         """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+
+
+class QuoteStream(Protocol):
+    """The broker's socket of prices, on one account's token."""
+
+    def run(
+        self,
+        wanted: Callable[[], Sequence[Watched]],
+        on_news: Callable[[Sequence[QuoteNews], dt.datetime], None],
+        on_life: Callable[[], None],
+        on_trouble: Callable[[str], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+
+    def oddities(self) -> Mapping[str, int]:
+        """How often the broker sent what means nothing to us, by kind."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from apps.brokers.dhan.market import DhanQuoteStream
 from apps.brokers.dhan.master import DhanMaster
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.dhan.stream import DhanOrderStream
 from apps.brokers.dhan.tokens import DhanTokens
 from apps.brokers.dhan.trading import DhanTrading
 from apps.brokers.models import BrokerAccount, BrokerKind, WireCall
-from apps.brokers.port import Master, OrderStream, Reporting, Tokens, Trading
+from apps.brokers.port import Master, OrderStream, QuoteStream, Reporting, Tokens, Trading
 
 
 class _OpenTrading(Protocol):
@@ -30,6 +31,10 @@ class _OpenTokens(Protocol):
     def __call__(self, call: WireCall) -> Tokens: ...
 
 
+class _OpenQuotes(Protocol):
+    def __call__(self, account: BrokerAccount) -> QuoteStream: ...
+
+
 @dataclass(frozen=True)
 class Adapter:
     """The objects of one broker."""
@@ -39,11 +44,12 @@ class Adapter:
     stream: _OpenStream
     tokens: _OpenTokens
     master: Master
+    quotes: _OpenQuotes
 
 
 ADAPTERS = {
     BrokerKind.DHAN.value: Adapter(
-        DhanTrading, DhanReporting, DhanOrderStream, DhanTokens, DhanMaster()
+        DhanTrading, DhanReporting, DhanOrderStream, DhanTokens, DhanMaster(), DhanQuoteStream
     ),
 }
 

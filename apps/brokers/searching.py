@@ -158,7 +158,7 @@ def suggestions(text: str, today: dt.date, most: int) -> list[Instrument]:
 
     When nothing ends on the day that was typed, what ends in that month.
     """
-    living = Instrument.objects.filter(Instrument.living(today)).select_related("quote")
+    living = Instrument.objects.filter(Instrument.living(today))
     found = list(search(living, text)[:most])
     asked = understand(text)
     if found or asked.day is None or asked.month is None:

@@ -19,7 +19,7 @@ from django.contrib.auth.models import User
 from django.db import Error, close_old_connections, transaction
 from django.utils import timezone
 
-from apps.brokers import importing
+from apps.brokers import asking, importing
 from apps.brokers.importing import Busy, Wish
 from apps.brokers.models import (
     AccessToken,
@@ -28,10 +28,8 @@ from apps.brokers.models import (
     ImportOutcome,
     Instrument,
     PositionsReport,
-    Quote,
 )
 from apps.brokers.port import Intent, OrderType, ReadFailed, Side
-from apps.brokers.reporting import store_quote
 from apps.orders.models import UNDER_WAY, Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate, cancel, modify, place
 from apps.people import roles
@@ -40,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 USERNAME = "admin"
 ACCOUNTS = {"paper-1": ("1000000001", "token-1"), "paper-2": ("1000000002", "token-2")}
+PRICES_BY = "paper-1"  # the account on whose token prices are listened to
+FRESH = 10.0  # seconds
 TRADER = Actor(name="demo trader")
 # What the demo trader trades: every other market of the exchange sleeps until it is asked for.
 SHARES = ("RELIANCE", "TCS", "HDFCBANK", "INFY", "SBIN", "ITC")
@@ -72,10 +72,11 @@ def make_people() -> list[tuple[str, str]]:
 
 
 def make_accounts() -> list[BrokerAccount]:
-    """The two simulated accounts; those that exist stay as they are."""
+    """The two simulated accounts; those that exist stay, but for the source of prices."""
     url = settings.SIMEXCHANGE_URL.rstrip("/")
     made = []
     for name, (client_id, token) in ACCOUNTS.items():
+        prices = f"ws://{urlsplit(url).netloc}/market-feed" if name == PRICES_BY else ""
         with transaction.atomic():
             account, new = BrokerAccount.objects.get_or_create(
                 name=name,
@@ -85,10 +86,13 @@ def make_accounts() -> list[BrokerAccount]:
                     "rest_url": f"{url}/v2",
                     "feed_url": f"ws://{urlsplit(url).netloc}/order-update",
                     "calendar": CalendarKind.ALWAYS_OPEN,
+                    "market_feed_url": prices,
                 },
             )
             if new:
                 AccessToken.put_in_force(account, token)
+            elif prices and not account.market_feed_url:  # made before prices were listened to
+                BrokerAccount.objects.filter(pk=account.pk).update(market_feed_url=prices)
         made.append(account)
     return made
 
@@ -207,18 +211,8 @@ def _near(
     instrument: Instrument, side: str, chance: random.Random, account: BrokerAccount
 ) -> Decimal:
     """A price on the tick around the last one: some orders fill at once, some rest."""
-    last = _last_price(instrument, account)
+    last = asking.price(account, instrument, FRESH).value
     away = Decimal(str(round(chance.uniform(-0.004, 0.002), 5))) * Side(side).sign
     price = last * (1 + away) // instrument.tick_size * instrument.tick_size
     lower, upper = instrument.limits(timezone.localdate())
     return max(min(price, upper or price), lower or price, instrument.tick_size)
-
-
-def _last_price(instrument: Instrument, account: BrokerAccount) -> Decimal:
-    try:
-        return store_quote(account, instrument, retries=False).last_price
-    except ReadFailed:
-        known = Quote.objects.filter(instrument=instrument).first()
-        if known is None:
-            raise
-        return known.last_price

@@ -14,6 +14,9 @@ from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders.models import Order
 from apps.orders.services import OrderIntent
 
+PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+STOPS = (OrderType.STOP_LIMIT, OrderType.STOP_MARKET)
+
 
 def _words(words: type[Side | OrderType | Product | Validity | Intent]) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]
@@ -54,8 +57,6 @@ class ModifyForm(forms.Form):
         self.order = order
         terms = {name: getattr(order, name) for name in ("quantity", "price", "trigger_price")}
         super().__init__(data, initial=terms | {"seen": order.terms_in_words})
-        if order.order_type == OrderType.MARKET:
-            del self.fields["price"]
         if order.order_type != OrderType.STOP_LIMIT:
             del self.fields["trigger_price"]
 
@@ -111,7 +112,7 @@ class PlaceForm(forms.Form):
         """Prices that the type of order needs, and no others."""
         cleaned = super().clean() or self.cleaned_data
         kind = cleaned.get("order_type")
-        needs = {"price": kind != OrderType.MARKET, "trigger_price": kind == OrderType.STOP_LIMIT}
+        needs = {"price": kind in PRICED, "trigger_price": kind in STOPS}
         for name, needed in needs.items():
             given = cleaned.get(name) is not None
             if needed and not given and name not in self.errors:

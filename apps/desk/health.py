@@ -18,16 +18,20 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from apps.brokers.conditions import FEED_STALE
+
 WORKERS = ("worker", "exits", "house")
 LOOPS = ("beat", "sweep", "signals", "alerts")  # both sweeps, and what delivers alerts
-FEED_STALE = 15.0  # seconds
 PATIENCE = 0.7  # seconds for a server to answer
 CLOCK_SLACK = 5.0  # seconds a sign of life may lie in the future
 
 _SIGNS = "SELECT name, at FROM alerts_heartbeat"
-# A feed per enabled account; what hears commands, when some channel takes them.
+# Feeds of every enabled account; what hears commands, when some channel takes them.
 _EXPECTED = """
-    (SELECT 'feed:' || name FROM brokers_brokeraccount WHERE enabled ORDER BY name) UNION ALL
+    (SELECT 'feed:' || name FROM brokers_brokeraccount WHERE enabled
+     UNION ALL
+     SELECT 'quotes:' || name FROM brokers_brokeraccount WHERE enabled AND market_feed_url <> ''
+     ORDER BY 1) UNION ALL
     SELECT 'telegram' WHERE EXISTS (SELECT 1 FROM alerts_channel WHERE enabled AND commands)
 """
 _asking = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")

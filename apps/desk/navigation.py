@@ -41,6 +41,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "alerts.view_alert",
             ),
             ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
+            ("Quotes", "price_change", "admin:brokers_quote_changelist", "brokers.view_quote"),
         ],
     ),
     (
@@ -110,6 +111,12 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "download",
                 "admin:brokers_instrumentimport_changelist",
                 "brokers.view_instrumentimport",
+            ),
+            (
+                "Margins",
+                "savings",
+                "admin:brokers_marginestimate_changelist",
+                "brokers.view_marginestimate",
             ),
             ("Wire calls", "cable", "admin:brokers_wirecall_changelist", "brokers.view_wirecall"),
         ],

@@ -13,6 +13,7 @@ from apps.desk.views import (
     live,
     orders,
     place,
+    prices,
     signals,
     start,
 )
@@ -29,6 +30,7 @@ urlpatterns = [
     path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),
     path("admin/place/instruments/", place.instruments, name="instruments"),
+    path("admin/prices/<int:account>/watch/", prices.watch, name="watch"),
     path("admin/switches/", halt.page, name="switches"),
     path("admin/switches/turn/", halt.turn, name="turn"),
     path("admin/approvals/", approvals.page, name="approvals"),

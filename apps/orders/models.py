@@ -29,6 +29,10 @@ def _choices(words: type) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]  # type: ignore[attr-defined]
 
 
+# What is sent; orders of earlier days were sent as MARKET.
+_SENT_TYPES = [pair for pair in _choices(OrderType) if pair[0] != OrderType.STOP_MARKET]
+
+
 def new_correlation_id() -> str:
     """20 lower-case hex characters: within every broker's length and alphabet."""
     return secrets.token_hex(10)
@@ -70,7 +74,14 @@ class Order(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders")
     side = models.CharField(max_length=4, choices=_choices(Side))
     quantity = models.IntegerField(help_text="Units, not lots.")
-    order_type = models.CharField(max_length=10, choices=_choices(OrderType))
+    order_type = models.CharField(max_length=10, choices=_SENT_TYPES, help_text="What is sent.")
+    asked_type = models.CharField(
+        max_length=11,
+        choices=_choices(OrderType),
+        blank=True,
+        default="",
+        help_text="What was asked for, where another type is sent.",
+    )
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     trigger_price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     product = models.CharField(max_length=10, choices=_choices(Product))
@@ -182,6 +193,13 @@ class Order(models.Model):
         """Units that may still fill."""
         return 0 if self.over else max(self.quantity - self.filled_quantity, 0)
 
+    @property
+    def type_words(self) -> str:
+        """The type as people say it: what was asked for, and what is sent for it."""
+        if not self.asked_type:
+            return self.get_order_type_display()
+        return f"{self.get_asked_type_display()}, sent as {self.get_order_type_display().lower()}"
+
     def request(self) -> OrderRequest:
         """The order as the gate reviews and sends it."""
         return OrderRequest(
@@ -201,6 +219,7 @@ class Order(models.Model):
             test=self.test,
             instrument=self.instrument_id,
             after_market=self.after_market,
+            asked_type=OrderType(self.asked_type) if self.asked_type else None,
         )
 
 

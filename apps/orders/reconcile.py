@@ -18,7 +18,7 @@ from apps.alerts.raising import raise_alert, sign_of_life
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
-from apps.brokers.port import Known, OrderReport, OrderType, ReadFailed
+from apps.brokers.port import Known, OrderReport, ReadFailed
 from apps.orders import changes, lifecycle
 from apps.orders.ingest import BOOK, apply_fill, apply_report
 from apps.orders.lifecycle import Terms
@@ -135,10 +135,9 @@ def tells_nothing_new(order: Order, report: OrderReport) -> bool:
         return False
     if report.filled_quantity is not None and report.filled_quantity != order.filled_quantity:
         return False
-    price = None if order.order_type == OrderType.MARKET else report.price
     pairs = (
         (report.quantity, order.quantity),
-        (price, order.price),
+        (report.price, order.price),
         (report.trigger_price, order.trigger_price),
     )
     return all(not theirs or theirs == ours for theirs, ours in pairs)

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from apps.alerts.raising import sign_of_life
 from apps.alerts.spreading import forget_routine
-from apps.brokers import calendar_watch, importing, journal, reporting
+from apps.brokers import calendar_watch, importing, journal, margins, quotes, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -88,9 +88,11 @@ def refresh_reports() -> None:
 @shared_task(name="orders.forget")
 @recorded
 def forget_old_reads() -> None:
-    """Keep the journal of reads, and messages that were mere routine, to a month."""
+    """Keep reads and messages of mere routine to a month, no wishes and margins that are over."""
     log.info("old reads forgotten", rows=journal.forget_old_reads())
     log.info("old messages forgotten", rows=forget_routine())
+    quotes.forget_old_wishes()
+    margins.forget_old()
 
 
 @shared_task(name="orders.instruments")

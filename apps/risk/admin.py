@@ -39,6 +39,12 @@ class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "max_data_age",
             "approval_above_value",
             "order_types",
+            "max_quote_age",
+            "protection_percent",
+            "stop_protection_percent",
+            "price_band_percent",
+            "check_margin",
+            "refuse_unknown_margin",
             "reason",
         )
 
@@ -57,6 +63,9 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
         "max_open_orders",
         "max_data_age",
         "approval_above_value",
+        "protection_percent",
+        "price_band_percent",
+        "check_margin",
         "reason",
         "created_by",
         "created_at",

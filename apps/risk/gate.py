@@ -82,7 +82,7 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
         insert_together(decision, _permit(decision), judged.hold(None))
     else:
         insert_together(decision, _permit(decision))
-        book.widen(request.correlation_id, request.quantity)
+        book.widen(request.correlation_id, request.quantity, judged.snapshot.margin_required)
     return decision
 
 
@@ -100,6 +100,7 @@ class _Judged:
             self.snapshot.value,
             claim_id=claim_id,
             counts_from=hours.counts_from(self.snapshot),
+            margin=self.snapshot.margin_required,
         )
 
 

@@ -18,6 +18,9 @@ WIDE = {
     "RISK_MAX_ORDER_VALUE": "1000000000",
     "RISK_MAX_ORDER_QUANTITY": "1000000",
     "RISK_MAX_OPEN_ORDERS": "100000",
+    # Each costs a call to the broker, which would be measured instead of the desk.
+    "RISK_CHECK_MARGIN": "False",
+    "RISK_PRICE_BAND_PERCENT": "",
     "LOG_LEVEL": "INFO",
 }
 BEGAN = time.monotonic()

@@ -108,7 +108,8 @@ def test_who_we_are_and_what_it_costs(account: Any) -> None:
     books = reports_of(account)
     profile = books.profile().value
     assert profile.client_id == "1000000001"
-    assert books.last_price(Segment.NSE_EQ, "2885").value > 0
+    (quote,) = books.quotes(lambda: [(Segment.NSE_EQ, "2885")]).value
+    assert quote.last_price > 0
 
 
 def test_orders_that_nobody_placed(account: Any) -> None:

@@ -9,13 +9,16 @@ import pytest
 from django.db.models import F, Value
 from django.utils import timezone
 
+from apps.alerts.models import Heartbeat
 from apps.brokers import readiness, sessions
 from apps.brokers.journal import open_call
 from apps.brokers.models import AccessToken, BrokerSession, Verb
 from apps.brokers.readiness import Light, amber, green, red
+from apps.risk.models import RiskPolicy
 from tests.brokers.asking import ends_in, session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
+WIDE = {"max_order_quantity": 1, "max_order_value": 1, "max_open_orders": 1, "max_data_age": 1}
 
 
 @pytest.fixture
@@ -37,7 +40,13 @@ def write(account: Any, **columns: Any) -> None:
 
 def test_an_account_of_which_little_is_known_may_trade(account):
     lights = {one.check: one.light for one in readiness.findings_of(account)}
-    assert lights == {"token": Light.AMBER, "address": Light.GREEN, "clock": Light.AMBER}
+    assert lights == {
+        "token": Light.AMBER,
+        "address": Light.GREEN,
+        "clock": Light.AMBER,
+        "prices": Light.GREEN,
+        "margin": Light.GREEN,
+    }
     assert readiness.reasons_against(account) == ()
 
 
@@ -126,7 +135,42 @@ def test_all_checks_of_all_accounts_cost_one_query(account, at, django_assert_nu
     with django_assert_num_queries(1):
         found = readiness.findings_of_all()
     assert len(found) == 2
-    assert [one.check for one in found[account.name]] == ["token", "address", "clock"]
+    names = ["token", "address", "clock", "prices", "margin"]
+    assert [one.check for one in found[account.name]] == names
+
+
+@pytest.mark.parametrize(
+    ("ago", "expected"), [(None, Light.AMBER), (2, Light.GREEN), (20, Light.AMBER)]
+)
+def test_a_silent_price_feed_is_shown_and_stops_nothing(account, ago, expected):
+    type(account).objects.update(market_feed_url="ws://127.0.0.1:9/market-feed")
+    if ago is not None:
+        at = timezone.now() - dt.timedelta(seconds=ago)
+        Heartbeat.objects.create(name=f"quotes:{account.name}", at=at)
+    assert light(account, "prices") is expected
+    assert readiness.reasons_against(account) == ()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], Light.AMBER),
+        (["ANSWERED"], Light.GREEN),
+        (["ANSWERED", ""], Light.GREEN),
+        (["ANSWERED", "FAILED"], Light.AMBER),
+        (["FAILED", "ANSWERED"], Light.GREEN),
+    ],
+)
+def test_a_calculator_that_did_not_answer_is_shown_and_stops_nothing(account, outcomes, expected):
+    RiskPolicy.objects.create(
+        account=account, version=2, check_margin=True, **WIDE, reason="x", created_by="x"
+    )
+    for outcome in outcomes:
+        call = open_call(account, Verb.READ, "margin", budget="READ")
+        if outcome:
+            type(call).objects.filter(pk=call.pk).update(outcome=outcome)
+    assert light(account, "margin") is expected
+    assert readiness.reasons_against(account) == ()
 
 
 # --- the list -------------------------------------------------------------------------------

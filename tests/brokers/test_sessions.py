@@ -113,7 +113,7 @@ def test_the_feed_tells_of_a_refused_token_too(at):
 
 
 def test_the_feed_comes_back_with_a_new_token_without_waiting_out_its_pause(at, monkeypatch):
-    monkeypatch.setattr("apps.brokers.dhan.stream.TOKEN_LOOK", 0.1)
+    monkeypatch.setattr("apps.brokers.dhan.listening.TOKEN_LOOK", 0.1)
 
     def refuse(peer: Any) -> None:
         peer.send(farewell(807))

@@ -33,6 +33,7 @@ POSTS = {
     "/admin/live/order/{pk}/cancel/": {"reason": "x"},
     "/admin/live/order/{pk}/modify/": {"quantity": 20, "price": 1, "reason": "x", "confirmed": 1},
     "/admin/place/": {},
+    "/admin/prices/1/watch/": {"instrument": "RELIANCE"},
     "/admin/switches/turn/": {"scope": "paper-one", "to": "halt", "reason": "x"},
     "/admin/alerts/acknowledge/1/": {},
 }
@@ -189,6 +190,12 @@ def test_a_limit_changes_by_its_next_version(owner, account):
         "max_open_orders": 5,
         "max_data_age": 60,
         "order_types": ["LIMIT"],
+        "max_quote_age": 5,
+        "protection_percent": "0.5",
+        "stop_protection_percent": "2",
+        "price_band_percent": "10",
+        "check_margin": "on",
+        "refuse_unknown_margin": "on",
         "reason": "quiet day",
     }
     answer = client.post("/admin/risk/riskpolicy/add/", limits)

@@ -87,6 +87,19 @@ def test_what_hears_commands_must_live_only_while_a_channel_takes_them(client, a
     assert look(client)[0] == 200
 
 
+def test_an_account_that_gives_quotes_must_be_heard(client, all_alive, account):
+    type(account).objects.update(market_feed_url="ws://127.0.0.1:9/market-feed")
+    assert look(client)[1]["failing"] == ["quotes:paper-one"]
+    sign_of_life("quotes:paper-one")
+    assert look(client)[0] == 200
+    Heartbeat.objects.filter(name="quotes:paper-one").update(
+        at=timezone.now() - dt.timedelta(seconds=16)
+    )
+    assert look(client)[1]["failing"] == ["quotes:paper-one"]
+    type(account).objects.update(enabled=False)
+    assert look(client)[0] == 200
+
+
 def test_a_sign_of_life_from_the_future_is_none(client, all_alive):
     Heartbeat.objects.filter(name="beat").update(at=timezone.now() + dt.timedelta(seconds=60))
     assert look(client)[1]["failing"] == ["beat"]

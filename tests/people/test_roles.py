@@ -53,6 +53,7 @@ POSTS = {
     "/admin/live/order/{pk}/cancel/": ({"reason": "x"}, {T, R, A}),
     "/admin/live/order/{pk}/modify/": ({"quantity": 9, "price": 2500, "reason": "x"}, {T, A}),
     "/admin/place/": ({"side": "BUY"}, {T, A}),
+    "/admin/prices/{account}/watch/": ({"instrument": "RELIANCE"}, EVERYBODY),
     "/admin/switches/turn/": ({"scope": "paper-one", "to": "halt", "reason": "x"}, {R, A}),
     "/admin/alerts/acknowledge/{alert}/": ({}, {R, A}),
     "/admin/approvals/{asked}/decide/": ({"answer": "refuse", "reason": "x"}, {R, A}),

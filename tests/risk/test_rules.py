@@ -34,10 +34,13 @@ ALL = [
     rules.MarketOpen(),
     rules.QuantityAndLot(),
     rules.PriceAndTick(),
+    rules.PriceBand(),
+    rules.TriggerSide(),
     rules.AllowedOrderType(),
     rules.OrderValue(),
     rules.OpenOrders(),
     rules.AgeOfData(),
+    rules.Margin(),
     rules.ExitCap(),
     rules.SecondPerson(),
 ]
@@ -152,8 +155,8 @@ CASES = [
     ("negative price", {"request": request(price=Decimal(-5))}, "price and tick"),
     ("not a number", {"request": request(price=Decimal("NaN"))}, "price and tick"),
     ("off the tick", {"request": request(price=Decimal("100.02"))}, "price and tick"),
-    ("below the band", {"request": request(price=Decimal("49.95"))}, "price and tick"),
-    ("above the band", {"request": request(price=Decimal("150.05"))}, "price and tick"),
+    ("below the band", {"request": request(price=Decimal("49.95"))}, "price band"),
+    ("above the band", {"request": request(price=Decimal("150.05"))}, "price band"),
     (
         "a market order with a price",
         {"request": request(order_type=OrderType.MARKET)},
@@ -324,10 +327,13 @@ def snapshots(draw: Any) -> Snapshot:
         pending=draw(st.integers(0, 200)),
         last_price=draw(st.none() | prices),
         last_price_age=draw(age),
+        margin_required=draw(st.none() | prices.map(abs)),
+        margin_age=draw(age),
+        margin_available=draw(st.none() | prices),
     )
 
 
-@given(snapshots(), st.integers(0, 4))
+@given(snapshots(), st.integers(0, 6))
 def test_a_tighter_limit_never_turns_a_no_into_a_yes(seen, which):
     tighter = [
         replace(LIMITS, max_order_quantity=65),
@@ -335,6 +341,8 @@ def test_a_tighter_limit_never_turns_a_no_into_a_yes(seen, which):
         replace(LIMITS, max_open_orders=1),
         replace(LIMITS, max_data_age=5),
         replace(LIMITS, approval_above_value=Decimal(1000)),
+        replace(LIMITS, price_band_percent=Decimal(1)),
+        replace(LIMITS, check_margin=True),
     ][which]
     if refusals(seen):
         assert refusals(replace(seen, limits=tighter))

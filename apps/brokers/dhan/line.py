@@ -124,6 +124,9 @@ def _unsent(why: str, *, about_session: bool = False) -> Reply:
     return Reply(None, None, NotSent(why, about_session))
 
 
+_ASKED_BY_POST = {"/marketfeed/quote", "/margincalculator", "/margincalculator/multi"}
+
+
 class ReadLine(Line):
     """A line that cannot change anything, whichever method of the SDK is called on it."""
 
@@ -131,8 +134,8 @@ class ReadLine(Line):
         return held.resting
 
     def post(self, endpoint: str, payload: dict[str, Any]) -> Reply:
-        """Send a body; only quotes are asked for by POST."""
-        if endpoint != "/marketfeed/ltp":
+        """Send a body; only quotes and margins are asked for by POST."""
+        if endpoint not in _ASKED_BY_POST:
             raise PermissionError("the reading door cannot send")
         return self._send("POST", endpoint, {"dhanClientId": self.client_id, **payload})
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,13 +12,17 @@ import tenacity
 from apps.brokers.budget import Budget
 from apps.brokers.dhan.client import ReadClient
 from apps.brokers.dhan.errors import complaint_in, meaning_of, read_failed
-from apps.brokers.dhan.fields import price as read_price
 from apps.brokers.dhan.mapping import (
     address_from_body,
     fill_from_row,
     funds_from_body,
+    margin_arguments,
+    margin_from_body,
+    margin_row,
+    margins_from_body,
     position_from_row,
     profile_from_body,
+    quotes_from_body,
     report_from_row,
 )
 from apps.brokers.dhan.words import SEGMENT_WORD
@@ -31,10 +34,13 @@ from apps.brokers.port import (
     Fill,
     Funds,
     Known,
+    Margin,
     NotSent,
     OrderReport,
+    OrderRequest,
     Position,
     Profile,
+    QuoteNews,
     ReadFailed,
     Segment,
 )
@@ -44,6 +50,7 @@ from apps.brokers.wire import Reply
 
 T = TypeVar("T")
 ATTEMPTS = 3
+MOST_QUOTES = 1000  # in one call (market quote page)
 PATIENCE = 4.0  # seconds after which no further attempt begins
 
 
@@ -125,20 +132,33 @@ class DhanReporting:
         """From where orders are taken (``GET /ip/getIP``); where it sees us is on the wire only."""
         return self._read("address", lambda client: client.line.get("/ip/getIP"), address_from_body)
 
-    def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
-        """Last traded price, rupees; an unknown instrument is missing from a 200 (recorded)."""
-        if not (security_id.isascii() and security_id.isdigit()):
-            raise ReadFailed("a security id is a number", transient=False, kind="request")
-        word = SEGMENT_WORD[segment]
+    def quotes(self, wanted: Callable[[], Sequence[tuple[Segment, str]]]) -> Known[list[QuoteNews]]:
+        """Up to 1000 instruments in one call; unknown ones are missing from a 200 (recorded)."""
+        asked: list[tuple[Segment, str]] = []
 
-        def understand(body: Any) -> Decimal:  # noqa: ANN401 - JSON is any
-            return _price_in(body, word, security_id)
+        def ask(client: ReadClient) -> Reply:
+            asked[:] = [key for key in wanted() if _is_number(key[1])][:MOST_QUOTES]
+            by_segment: dict[str, list[int]] = {}
+            for segment, security_id in asked:
+                by_segment.setdefault(SEGMENT_WORD[segment], []).append(int(security_id))
+            reply: Reply = client.quote_data(by_segment)
+            return reply
 
+        def understand(body: Any) -> list[QuoteNews]:  # noqa: ANN401 - JSON is any
+            return quotes_from_body(body, asked)
+
+        return self._read("quotes", ask, understand, budget=Budget.QUOTE)
+
+    def margin(self, requests: Sequence[OrderRequest]) -> Known[Margin]:
+        """One order by ``/margincalculator``, several by ``/margincalculator/multi``."""
+        if len(requests) == 1:
+            terms = margin_arguments(requests[0])
+            return self._read(
+                "margin", lambda client: client.margin_calculator(**terms), margin_from_body
+            )
+        rows = [margin_row(request) for request in requests]
         return self._read(
-            "last price",
-            lambda client: client.ticker_data({word: [int(security_id)]}),
-            understand,
-            budget=Budget.QUOTE,
+            "margins", lambda client: client.margin_calculator_multi(rows), margins_from_body
         )
 
     def _reports(self, body: object) -> list[OrderReport]:
@@ -254,21 +274,8 @@ def _rows(body: object, what: str) -> list[Any]:
     return body
 
 
-def _price_in(body: object, word: str, security_id: str) -> Decimal:
-    found = body
-    for key in ("data", word, security_id, "last_price"):
-        if not isinstance(found, dict):
-            raise BadWire(f"last price: {key} has no place to be in")
-        found = found.get(key)
-        if found is None:
-            raise ReadFailed("the broker has no price for it", transient=False, kind="quote")
-    try:
-        price = read_price(found)
-    except ValueError as error:
-        raise BadWire(f"last price: last_price {error}") from None
-    if not price:
-        raise ReadFailed("the broker has no price for it", transient=False, kind="quote")
-    return price
+def _is_number(security_id: str) -> bool:
+    return security_id.isascii() and security_id.isdigit()
 
 
 def _summary(body: object) -> dict[str, int]:

@@ -158,6 +158,45 @@ class ConsentBody(_Reply):
     consent_id: Id = Field(alias="consentAppId")
 
 
+class QuoteRow(_Reply):
+    """One instrument of the market quote; a price of 0 is no price."""
+
+    last_price: NoPrice
+    traded: Text = Field(None, alias="last_trade_time")
+    lower_circuit: NoPrice = Field(None, alias="lower_circuit_limit")
+    upper_circuit: NoPrice = Field(None, alias="upper_circuit_limit")
+    open_interest: NoUnits = Field(None, alias="oi")
+    ohlc: dict[str, object] = Field(default_factory=dict)
+    depth: dict[str, list[dict[str, object]]] | None = None
+
+
+class CloseRow(_Reply):
+    """``ohlc`` of a market quote; its close is the previous day's while the market is open."""
+
+    close: NoPrice = None
+
+
+class LevelRow(_Reply):
+    """One level of depth; an empty one is zeros."""
+
+    price: NoPrice
+    quantity: Units
+    orders: Units
+
+
+class MarginBody(_Reply):
+    """The margin calculator. ``availableBalance`` is spelt right here, unlike in the fund limit."""
+
+    required: Price = Field(alias="totalMargin")
+    available: Rupees = Field(alias="availableBalance")
+
+
+class MarginsBody(_Reply):
+    """The same for several orders: the names of the portal's page, or those of the classic one."""
+
+    required: Price = Field(validation_alias=AliasChoices("totalMargin", "total_margin"))
+
+
 M = TypeVar("M", bound=_Reply)
 
 

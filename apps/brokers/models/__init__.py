@@ -17,8 +17,10 @@ from apps.brokers.models.calendar import (
     SessionRule,
 )
 from apps.brokers.models.imports import ImportOutcome, InstrumentImport
-from apps.brokers.models.instruments import Closed, Instrument, Quote
+from apps.brokers.models.instruments import Closed, Instrument
 from apps.brokers.models.journal import CallOutcome, Verb, WireCall
+from apps.brokers.models.margins import MarginEstimate
+from apps.brokers.models.quotes import Quote, QuoteWish
 from apps.brokers.models.reports import FundsReport, PositionsReport
 from apps.brokers.models.sessions import BrokerSession, Consent, LoginCredentials
 
@@ -42,8 +44,10 @@ __all__ = [
     "Instrument",
     "InstrumentImport",
     "LoginCredentials",
+    "MarginEstimate",
     "PositionsReport",
     "Quote",
+    "QuoteWish",
     "SessionRule",
     "TokenSource",
     "Verb",

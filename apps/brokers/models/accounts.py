@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps.alerts.secrets import EncryptedTextField, Secret
 from apps.brokers.jwt import claimed_end
+from apps.brokers.port import Market
 from apps.brokers.rows import read_row
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -46,6 +47,13 @@ class BrokerAccount(models.Model):
     feed_url = models.CharField(
         max_length=200,
         help_text="Order-update socket, for example wss://api-order-update.dhan.co",
+        validators=[RegexValidator(r"^wss?://", "must start with ws:// or wss://")],
+    )
+    market_feed_url = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Socket of prices, for example wss://api-feed.dhan.co; one account is enough for "
+        "the desk. Empty: prices do not come from this account.",
         validators=[RegexValidator(r"^wss?://", "must start with ws:// or wss://")],
     )
     stamp_zone = models.CharField(
@@ -89,6 +97,18 @@ class BrokerAccount(models.Model):
             return "paper"
         return "sandbox" if host in SANDBOX_HOSTS else "live"
 
+    @property
+    def market(self) -> Market:
+        """Whose prices matter to this account: the real ones, or those of the simulation."""
+        return Market.SIMULATED if self.environment == "paper" else Market.REAL
+
+    @property
+    def gives_quotes(self) -> bool:
+        """True when the account's own market can be heard on its token."""
+        host = urlsplit(self.market_feed_url).hostname or ""
+        simulated = Market.SIMULATED if host in LOOPBACK else Market.REAL
+        return bool(host) and simulated is self.market
+
     def clean(self) -> None:
         """Name the field that is wrong; endpoint and client id are fixed by the first call."""
         if self.stamp_zone not in available_timezones():
@@ -102,7 +122,19 @@ class BrokerAccount(models.Model):
             raise ValidationError({"feed_url": "A live feed address must start with wss://."})
         if self.environment == "live" and self.calendar != CalendarKind.EXCHANGE:
             raise ValidationError({"calendar": "A live account follows the exchange's hours."})
+        self._check_market_feed()
         self._refuse_changed_identity()
+
+    def _check_market_feed(self) -> None:
+        """The token travels in this address, and its prices decide what orders are sent at."""
+        if not self.market_feed_url:
+            return
+        if not self.gives_quotes:
+            problem = "Prices of a simulation and real accounts do not mix, nor the other way."
+            raise ValidationError({"market_feed_url": problem})
+        if self.market is Market.REAL and not self.market_feed_url.startswith("wss://"):
+            problem = "A real market's address must start with wss://."
+            raise ValidationError({"market_feed_url": problem})
 
     def _refuse_changed_identity(self) -> None:
         if self._state.adding:

@@ -1,4 +1,4 @@
-"""What can be traded, and the last price seen of it."""
+"""What can be traded."""
 
 from __future__ import annotations
 
@@ -153,14 +153,3 @@ class Instrument(models.Model):
         if self.limits_on not in {None, today}:
             return None, None
         return self.lower_limit, self.upper_limit
-
-
-class Quote(models.Model):
-    """The last traded price that the desk has seen, with its age."""
-
-    instrument = models.OneToOneField(Instrument, on_delete=models.CASCADE, related_name="quote")
-    last_price = models.DecimalField(max_digits=14, decimal_places=4)
-    as_of = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.last_price} at {self.as_of:%H:%M:%S}"

@@ -69,6 +69,11 @@ class WireCall(models.Model):
                 condition=models.Q(outcome=""),
                 name="wirecall_open",
             ),
+            models.Index(
+                fields=["account", "-id"],
+                condition=models.Q(what="margin"),
+                name="wirecall_of_margin",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.desk import rights, rows, timeline, words
 from apps.desk.forms import ModifyForm, ReasonForm
 from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show
+from apps.desk.views import prices
 from apps.orders import services
 from apps.orders.models import Modification, Order
 from apps.orders.services import BadOrder, TooLate
@@ -46,6 +47,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         scopes=[order.account.name],
         replaced_by=Order.objects.filter(replaces=order),
         **rows.offers(order, its),
+        now=prices.seen(order.account, order.instrument),
     )
 
 

@@ -14,13 +14,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.brokers.calendar import market_for
 from apps.brokers.market import Asked, refusal
-from apps.brokers.models import BrokerAccount, Instrument, Quote
+from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent
 from apps.brokers.searching import suggestions
 from apps.desk import exits, words
 from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
-from apps.orders import services
+from apps.desk.views import prices
+from apps.orders import inputs, services
 from apps.orders.models import Order, Source
 from apps.orders.services import BadOrder, OrderIntent
 from apps.orders.states import Status
@@ -99,15 +100,17 @@ def _show(request: HttpRequest, form: PlaceForm, exiting: str = "") -> HttpRespo
 def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
     """Say what would be sent, where and what it is worth; the key makes the answer count once."""
     wanted = form.wanted()
-    quote = Quote.objects.filter(instrument=wanted.instrument).first()
-    price = wanted.price or (quote.last_price if quote else None)
+    now = prices.seen(wanted.account, wanted.instrument)
+    limit = inputs.limit_now(wanted) if wanted.price is None else wanted.price
+    price = limit or (now.quote.last_price if now.quote else None)
     return show(
         request,
         "place_confirm",
         "Send this order?",
         form=form,
         wanted=wanted,
-        quote=quote,
+        now=now,
+        limit=limit,
         value=_value(price, wanted.quantity),
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
         **_market(wanted),
@@ -120,7 +123,7 @@ def _market(wanted: OrderIntent) -> dict[str, object]:
     instrument = wanted.instrument
     market = market_for(wanted.account, instrument.segment, instrument.security_id)
     asked = Asked(
-        order_type=wanted.order_type,
+        order_type=inputs.SENT_AS.get(wanted.order_type, wanted.order_type),
         validity=wanted.validity,
         exiting=wanted.intent is Intent.EXIT,
         after_market=wanted.after_market,
@@ -154,13 +157,11 @@ def _account(pk: str) -> BrokerAccount | None:
 
 def _suggestion(row: Instrument, account: BrokerAccount | None) -> dict[str, object]:
     market = market_for(account, row.segment, row.security_id) if account else None
-    quote = getattr(row, "quote", None)
     return {
         "value": row.exact_name,
         "symbol": row.symbol,
         "about": " · ".join(filter(None, [row.segment, row.name])),
         "lot": row.lot_size,
         "market": market.sentence() if market else "",
-        "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}"
-        + (f", last {words.rupees(quote.last_price)}" if quote else ""),
+        "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}",
     }

@@ -36,6 +36,11 @@ class Command(BaseCommand):
         parser.add_argument("--rest-url", required=True, help="https://api.dhan.co/v2")
         parser.add_argument("--feed-url", required=True, help="wss://api-order-update.dhan.co")
         parser.add_argument(
+            "--market-feed-url",
+            default="",
+            help="wss://api-feed.dhan.co, on the one account that gives the desk its prices",
+        )
+        parser.add_argument(
             "--stamp-zone", default="Asia/Kolkata", help="zone of the broker's time stamps"
         )
         parser.add_argument(
@@ -47,8 +52,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Check every input, then save the account with its token."""
-        columns = ("name", "broker", "client_id", "rest_url", "feed_url", "stamp_zone", "calendar")
-        account = BrokerAccount(**{column: options[column] for column in columns})
+        columns = ("name", "broker", "client_id", "rest_url", "feed_url", "market_feed_url")
+        account = BrokerAccount(
+            **{name: options[name] for name in (*columns, "stamp_zone", "calendar")}
+        )
         try:
             create_account(account, read_token(), expiry(options["token_expires"]))
         except ValidationError as error:
