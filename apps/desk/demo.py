@@ -19,7 +19,7 @@ from django.contrib.auth.models import User
 from django.db import Error, close_old_connections, transaction
 from django.utils import timezone
 
-from apps.brokers import asking, importing
+from apps.brokers import asking, importing, readiness
 from apps.brokers.importing import Busy, Wish
 from apps.brokers.models import (
     AccessToken,
@@ -127,6 +127,8 @@ def step(chance: random.Random) -> None:
     """One thing a trader would do: mostly place, sometimes change or cancel."""
     accounts = BrokerAccount.objects.filter(name__in=ACCOUNTS, enabled=True)
     account = chance.choice(list(accounts))
+    if readiness.reasons_against(account):
+        return  # just started, or something is broken: the board says what
     working = list(
         Order.objects.working()
         .filter(account=account, source=Source.DEMO, cancel_wanted_at=None)
