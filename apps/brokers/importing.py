@@ -23,7 +23,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.download import DownloadFailed, download, shown
 from apps.brokers.locks import turn_if_free, turn_taken
 from apps.brokers.masterfile import BadMaster, Reading, open_master
@@ -208,6 +208,7 @@ class _Run:
                 even_if_fewer=self._wish.even_if_fewer,
             )
             row = self._row(ImportOutcome.APPLIED, "", merged)
+            settle_alert(f"instruments:refused:{self._wish.broker}", "a file was imported since")
             self._alert(reading, merged)
         log.info("instruments imported", source=self._source, rows=row.rows, seconds=row.seconds)
         return row

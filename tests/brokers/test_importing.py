@@ -332,6 +332,9 @@ def test_a_bad_file_changes_nothing_and_says_why(take: Import) -> None:
     alert = Alert.objects.get()
     assert alert.key == "instruments:refused:dhan"
     assert row.why in alert.text
+    take(RELIANCE, AMARA)
+    alert.refresh_from_db()
+    assert alert.acknowledged_reason == "a file was imported since"
 
 
 def test_a_file_without_much_of_what_lives_is_refused(take: Import) -> None:
