@@ -28,7 +28,7 @@ from apps.brokers.download import DownloadFailed, download, shown
 from apps.brokers.locks import turn_if_free, turn_taken
 from apps.brokers.masterfile import BadMaster, Reading, open_master
 from apps.brokers.merging import Merged, Refused, merge, renew_statistics, staged
-from apps.brokers.models import BrokerAccount, ImportOutcome, InstrumentImport
+from apps.brokers.models import BrokerAccount, ImportOutcome, InstrumentImport, is_simulated
 from apps.brokers.reporting import master_of
 from apps.brokers.storable import clean_text
 
@@ -179,6 +179,7 @@ class _Run:
         return row
 
     def _judge(self, reading: Reading) -> None:
+        self._keep_apart()
         if self._wish.layout not in {"", reading.layout}:
             text = f"this is the {reading.layout} file, not the {self._wish.layout} one"
             raise Refused(text)
@@ -194,6 +195,16 @@ class _Run:
             raise Refused(
                 f"{reading.rows:,} rows, where the last import had {last.rows:,}: the file is cut "
                 "short. If it is right all the same, import it once with --even-if-fewer"
+            )
+
+    def _keep_apart(self) -> None:
+        """What a live account trades by is never overwritten by what a simulation made up."""
+        accounts = BrokerAccount.objects.filter(broker=self._wish.broker, enabled=True)
+        live = [account.name for account in accounts if account.environment == "live"]
+        if live and is_simulated(self._source):
+            raise Refused(
+                f"this is a simulated exchange's file, and {', '.join(live)} trades at the real "
+                "one: set DHAN_INSTRUMENTS_URL to the broker's file, or disable the account"
             )
 
     def _apply(self, reading: Reading) -> InstrumentImport:

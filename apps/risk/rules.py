@@ -93,6 +93,7 @@ class Snapshot:
     margin_age: float | None = None
     margin_available: Decimal | None = None
     margin_reserved: Decimal = Decimal(0)
+    simulated_facts: bool = False  # the instruments are from a simulated exchange's file
 
     @property
     def exiting(self) -> bool:
@@ -223,7 +224,11 @@ class Ready:
 
 
 class Tradable:
-    """The instrument is in the master, tradable and not expired."""
+    """The instrument is in the master, tradable and not expired.
+
+    A live entry needs it to be the broker's master: in a simulation's an id may mean another
+    contract, and lots, ticks and price limits are made up.
+    """
 
     name = "tradable"
 
@@ -236,6 +241,8 @@ class Tradable:
             return "the instrument cannot be traded"
         if instrument.expiry is not None and instrument.expiry < snapshot.today:
             return f"the contract expired on {instrument.expiry:%d %b %Y}"
+        if snapshot.simulated_facts and snapshot.environment == "live" and not snapshot.exiting:
+            return "the instruments are a simulated exchange's: import the broker's own file"
         return None
 
 
