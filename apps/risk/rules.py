@@ -32,6 +32,7 @@ class InstrumentFacts:
     upper_limit: Decimal | None
     expiry: dt.date | None
     tradable: bool
+    leavable: bool = False  # not tradable, and still what the position is in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,8 +227,9 @@ class Ready:
 class Tradable:
     """The instrument is in the master, tradable and not expired.
 
-    A live entry needs it to be the broker's master: in a simulation's an id may mean another
-    contract, and lots, ticks and price limits are made up.
+    What the file lost or a person blocked can still be left. A live entry needs the broker's own
+    master: in a simulation's an id may mean another contract, and lots, ticks and price limits
+    are made up.
     """
 
     name = "tradable"
@@ -237,7 +239,8 @@ class Tradable:
         instrument = snapshot.instrument
         if instrument is None:
             return "the instrument is not in the master"
-        if not instrument.tradable or snapshot.request.segment is Segment.INDEX:
+        may_go = instrument.tradable or (snapshot.exiting and instrument.leavable)
+        if not may_go or snapshot.request.segment is Segment.INDEX:
             return "the instrument cannot be traded"
         if instrument.expiry is not None and instrument.expiry < snapshot.today:
             return f"the contract expired on {instrument.expiry:%d %b %Y}"

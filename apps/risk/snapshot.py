@@ -184,6 +184,7 @@ def _facts(instrument: Instrument | None, today: dt.date) -> InstrumentFacts | N
         upper_limit=upper_limit,
         expiry=instrument.expiry,
         tradable=instrument.tradable,
+        leavable=instrument.leavable,
     )
 
 
