@@ -78,6 +78,41 @@ def test_a_holiday_declared_yesterday_counts_today(rows):
     )
 
 
+@pytest.mark.parametrize(
+    ("when", "segment", "phase"),
+    [
+        ("2026-11-20 23:54", "MCX_COMM", "OPEN"),  # New York keeps standard time
+        ("2026-07-10 23:29", "MCX_COMM", "OPEN"),
+        ("2026-07-10 23:54", "MCX_COMM", "CLOSED"),
+        ("2026-11-24 16:59", "MCX_COMM", "CLOSED"),  # the morning of a holiday
+        ("2026-11-24 17:00", "MCX_COMM", "OPEN"),
+        ("2026-11-08 18:30", "NSE_EQ", "UNKNOWN"),  # Muhurat, its hours not announced
+        ("2026-11-08 18:30", "MCX_COMM", "CLOSED"),
+        ("2026-11-21 10:00", "NSE_EQ", "CLOSED"),
+        ("2026-02-01 10:00", "NSE_EQ", "OPEN"),  # the Budget's Sunday
+        ("2027-01-04 10:00", "NSE_EQ", "UNKNOWN"),  # nobody has confirmed the year
+    ],
+)
+def test_the_rows_know_evenings_sundays_and_what_nobody_knows(rows, when, segment, phase):
+    assert phase_of(when, segment) == phase
+
+
+def test_a_share_with_derivatives_through_its_closing_auction(rows):
+    share()
+    contract("RELIANCE")
+    at = ("15:14", "15:16", "15:21", "15:26", "15:31", "15:51")
+    markets = [calendar.market_phase("NSE_EQ", "2885", ist(f"2026-11-23 {time}")) for time in at]
+    told = [(market.phase, market.takes_orders) for market in markets]
+    assert dict(zip(at, told, strict=True)) == {
+        "15:14": ("OPEN", True),
+        "15:16": ("CLOSING_AUCTION", False),
+        "15:21": ("CLOSING_AUCTION", True),
+        "15:26": ("CLOSING_AUCTION", True),
+        "15:31": ("CLOSING_AUCTION", False),
+        "15:51": ("POST_CLOSE", False),
+    }
+
+
 def test_an_edit_of_another_process_counts_at_once(rows):
     assert phase_of("2026-11-26 10:00") == "OPEN"
     code = (
