@@ -121,9 +121,25 @@ def test_the_alert_of_a_refused_token_ends_with_the_next_token(account, exchange
     assert alert("session:alpha").acknowledged_reason == "another token is in force"
 
 
+def test_a_broker_that_refuses_and_accepts_a_token_by_turns_is_one_alert(account):
+    held = sessions.held(account)
+    for _ in range(3):
+        sessions.refused(account, held.token_id, "HTTP 401")
+        sessions.heard(account, sessions.held(account), sessions.Hearing(let_in=True))
+    assert (alert("session:alpha").times, Alert.objects.count()) == (3, 1)
+    sessions.refused(account, held.token_id, "HTTP 401")
+    grown_old("session:alpha")
+    sessions.heard(account, sessions.held(account), sessions.Hearing(let_in=True))
+    assert not alert("session:alpha").open
+
+
 def test_the_alert_of_a_refused_address_ends_when_orders_are_taken(account):
     sessions.address_refused(account, "DH-905 Invalid IP")
-    assert alert("address:alpha").open
+    sessions.address_accepted(account)
+    assert alert("address:alpha").open  # it may come and go
+    sessions.address_refused(account, "DH-905 Invalid IP")
+    assert (alert("address:alpha").times, Alert.objects.count()) == (2, 1)
+    grown_old("address:alpha")
     sessions.address_accepted(account)
     assert not alert("address:alpha").open
 
