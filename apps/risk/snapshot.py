@@ -90,9 +90,9 @@ def look(request: OrderRequest) -> Seen | None:
         positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
     assert account is not None
     quote = real if account.market is Market.REAL else simulated
-    simulated = is_simulated(master or "")
+    made_up = is_simulated(master or "")
     return Seen(
-        account, instrument, policy, desk, quote, funds_at, positions, open_orders, simulated
+        account, instrument, policy, desk, quote, funds_at, positions, open_orders, made_up
     )
 
 
