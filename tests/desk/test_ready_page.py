@@ -170,6 +170,14 @@ def test_the_number_of_queries_does_not_grow_with_the_accounts(house, make_other
     assert len(many) == len(few) <= 3
 
 
+def test_markets_are_shown_to_those_who_follow_the_exchange(house, victor):
+    assert "Markets now" not in page_of(victor)
+    without_year(house)
+    page = page_of(victor)
+    assert "Markets now" in page
+    assert "MCX_COMM" in page
+
+
 def test_who_may_not_see_accounts_may_not_see_the_board(house, stranger, client):
     assert signed_in(stranger).get(URL).status_code == 403
     assert client.get(URL).status_code == 302
