@@ -91,9 +91,7 @@ def look(request: OrderRequest) -> Seen | None:
     assert account is not None
     quote = real if account.market is Market.REAL else simulated
     made_up = is_simulated(master or "")
-    return Seen(
-        account, instrument, policy, desk, quote, funds_at, positions, open_orders, made_up
-    )
+    return Seen(account, instrument, policy, desk, quote, funds_at, positions, open_orders, made_up)
 
 
 def _named(request: OrderRequest) -> list[Any]:
