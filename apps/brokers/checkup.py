@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from apps.brokers import readiness, tending
+from apps.brokers import readiness, sessions, tending
 from apps.brokers.models import AccessToken, BrokerAccount, LoginCredentials
 from apps.brokers.port import Funds, Known, Position, Profile, ReadFailed, Reporting
 from apps.brokers.readiness import Light
@@ -100,6 +100,7 @@ def _profile(account: BrokerAccount, known: Known[Profile]) -> Finding:
         return Finding("profile", False, text)
     token = account.token()
     if token is not None:
+        sessions.let_in(account, token)
         tending.learn(token, known.value.token_valid_until)
     return _until("profile", known.value.token_valid_until, f"client {account.client_id}")
 

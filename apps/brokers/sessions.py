@@ -220,7 +220,12 @@ def start_afresh(account: BrokerAccount) -> None:
     BrokerSession.objects.filter(account=account).update(
         minting=None, next_try_at=None, failures=0, failure_text=""
     )
-    settle_alert(f"session:{account.name}", "another token is in force")
+
+
+def let_in(account: BrokerAccount, token: AccessToken) -> None:
+    """The broker accepts this token for the first time: the trouble of the one before is over."""
+    if token.learned_at is None:
+        settle_alert(f"session:{account.name}", "the broker accepts another token")
 
 
 def tell(

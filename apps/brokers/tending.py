@@ -166,19 +166,23 @@ def _look(account: BrokerAccount) -> bool | None:
     if token is None:
         return False
     try:
-        ends = _end_told_by(reports_of(account, retries=False), account)
+        ends = _end_told_by(reports_of(account, retries=False), account, token)
     except ReadFailed as error:
         return False if error.kind == "token" else None
     learn(token, ends)
     return True
 
 
-def _end_told_by(books: Reporting, account: BrokerAccount) -> dt.datetime | None:
+def _end_told_by(
+    books: Reporting, account: BrokerAccount, token: AccessToken
+) -> dt.datetime | None:
     """The broker's sandbox does not list the profile among its endpoints, so funds must do."""
     if account.environment == "sandbox":
         books.funds()
+        sessions.let_in(account, token)
         return None
     profile = books.profile().value
+    sessions.let_in(account, token)
     if profile.client_id != account.client_id:
         sessions.tell(
             account, "the token in force belongs to another client id: store the right one"

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import STEADY, raise_alert, seconds_since, settle_alert, sign_of_life
-from apps.brokers import sessions
+from apps.brokers import sessions, tending
 from apps.brokers.accounts import store_token
+from apps.brokers.models import BrokerSession
 from apps.orders import feed, guard
 from apps.orders.reconcile import reconcile
 from apps.orders.sweep import SWEEP
@@ -117,8 +118,14 @@ def test_the_alert_of_a_refused_token_ends_with_the_next_token(account, exchange
     exchange.control("token", client_id=CLIENT, token="another-one")
     reconcile(account)
     assert alert("session:alpha").open
+    store_token(account, "wrong-again")
+    tending.tend(account)
+    assert (alert("session:alpha").open, alert("session:alpha").times) == (True, 2)
     store_token(account, "another-one")
-    assert alert("session:alpha").acknowledged_reason == "another token is in force"
+    BrokerSession.objects.update(probed_at=None)
+    tending.tend(account)
+    assert alert("session:alpha").acknowledged_reason == "the broker accepts another token"
+    assert Alert.objects.count() == 1
 
 
 def test_a_broker_that_refuses_and_accepts_a_token_by_turns_is_one_alert(account):
