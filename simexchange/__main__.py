@@ -35,6 +35,7 @@ def _run(arguments: argparse.Namespace) -> None:
         instruments=arguments.instruments,
         rate_limits=not arguments.no_rate_limits,
         state=arguments.state,
+        faults=arguments.faults,
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
     )
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accounts", type=Path, help="JSON list of client_id, token, balance")
     parser.add_argument("--instruments", type=Path, help="JSON list, as --print-instruments")
     parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
+    parser.add_argument("--faults", type=Path, help="JSON schedule of failures to order")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")
     parser.add_argument("--transit-ms", type=int, default=20, help="an order stays in TRANSIT")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from simexchange import instruments, journal
+from simexchange import fault_orders, instruments, journal
 from simexchange.accounts import Account, default_accounts
 from simexchange.clock import ShiftedClock
 from simexchange.control import Control
+from simexchange.door import Door
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.journal import Journal
@@ -20,6 +21,7 @@ from simexchange.limits import RateLimits
 from simexchange.market_control import MarketControl
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
+from simexchange.saboteur import Saboteur
 from simexchange.sockets import OrderFeed
 
 SHUTDOWN_SECONDS = 0.3
@@ -36,23 +38,29 @@ class Options:
     instruments: Path | None = None
     rate_limits: bool = True
     state: Path | None = None
+    faults: Path | None = None
     tick_ms: int = 500
     transit_ms: int = 20
 
 
-def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Application, Exchange]:
+def build(
+    options: Options, loop: asyncio.AbstractEventLoop, door: Door
+) -> tuple[web.Application, Exchange]:
     clock = ShiftedClock()
     table = instruments.load(options.instruments)
     past = list(journal.read(options.state))
+    plan = fault_orders.read_file(options.faults, options.seed)
     ledger = Ledger(table, options.accounts, clock, Journal(options.state))
     exchange = Exchange(ledger, options.seed, loop.call_later, options.transit_ms / 1000)
     exchange.restore(iter(past))
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()
     feed = OrderFeed(ledger, faults)
-    app = web.Application()
+    saboteur = Saboteur(faults, door, loop.call_later, loop.time)
+    saboteur.follow(plan)
+    app = web.Application(middlewares=[door.watch()])
     app.add_routes(RestApi(exchange, limits, faults, log).routes())
-    app.add_routes(Control(exchange, limits, faults, log, feed, clock).routes())
+    app.add_routes(Control(exchange, limits, saboteur, log, feed, clock).routes())
     app.add_routes(MarketControl(exchange, feed, clock).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
     app.add_routes([web.route("*", "/{tail:.*}", not_found)])
@@ -62,15 +70,15 @@ def build(options: Options, loop: asyncio.AbstractEventLoop) -> tuple[web.Applic
 async def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    app, exchange = build(options, loop)
+    door = Door(options.host, options.port)
+    app, exchange = build(options, loop, door)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, options.host, options.port).start()
+    port = await door.open(runner)
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
     ticker = asyncio.create_task(_tick(exchange, options.tick_ms / 1000))
-    port = runner.addresses[0][1]
     print(
         f"simexchange listening on http://{options.host}:{port} "
         "(REST at /v2, order updates at /order-update)",

@@ -9,7 +9,7 @@ from simexchange.accounts import Account
 from simexchange.clock import stamp
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
-from simexchange.inflict import NoReplyError, inflict, respond
+from simexchange.inflict import NoReplyError, Scene, inflict, respond
 from simexchange.limits import RateLimits
 from simexchange.quotes import Quotes
 from simexchange.replies import (
@@ -33,6 +33,7 @@ class RestApi:
     def __init__(
         self, exchange: Exchange, limits: RateLimits, faults: Faults, log: RequestLog
     ) -> None:
+        self._exchange = exchange
         self._ledger = exchange.ledger
         self._limits = limits
         self._faults = faults
@@ -96,7 +97,8 @@ class RestApi:
         else:
             visit.fault = fault.fault
             try:
-                response = await inflict(fault, request, answer)
+                scene = Scene(request.path_qs, answer, self._exchange)
+                response = await inflict(fault, scene)
             except NoReplyError:
                 return _hang_up(request)
         visit.status = response.status
