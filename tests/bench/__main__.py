@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Run, latency_table, write
-from tests.house import ROOT, House, open_house
+from tests.house import ROOT, WIDE, House, open_house
 
-WIDE = {
-    "ORDER_LIMITS": "1:100000,60:1000000",
-    "RISK_MAX_ORDER_VALUE": "1000000000",
-    "RISK_MAX_ORDER_QUANTITY": "1000000",
-    "RISK_MAX_OPEN_ORDERS": "100000",
-    "LOG_LEVEL": "INFO",
-}
 BEGAN = time.monotonic()
 
 
