@@ -98,6 +98,9 @@ def run(house: House, plan: plans.Plan, mix: dict[str, Any]) -> int:
     verdict = storm.verdict(raging, judge)
     for note in verdict.notes[:SHOWN]:
         print(f"  {note}")
+    for word in mix.get("search_logs", []):
+        if any(word in log.read_text(errors="replace") for log in (house.var / "log").iterdir()):
+            print(f"  in the logs: {word}")
     if not verdict.clean:
         keep(house)
     print(verdict.line, flush=True)

@@ -51,7 +51,7 @@ def open_desk(house: House, asks: list[Ask], drop: list[str]) -> Desk:
             cursor.execute(statement)
     names = (*RICH, POOR)
     accounts = {name: _account(house, name, number) for number, name in enumerate(names, 81)}
-    source = SignalSource(name="chaos", account=accounts[RICH[0]])
+    source = SignalSource(name="chaos", account=accounts[RICH[0]], entry_lifetime=180)
     secret = open_source(source)
     source.others.set(accounts.values())
     person = User.objects.create_user(PERSON, "", PASSWORD, is_staff=True)

@@ -9,8 +9,13 @@ healthy house bears it.
 from __future__ import annotations
 
 import os
+import random
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -19,6 +24,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 NAMES = "CHAOS_MUTATIONS"
+FREEZE = 8  # seconds: longer than all the time that a call of these runs has (see mutants.py)
 Patch = Callable[[Any], None]
 
 
@@ -66,4 +72,142 @@ class _Finder(MetaPathFinder):
         return spec
 
 
-MUTATIONS: dict[str, dict[str, Patch]] = {}
+# --- bugs
+
+
+def _says_it_again(wire: Any) -> None:
+    """A request whose answer was lost is sent once more, as HTTP libraries like to do."""
+    once = wire._exchange
+
+    def twice(method: str, *rest: Any) -> Any:
+        try:
+            reply = once(method, *rest)
+        except wire._TROUBLE:
+            return once(method, *rest)
+        return once(method, *rest) if isinstance(reply.trouble, wire.Unknown) else reply
+
+    wire._exchange = twice
+
+
+def _hands_unknown_back(dispatch: Any) -> None:
+    """An order whose answer was lost is approved again, to be sent again."""
+    told = dispatch._happening
+
+    def happening(order: Any, call: Any, outcome: Any, claim_id: Any) -> Any:
+        if isinstance(outcome, dispatch.Unknown):
+            outcome = dispatch.NotSent(outcome.why)
+        return told(order, call, outcome, claim_id)
+
+    dispatch._happening = happening
+
+
+def _claims_without_comparing(lifecycle: Any) -> None:
+    """Whoever hears the bell takes the order: no lock on its row, no look at its status."""
+
+    def take(order_id: int) -> Any:
+        order = lifecycle.read_row(lifecycle.Order, "id = %s", [order_id])
+        return None if order.over else lifecycle.with_related(order, "account", "instrument")
+
+    lifecycle.take = take
+    lifecycle._WRITE = lifecycle._WRITE.replace("AND status = %s", "AND %s <> ''")
+
+
+def _nobody_waits_for_a_turn(gate: Any) -> None:
+    """Two senders of one order do not wait for each other."""
+
+    @contextmanager
+    def turn(correlation_id: str) -> Iterator[Any]:
+        yield gate.Turn(correlation_id)
+
+    gate.turn = turn
+
+
+def _two_hold_it(book: Any) -> None:
+    """A hold is given to the second sender as well."""
+    book.give_to_sender = lambda correlation_id, claim_id: True
+
+
+def _spends_permits_twice(gate: Any) -> None:
+    """The newest permit of a decision is good, whether it was spent or not."""
+
+    def unspent(decision: Any) -> Any:
+        return gate.Permit.objects.filter(decision=decision).latest("issued_at").pk
+
+    gate._unspent_permit = unspent
+
+
+def _calls_not_found_rejected(look: Any) -> None:
+    """What the lookup does not find was rejected."""
+
+    def look_for(order: Any, read: Any, book: Any, began: float) -> None:
+        found = read.order_by_correlation(order.correlation_id).value
+        if found is not None:
+            look.apply_report(order.account, found, look.LOOK, book.as_of)
+            return
+        happening = look.Happening(event=look.Event.REFUSE, origin=look.LOOK, text="not found")
+        look.lifecycle.apply(order.pk, happening)
+
+    look._look_for = look_for
+
+
+def _forgets_send_by(wire: Any) -> None:
+    """Nobody looks at the clock before the first byte."""
+    wire.boot_clock = lambda: 0.0
+
+
+# --- provocations
+
+
+def _bells_ring_twice(queue: Any) -> None:
+    ring = queue.ring_dispatch
+
+    def twice(order_id: int, *, exiting: bool) -> None:
+        for _ in range(2):
+            ring(order_id, exiting=exiting)
+
+    queue.ring_dispatch = twice
+
+
+def _freezes_before_the_first_byte(wire: Any) -> None:
+    """Now and then the whole process stands still between its journal row and its first byte."""
+    speak = wire._exchange
+
+    def freeze(method: str, *rest: Any) -> Any:
+        if method == "POST" and random.random() < 0.06:
+            sleep = f"sleep {FREEZE}; kill -CONT {os.getpid()}"
+            subprocess.Popen(["sh", "-c", sleep], start_new_session=True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return speak(method, *rest)
+
+    wire._exchange = freeze
+
+
+def _stumbles_over_the_clock(dispatch: Any) -> None:
+    """Between the claim and the journal row a sender is slow, so that another can overtake."""
+    write_down = dispatch.write_down
+
+    def slowly(turn: Any, order: Any) -> Any:
+        time.sleep(random.uniform(0, 0.05))
+        return write_down(turn, order)
+
+    dispatch.write_down = slowly
+
+
+WIRE, GATE, BOOK = "apps.brokers.wire", "apps.risk.gate", "apps.risk.book"
+LIFECYCLE, DISPATCH = "apps.orders.lifecycle", "apps.orders.dispatch"
+TWO_SENDERS = {
+    LIFECYCLE: _claims_without_comparing,
+    GATE: _nobody_waits_for_a_turn,
+    BOOK: _two_hold_it,
+}
+MUTATIONS: dict[str, dict[str, Patch]] = {
+    "blind retry": {WIRE: _says_it_again},
+    "unknown is sent again": {DISPATCH: _hands_unknown_back},
+    "two senders": TWO_SENDERS,
+    "permits are spent twice": {GATE: _spends_permits_twice},
+    "not found is rejected": {"apps.orders.look": _calls_not_found_rejected},
+    "no send_by": {WIRE: _forgets_send_by},
+    "when bells ring twice": {"apps.orders.queue": _bells_ring_twice},
+    "when senders are slow": {DISPATCH: _stumbles_over_the_clock},
+    "when senders freeze": {WIRE: _freezes_before_the_first_byte},
+}
