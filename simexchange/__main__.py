@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,14 @@ def _run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         accounts=_accounts(arguments.accounts),
         instruments=arguments.instruments,
+        universe=arguments.universe,
         rate_limits=not arguments.no_rate_limits,
+        hours=arguments.hours,
         state=arguments.state,
         faults=arguments.faults,
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
+        token_life=_hours(arguments.token_hours),
     )
     asyncio.run(serve(options))
 
@@ -52,13 +56,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="decides prices, depth and faults")
     parser.add_argument("--accounts", type=Path, help="JSON list of client_id, token, balance")
     parser.add_argument("--instruments", type=Path, help="JSON list, as --print-instruments")
+    parser.add_argument("--universe", type=int, default=0, help="list so many instruments in all")
     parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
     parser.add_argument("--faults", type=Path, help="JSON schedule of failures to order")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    parser.add_argument("--hours", action="store_true", help="trade only in session hours")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")
     parser.add_argument("--transit-ms", type=int, default=20, help="an order stays in TRANSIT")
+    parser.add_argument(
+        "--token-hours", type=float, help="life of tokens, those of the start too (default 24)"
+    )
     parser.add_argument("--print-instruments", action="store_true", help="print them and stop")
     return parser
+
+
+def _hours(count: float | None) -> timedelta | None:
+    if count is not None and count <= 0:
+        raise StartError("--token-hours: a number above 0 is needed")
+    return None if count is None else timedelta(hours=count)
 
 
 def _accounts(path: Path | None) -> list[Account]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
+from simexchange.access import Access
 from simexchange.instruments import Instrument
 from simexchange.money import ZERO
 from simexchange.orders import Order, Ticket, Trade
@@ -162,6 +163,11 @@ class Account:
     positions: dict[PositionKey, Position] = field(default_factory=dict)
     demands: dict[PositionKey, Demand] = field(default_factory=dict)
     settled: Decimal = ZERO
+    access: Access = field(default_factory=Access)
+    first_token: str = ""
+
+    def __post_init__(self) -> None:
+        self.first_token = self.first_token or self.token
 
     @property
     def day_start(self) -> Decimal:
@@ -186,6 +192,10 @@ class Account:
     def clear(self) -> None:
         """Forget every position and working order."""
         self.positions, self.demands, self.settled = {}, {}, ZERO
+
+    def let_in_as_at_first(self) -> None:
+        """The token that it began with, and nothing in the way."""
+        self.token, self.access = self.first_token, Access()
 
     def turn_day(self) -> None:
         """Settle the day's profit, and leave closed positions behind."""

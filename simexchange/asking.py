@@ -1,6 +1,7 @@
 """Reading the bodies of the control API; a bad one is answered with what is allowed."""
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +49,14 @@ class Asked:
         if not isinstance(value, bool):
             raise BadControlError(f"{name}: true or false is needed")
         return value
+
+    def days(self, name: str) -> list[date]:
+        """A list of days as YYYY-MM-DD; empty when absent."""
+        value = self.body.get(name, [])
+        try:
+            return [date.fromisoformat(day) for day in value]
+        except (TypeError, ValueError):
+            raise BadControlError(f"{name}: a list of days as 2026-11-24 is needed") from None
 
     def whole(self, name: str) -> int | None:
         """A whole number above zero, or None when absent."""

@@ -11,10 +11,12 @@ from simexchange.exchange import Exchange
 from simexchange.fault_orders import FIELDS, read_fault, read_plan
 from simexchange.faults import Fault
 from simexchange.limits import RateLimits
+from simexchange.market_feed import MarketFeed
 from simexchange.report import report, state
 from simexchange.request_log import RequestLog
 from simexchange.saboteur import Saboteur
 from simexchange.sockets import OrderFeed
+from simexchange.tokens import TokenDesk
 
 
 class Control:
@@ -27,8 +29,11 @@ class Control:
         saboteur: Saboteur,
         log: RequestLog,
         feed: OrderFeed,
+        market_feed: MarketFeed,
+        desk: TokenDesk,
         clock: ShiftedClock,
     ) -> None:
+        self._desk = desk
         self._exchange = exchange
         self._ledger = exchange.ledger
         self._limits = limits
@@ -36,6 +41,7 @@ class Control:
         self._faults = saboteur.faults
         self._log = log
         self._feed = feed
+        self._market_feed = market_feed
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -52,6 +58,7 @@ class Control:
             route("POST", "schedule", self._set_schedule),
             route("DELETE", "schedule", self._end_schedule),
             route("POST", "feed", self._steer_feed),
+            route("POST", "market_feed", self._steer_market_feed),
             route("POST", "limits", self._switch_limits),
             route("POST", "reset", self._reset),
         ]
@@ -60,7 +67,11 @@ class Control:
 
     def _report(self, asked: Asked, request: web.Request) -> object:
         counted = report(self._exchange, self._limits, self._faults, self._log)
-        return {**counted, "feed_connections": self._feed.counts()}
+        return {
+            **counted,
+            "feed_connections": self._feed.counts(),
+            "market_feed": self._market_feed.counts(),
+        }
 
     def _requests(self, asked: Asked, request: web.Request) -> object:
         since = request.query.get("since", "0")
@@ -120,13 +131,32 @@ class Control:
             self._feed.resume(client_id)
         return {"action": action}
 
+    def _steer_market_feed(self, asked: Asked, request: web.Request) -> object:
+        asked.only("action", "client_id", "reason")
+        action = asked.choice("action", ("disconnect", "silence", "freeze", "resume"))
+        name = asked.maybe_text("client_id")
+        client_id = None if name is None else self._client(name)
+        if action == "disconnect":
+            reason = asked.whole("reason")
+            return {"disconnected": self._market_feed.disconnect(client_id, reason)}
+        if action == "silence":
+            self._market_feed.silence(client_id)
+        elif action == "freeze":
+            self._market_feed.freeze()
+        else:
+            self._market_feed.resume(client_id)
+        return {"action": action}
+
     def _switch_limits(self, asked: Asked, request: web.Request) -> object:
         asked.only("on")
         self._limits.on = asked.flag("on")
         return {"on": self._limits.on}
 
     def _reset(self, asked: Asked, request: web.Request) -> object:
-        """Back to the start: no orders, trades, positions, faults or counts; accounts stay."""
+        """Back to the start: no orders, trades, positions, faults or counts; accounts stay.
+
+        Each has the token again that it began with.
+        """
         asked.only("walk")
         self._exchange.reset(walk=asked.flag("walk", True))
         self._saboteur.stop()
@@ -134,7 +164,9 @@ class Control:
         self._limits.clear()
         self._log.clear()
         self._feed.resume(None)
+        self._market_feed.resume(None)
         self._clock.shift_seconds = 0.0
+        self._desk.forget()
         return {"reset": True}
 
     # ---- looking things up

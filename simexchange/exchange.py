@@ -4,7 +4,7 @@ Everything here is synchronous and, but for the time stamps, determined by the s
 order of the calls. Each public method settles before it returns: its changes are on record.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -12,7 +12,8 @@ from decimal import Decimal
 from simexchange import rms
 from simexchange.accounts import Account
 from simexchange.clock import Later
-from simexchange.floor import Floor
+from simexchange.floor import Floor, Markets
+from simexchange.hours import SessionHours
 from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
@@ -32,20 +33,27 @@ class Exchange:
     """Accounts, markets and orders together. Times in seconds, prices in rupees."""
 
     def __init__(
-        self, ledger: Ledger, seed: int, later: Later, transit_seconds: float = 0.02
+        self,
+        ledger: Ledger,
+        seed: int,
+        later: Later,
+        transit_seconds: float = 0.02,
+        hours: SessionHours | None = None,
     ) -> None:
         self.ledger = ledger
+        self.hours = hours or SessionHours()
         self.seed = seed
         self.transit_seconds = transit_seconds
         self.walk_on = True
         self.floor = Floor(ledger, seed)
+        self.price_listeners: list[Callable[[Iterable[Market]], None]] = []
         self._later = later
         self._clock = ledger.clock
         self._steps = 0
         self._doomed: set[str] = set()
 
     @property
-    def markets(self) -> dict[Key, Market]:
+    def markets(self) -> Markets:
         return self.floor.markets
 
     # ---- what an account may ask for
@@ -112,10 +120,10 @@ class Exchange:
         return orders[-1] if orders and orders[-1].status != Status.TRANSIT else None
 
     def orders_of(self, account: Account) -> list[Order]:
-        """Today's orders, oldest first."""
+        """Today's orders and those held for the next opening, oldest first."""
         today, client_id = self._clock().date(), account.client_id
-        orders = self.ledger.orders.values()
-        return [o for o in orders if o.client_id == client_id and o.created.date() == today]
+        mine = (o for o in self.ledger.orders.values() if o.client_id == client_id)
+        return [order for order in mine if order.shows_on(today)]
 
     def trades_of(self, account: Account, order_id: str | None = None) -> list[Trade]:
         """Today's trades, oldest first."""
@@ -126,7 +134,7 @@ class Exchange:
     # ---- what happens by itself
 
     def arrive(self, order_id: str) -> None:
-        """An order comes out of TRANSIT: it is rejected, or it stands in the market."""
+        """An order comes out of TRANSIT: it is rejected, is held, or stands in the market."""
         order = self.ledger.orders.get(order_id)
         if order is None or order.status != Status.TRANSIT:
             return
@@ -137,22 +145,30 @@ class Exchange:
         if order_id in self._doomed:
             self._reject_in_silence(order)
         elif text := rms.objection(order, market.instrument, account):
-            order.reason = text
-            self.floor.finish(order, Status.REJECTED)
-        else:
-            order.status, order.reached = Status.PENDING, self._clock()
-            order.exchange_order_id = f"12{order.order_id}"
+            self._turn_away(order, text)
+        elif self._is_open(order):
+            self._admit(order)
+        elif order.after_market:
+            order.status, order.held = Status.PENDING, True
             self.floor.tell(order)
-            self.floor.enter(order)
+        else:
+            self._turn_away(order, f"RMS:{order.order_id}:Market is closed.")
         self.ledger.settle()
 
     def tick(self) -> None:
         """One step of the day: prices walk, stops fire, resting orders meet them."""
         self._turn_day()
-        for market in self.markets.values():
+        self._open_doors()
+        moved = []
+        for (segment, _), market in tuple(self.markets.items()):
+            if not self.hours.are_open(segment, self._clock()):
+                continue
             if self.walk_on:
                 market.step()
+                moved.append(market)
             self.floor.look_again(market)
+        if moved:
+            self._tell_prices(moved)
         self._steps += 1
         if self.walk_on and self._steps % PRICES_EVERY == 0:
             self.ledger.save_prices(self.floor.prices())
@@ -165,6 +181,7 @@ class Exchange:
         market = self.markets[key]
         market.set_last(price)
         self.floor.look_again(market)
+        self._tell_prices([market])
         self.ledger.settle()
         return market.last
 
@@ -178,6 +195,7 @@ class Exchange:
     def force_fill(self, order: Order, quantity: int, price: Decimal) -> None:
         """Fill an order against nobody, whatever the market says."""
         self.floor.withdraw(order)
+        order.held = False
         order.take(quantity, price)
         self.floor.book_fill(order, quantity, price)
         if order.remaining:
@@ -186,8 +204,7 @@ class Exchange:
         self.ledger.settle()
 
     def force_reject(self, order: Order, reason: str) -> None:
-        order.reason = reason
-        self.floor.finish(order, Status.REJECTED)
+        self._turn_away(order, reason)
         self.ledger.settle()
 
     def doom(self, order_id: str) -> None:
@@ -208,20 +225,44 @@ class Exchange:
         """Forget orders, trades and positions; accounts stay, and no id comes back."""
         self.ledger.forget_all()
         self.walk_on = walk
+        self.hours.reset()
         self.floor.open()
 
     def restore(self, entries: Iterator[Entry]) -> None:
         """Take up where an earlier run stopped; orders in TRANSIT go on travelling."""
         for key, price in self.ledger.restore(entries).items():
-            if key in self.markets:
+            if key in self.ledger.instruments:
                 self.markets[key].set_last(price)
         for order in self.ledger.orders.values():
             if order.status == Status.TRANSIT:
                 self._send(order)
-            elif order.is_working:
+            elif order.is_working and not order.held:
                 self.floor.stand(order)
 
     # ---- inside
+
+    def _tell_prices(self, moved: Iterable[Market]) -> None:
+        for listener in self.price_listeners:
+            listener(moved)
+
+    def _is_open(self, order: Order) -> bool:
+        return self.hours.are_open(order.segment, self._clock())
+
+    def _admit(self, order: Order) -> None:
+        order.status, order.reached, order.held = Status.PENDING, self._clock(), False
+        order.exchange_order_id = f"12{order.order_id}"
+        self.floor.tell(order)
+        self.floor.enter(order)
+
+    def _turn_away(self, order: Order, reason: str) -> None:
+        order.reason = reason
+        self.floor.finish(order, Status.REJECTED)
+
+    def _open_doors(self) -> None:
+        """After-market orders go in when their market opens."""
+        for order in self.ledger.working():
+            if order.held and self._is_open(order):
+                self._admit(order)
 
     def _own_order(self, account: Account, order_id: str) -> Order:
         order = self.find(account, order_id)
@@ -256,17 +297,21 @@ class Exchange:
             raise OrderRefusedError("Quantity should be greater than the traded quantity")
         if text := rms.objection(wanted, market.instrument, account):
             raise OrderRefusedError(text)
+        if not order.held and not self._is_open(order):
+            raise OrderRefusedError("Market is closed")
         self.floor.withdraw(order)
         if wanted.price != order.price or wanted.quantity > order.quantity:
             wanted.sequence = self.ledger.next_number("place in queue")
         order.adopt(wanted)
-        order.received = order.reached = self._clock()
+        order.received = self._clock()
+        order.reached = None if order.held else order.received
         self.floor.tell(order, "Modified")
-        self.floor.enter(order)
+        if not order.held:
+            self.floor.enter(order)
 
     def _turn_day(self) -> None:
         """Yesterday's orders expire, and positions are carried forward."""
         today = self._clock().date()
         self.ledger.turn_day(today)
         orders = self.ledger.working()
-        self.expire([order for order in orders if order.created.date() < today])
+        self.expire([order for order in orders if not order.held and order.day < today])

@@ -7,7 +7,15 @@ from pathlib import Path
 from random import Random
 
 from simexchange.asking import Asked, BadControlError
-from simexchange.faults import ALL_FAULTS, ENDPOINTS, FEED_FAULTS, ONLY_AT, REFUSE, Fault
+from simexchange.faults import (
+    ALL_FAULTS,
+    ENDPOINTS,
+    FEED_FAULTS,
+    ONLY_AT,
+    PACKET_FAULTS,
+    REFUSE,
+    Fault,
+)
 from simexchange.journal import StartError
 from simexchange.money import ZERO
 
@@ -88,7 +96,7 @@ def _repeated(asked: Asked, chance: Random) -> Plan:
 
 
 def _endpoint(asked: Asked, name: str) -> str:
-    if name in FEED_FAULTS or name == REFUSE:
+    if name in (*FEED_FAULTS, *PACKET_FAULTS, REFUSE):
         return "any"
     own = ONLY_AT.get(name)
     return asked.choice("endpoint", (*own, "any") if own else ENDPOINTS, "any")

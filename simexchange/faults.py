@@ -21,6 +21,7 @@ REQUEST_FAULTS = (
     "http_500",
     "html",
     "garbage",
+    "truncated",
     "wrong_schema",
     "redirect_307",
     "lookup_404",
@@ -34,8 +35,16 @@ FEED_FAULTS = (
     "dropped_frames",
     "reordered_frames",
 )
+PACKET_FAULTS = (
+    "market_feed_disconnect",
+    "garbled_packets",
+    "cut_packets",
+    "unknown_packets",
+    "off_tick_packets",
+    "dropped_packets",
+)
 REFUSE = "refuse_connection"
-ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, REFUSE)
+ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, *PACKET_FAULTS, REFUSE)
 ENDPOINTS = (
     "place",
     "modify",
@@ -51,6 +60,12 @@ ENDPOINTS = (
     "quotes",
     "exit_all",
     "margin",
+    "renew",
+    "get_ip",
+    "generate_token",
+    "generate_consent",
+    "consume_consent",
+    "master",
     "any",
 )
 ONLY_AT = {
@@ -140,6 +155,10 @@ class Faults:
     def draw_frame(self, client_id: str) -> Fault | None:
         """The first fault in force that hits this frame of the order update socket."""
         return self._draw(FEED_FAULTS, "feed", client_id)
+
+    def draw_packet(self, client_id: str) -> Fault | None:
+        """The first fault in force that hits this frame of the market feed socket."""
+        return self._draw(PACKET_FAULTS, "market_feed", client_id)
 
     def _draw(self, names: tuple[str, ...], endpoint: str, client_id: str | None) -> Fault | None:
         for fault in self._faults.values():

@@ -3,10 +3,24 @@
 from decimal import Decimal
 
 from simexchange.book import Fill
-from simexchange.instruments import Key
+from simexchange.instruments import Instrument, Key
 from simexchange.ledger import Ledger
 from simexchange.market import Market
 from simexchange.orders import HEALTHY, Order, Status, Trade
+
+
+class Markets(dict[Key, Market]):
+    """Every market that is open; one that sleeps opens when it is first asked for."""
+
+    def __init__(self, table: dict[Key, Instrument], seed: int) -> None:
+        awake = {key: Market(each, seed) for key, each in table.items() if not each.asleep}
+        super().__init__(awake)
+        self._table = table
+        self._seed = seed
+
+    def __missing__(self, key: Key) -> Market:
+        market = self[key] = Market(self._table[key], self._seed)
+        return market
 
 
 class Floor:
@@ -16,14 +30,13 @@ class Floor:
         self._ledger = ledger
         self._seed = seed
         self.auto_on = True
-        self.markets: dict[Key, Market] = {}
+        self.markets = Markets({}, seed)
         self.open()
 
     def open(self) -> None:
         """Start every market afresh from its previous close, with empty books."""
         self.auto_on = True
-        table = self._ledger.instruments
-        self.markets = {key: Market(each, self._seed) for key, each in table.items()}
+        self.markets = Markets(self._ledger.instruments, self._seed)
 
     def prices(self) -> dict[Key, Decimal]:
         return {key: market.last for key, market in self.markets.items()}
@@ -88,7 +101,7 @@ class Floor:
     def finish(self, order: Order, status: Status) -> None:
         if order.is_working:
             self.withdraw(order)
-        order.status = status
+        order.status, order.held = status, False
         if status != Status.REJECTED:
             order.reason = HEALTHY
         self.tell(order)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -25,20 +25,31 @@ class NoReplyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One request: what was asked, how it would be answered, and where."""
+    """One request, how it would be answered, and where."""
 
-    path: str
+    request: web.Request
     answer: Answer
     exchange: Exchange
 
 
-async def inflict(fault: Fault, scene: Scene) -> web.Response:
+async def inflict(fault: Fault, scene: Scene) -> web.StreamResponse:
     return await ACTIONS[fault.fault](fault, scene)
 
 
 def respond(reply: Reply) -> web.Response:
-    body = json.dumps(reply.body, separators=(",", ":")).encode()
-    return web.Response(status=reply.status, body=body, content_type="application/json")
+    if reply.file is None:
+        return web.Response(
+            status=reply.status, body=_content(reply), content_type="application/json"
+        )
+    response = web.Response(status=reply.status, body=reply.file, content_type="text/csv")
+    response.last_modified = reply.modified
+    return response
+
+
+def _content(reply: Reply) -> bytes:
+    if reply.file is not None:
+        return reply.file
+    return json.dumps(reply.body, separators=(",", ":")).encode()
 
 
 def _ask(fault: Fault, scene: Scene) -> Reply | None:
@@ -81,9 +92,30 @@ async def _html(fault: Fault, scene: Scene) -> web.Response:
 
 async def _garbage(fault: Fault, scene: Scene) -> web.Response:
     reply = _ask(fault, scene)
+    if reply is not None and reply.file is not None:
+        return respond(replace(reply, file=_turned_over(reply.file)))
     whole = json.dumps(reply.body if reply else {"orderId": "1", "orderStatus": "TRANSIT"})
     half = whole[: len(whole) // 2]
     return web.Response(status=fault.status or 200, text=half, content_type="application/json")
+
+
+def _turned_over(file: bytes) -> bytes:
+    """Some two thousand bytes of its middle become others; its length stays."""
+    middle = len(file) // 2
+    wrong = bytes(255 - byte for byte in file[middle : middle + 2000])
+    return file[:middle] + wrong + file[middle + len(wrong) :]
+
+
+async def _truncated(fault: Fault, scene: Scene) -> web.StreamResponse:
+    """The right reply, but the connection ends in the middle of it."""
+    content = _content(scene.answer())
+    response = web.StreamResponse()
+    response.content_length = len(content)
+    await response.prepare(scene.request)
+    await response.write(content[: len(content) // 2])
+    if scene.request.transport is not None:
+        scene.request.transport.close()
+    return response
 
 
 async def _wrong_schema(fault: Fault, scene: Scene) -> web.Response:
@@ -92,7 +124,7 @@ async def _wrong_schema(fault: Fault, scene: Scene) -> web.Response:
 
 
 async def _redirect(fault: Fault, scene: Scene) -> web.Response:
-    return web.Response(status=307, headers={"Location": scene.path})
+    return web.Response(status=307, headers={"Location": scene.request.path_qs})
 
 
 async def _not_named(fault: Fault, scene: Scene) -> web.Response:
@@ -119,7 +151,7 @@ async def _reject_later(fault: Fault, scene: Scene) -> web.Response:
     return respond(reply)
 
 
-ACTIONS: dict[str, Callable[[Fault, Scene], Awaitable[web.Response]]] = {
+ACTIONS: dict[str, Callable[[Fault, Scene], Awaitable[web.StreamResponse]]] = {
     "drop_before_accept": _drop_before,
     "drop_after_accept": _drop_after,
     "hang": _hang,
@@ -128,6 +160,7 @@ ACTIONS: dict[str, Callable[[Fault, Scene], Awaitable[web.Response]]] = {
     "http_500": _server_error,
     "html": _html,
     "garbage": _garbage,
+    "truncated": _truncated,
     "wrong_schema": _wrong_schema,
     "redirect_307": _redirect,
     "lookup_404": _not_named,

@@ -1,6 +1,7 @@
 """The instruments traded here, and where they come from."""
 
 import json
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
@@ -9,6 +10,9 @@ from typing import Any
 
 Key = tuple[str, str]
 """Exchange segment and security id: the id alone is not unique at Dhan."""
+
+BSE_INDICES = {"SENSEX", "BANKEX", "SENSEX50"}
+_CONTRACT = re.compile(r"(.+)-\d{0,2}[A-Z][a-z]{2}\d{4}-.+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Instrument:
     option: str | None = None
     strike: Decimal = Decimal(0)
     underlying: str | None = None
+    asleep: bool = False
+    """Its market opens when somebody first asks for it: thousands need not walk for nobody."""
 
     @property
     def key(self) -> Key:
@@ -39,7 +45,15 @@ class Instrument:
 
     @property
     def exchange(self) -> str:
-        return "NSE" if self.segment == "IDX_I" else self.segment.partition("_")[0]
+        if self.is_index:
+            return "BSE" if self.symbol in BSE_INDICES else "NSE"
+        return self.segment.partition("_")[0]
+
+    @property
+    def root(self) -> str:
+        """The symbol of what a contract is on; of anything else its own."""
+        found = _CONTRACT.fullmatch(self.symbol) if self.expiry else None
+        return found[1] if found else self.symbol
 
     @property
     def segment_letter(self) -> str:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
+from simexchange.instruments import DECIMALS, Instrument
 from simexchange.orders import Order, Status, Trade
 
 Entry = dict[str, Any]
@@ -78,6 +79,15 @@ def read(path: Path | None) -> Iterator[Entry]:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def instrument_entry(instrument: Instrument) -> Entry:
+    return {field.name: getattr(instrument, field.name) for field in fields(Instrument)}
+
+
+def instrument_from(entry: Entry) -> Instrument:
+    decimals = {name: Decimal(entry[name]) for name in DECIMALS}
+    return Instrument(**{**entry, **decimals})
 
 
 def order_entry(order: Order) -> Entry:

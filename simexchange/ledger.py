@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from simexchange.access import access_from, entry_of
 from simexchange.accounts import Account
 from simexchange.clock import Clock
 from simexchange.instruments import Instrument, Key
@@ -14,6 +15,8 @@ from simexchange.journal import (
     Entry,
     Journal,
     StartError,
+    instrument_entry,
+    instrument_from,
     order_entry,
     order_from,
     trade_entry,
@@ -47,6 +50,7 @@ class Ledger:
         self._changed: dict[str, Order] = {}
         self._new_trades: list[Trade] = []
         self._events: list[OrderEvent] = []
+        self._kept: set[Key] = set()
 
     def next_number(self, kind: str) -> int:
         """Count up from 1, each kind by itself; no number comes twice, whatever is reset."""
@@ -93,7 +97,7 @@ class Ledger:
 
     def save_account(self, account: Account) -> None:
         self.accounts[account.client_id] = account
-        self._journal.append({"accounts": [_account_entry(account)]})
+        self._journal.append({"numbers": self._numbers, "accounts": [_account_entry(account)]})
 
     def settle(self) -> None:
         """Write down what changed since the last call, then tell the listeners."""
@@ -101,6 +105,7 @@ class Ledger:
             self._journal.append(
                 {
                     "numbers": self._numbers,
+                    "instruments": self._newly_used(self._changed.values()),
                     "orders": [order_entry(order) for order in self._changed.values()],
                     "trades": [trade_entry(trade) for trade in self._new_trades],
                 }
@@ -110,6 +115,13 @@ class Ledger:
         for event in events:
             for listener in self.listeners:
                 listener(event)
+
+    def _newly_used(self, orders: Iterable[Order]) -> list[Entry]:
+        """What is ordered and may not be listed any more on a later day: kept with the orders."""
+        keys = {order.key for order in orders} - self._kept
+        self._kept |= keys
+        used = (self.instruments[key] for key in sorted(keys))
+        return [instrument_entry(each) for each in used if each.asleep]
 
     def save_prices(self, prices: dict[Key, Decimal]) -> None:
         self._journal.append({"prices": [[*key, price] for key, price in prices.items()]})
@@ -137,6 +149,9 @@ class Ledger:
             if entry.get("reset"):
                 orders, trades = {}, []
             self._numbers = Counter(entry.get("numbers", self._numbers))
+            for row in entry.get("instruments", ()):
+                instrument = instrument_from(row)
+                self.instruments.setdefault(instrument.key, instrument)
             orders.update((row["order_id"], row) for row in entry.get("orders", ()))
             trades.extend(entry.get("trades", ()))
             accounts.update((row["client_id"], row) for row in entry.get("accounts", ()))
@@ -170,8 +185,10 @@ class Ledger:
             )
 
     def _snapshot(self) -> dict[str, Any]:
+        self._kept = set()
         return {
             "numbers": self._numbers,
+            "instruments": self._newly_used(self.orders.values()),
             "orders": [order_entry(order) for order in self.orders.values()],
             "trades": [trade_entry(trade) for trade in self.trades],
         }
@@ -189,8 +206,17 @@ def _account_entry(account: Account) -> Entry:
         "token": account.token,
         "balance": account.balance,
         "holdings": account.holdings,
+        "access": entry_of(account.access),
+        "first_token": account.first_token,
     }
 
 
 def _account_from(row: Entry) -> Account:
-    return Account(row["client_id"], row["token"], Decimal(row["balance"]), row.get("holdings", []))
+    return Account(
+        row["client_id"],
+        row["token"],
+        Decimal(row["balance"]),
+        row.get("holdings", []),
+        access=access_from(row.get("access", {})),
+        first_token=row.get("first_token", ""),
+    )

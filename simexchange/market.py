@@ -62,6 +62,11 @@ class Market:
         price = tick_below(self.last * (1 - PROTECTION), instrument.tick)
         return max(price, instrument.lower)
 
+    @property
+    def shown_bids(self) -> list[Level]:
+        """The street's bids that others see: a level at the last price would cross its ask."""
+        return [level for level in self.book.street.bids if level.price < self.last]
+
     def _quote_street(self) -> None:
         instrument = self.instrument
         prices = [self.last + n * instrument.tick for n in range(DEPTH_LEVELS)]

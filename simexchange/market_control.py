@@ -1,30 +1,24 @@
-"""Control of the market, the orders and the accounts under /_sim/: what a test may force."""
+"""Control of the market and the orders under /_sim/: what a test may force."""
 
 from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 
-from simexchange.accounts import Account
 from simexchange.asking import Asked, BadControlError, route
 from simexchange.clock import ShiftedClock, stamp
 from simexchange.exchange import Exchange
-from simexchange.frames import TOKEN_EXPIRED
 from simexchange.instruments import Key
-from simexchange.money import PAISA, ZERO
+from simexchange.money import PAISA
 from simexchange.orders import Order, Status
-from simexchange.sockets import OrderFeed
-
-OPENING_BALANCE = Decimal(1_000_000)
 
 
 class MarketControl:
-    """Pins prices, forces what happens to orders, adds accounts and changes tokens."""
+    """Pins prices and forces what happens to orders."""
 
-    def __init__(self, exchange: Exchange, feed: OrderFeed, clock: ShiftedClock) -> None:
+    def __init__(self, exchange: Exchange, clock: ShiftedClock) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
-        self._feed = feed
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -36,8 +30,7 @@ class MarketControl:
             route("POST", "reject", self._reject),
             route("POST", "expire", self._expire),
             route("POST", "clock", self._move_clock),
-            route("POST", "accounts", self._add_account),
-            route("POST", "token", self._token),
+            route("POST", "hours", self._keep_hours),
         ]
 
     def _price(self, asked: Asked, request: web.Request) -> object:
@@ -93,42 +86,18 @@ class MarketControl:
         self._clock.shift_seconds = float(shift)
         return {"now": stamp(self._clock())}
 
-    # ---- accounts
-
-    def _add_account(self, asked: Asked, request: web.Request) -> object:
-        asked.only("client_id", "token", "balance")
-        client_id, token = asked.text("client_id"), asked.text("token")
-        if client_id in self._ledger.accounts:
-            raise BadControlError(f"client_id: {client_id} is there already")
-        self._check_token(token)
-        balance = asked.number("balance", ZERO)
-        account = Account(client_id, token, OPENING_BALANCE if balance is None else balance)
-        self._ledger.save_account(account)
-        return {"client_id": client_id}
-
-    def _token(self, asked: Asked, request: web.Request) -> object:
-        """A new token ends the old one at once, and with it the sockets that used it."""
-        asked.only("client_id", "token")
-        account = self._ledger.accounts.get(asked.text("client_id"))
-        if account is None:
-            known = ", ".join(self._ledger.accounts)
-            raise BadControlError(f"client_id: unknown; known are {known}")
-        token = asked.text("token")
-        self._check_token(token)
-        account.token = token
-        self._ledger.save_account(account)
-        self._feed.disconnect(account.client_id, TOKEN_EXPIRED)
-        return {"client_id": account.client_id}
+    def _keep_hours(self, asked: Asked, request: web.Request) -> object:
+        """Keep session hours, or trade at any hour; `holidays` replaces the ones known."""
+        asked.only("on", "holidays")
+        hours, holidays = self._exchange.hours, asked.days("holidays")
+        hours.on, hours.holidays = asked.flag("on"), set(holidays)
+        return {"on": hours.on, "holidays": [day.isoformat() for day in sorted(hours.holidays)]}
 
     def _key(self, asked: Asked) -> Key:
         key = asked.text("segment"), asked.text("securityId")
-        if key not in self._exchange.markets:
+        if key not in self._ledger.instruments:
             raise BadControlError("securityId: unknown in this segment; see GET /_sim/instruments")
         return key
-
-    def _check_token(self, token: str) -> None:
-        if self._ledger.account_for(token) is not None:
-            raise BadControlError("token: already in use; each account needs its own")
 
     def _open_order(self, asked: Asked, arrive: bool = True) -> Order:
         order = self._ledger.orders.get(asked.text("orderId"))

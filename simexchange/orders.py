@@ -1,7 +1,7 @@
 """What an account asks for, and what became of it."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -61,7 +61,8 @@ class Order:
     """One order of one account. `sequence` is its time priority, `request` what brought it.
 
     `received` moves with each modification, `created` does not; `reached` is None until the
-    exchange has it, and moves with each answer of the exchange.
+    exchange has it, and moves with each answer of the exchange. A `held` order is an after-market
+    one that waits for its market to open; `day` is the trading day it belongs to.
     """
 
     order_id: str
@@ -92,6 +93,7 @@ class Order:
     reason: str = HEALTHY
     triggered: bool = False
     modifications: int = 0
+    held: bool = False
 
     @classmethod
     def from_ticket(cls, ticket: Ticket, order_id: str, client_id: str, now: datetime) -> "Order":
@@ -120,6 +122,16 @@ class Order:
     @property
     def key(self) -> Key:
         return self.segment, self.security_id
+
+    @property
+    def day(self) -> date:
+        moment = self.reached if self.after_market and self.reached else self.created
+        return moment.date()
+
+    def shows_on(self, day: date) -> bool:
+        """Whether the order book of that day has it: its own day, or any day it waited on."""
+        waited = self.held or (self.after_market and self.updated.date() == day)
+        return waited or day in {self.day, self.created.date()}
 
     @property
     def is_buy(self) -> bool:

@@ -43,8 +43,9 @@ class Quotes:
             raise RefusedError(data_error(804, "Requested number of instruments exceeds limit"))
         data: dict[str, dict[str, Row]] = {}
         for segment, ids in wanted.items():
-            found = {str(i): self._exchange.markets.get((segment, str(i))) for i in ids}
-            data[segment] = {i: render(market) for i, market in found.items() if market}
+            keys = [(segment, str(each)) for each in ids]
+            known = [key for key in keys if key in self._exchange.ledger.instruments]
+            data[segment] = {key[1]: render(self._exchange.markets[key]) for key in known}
         return Reply(200, {"data": data, "status": "success"})
 
 
@@ -65,8 +66,7 @@ def _range(market: Market) -> Row:
 
 
 def _full(market: Market) -> Row:
-    instrument, street = market.instrument, market.book.street
-    bids = [level for level in street.bids if level.price < market.last]
+    instrument, street, bids = market.instrument, market.book.street, market.shown_bids
     return {
         "average_price": wire((market.high + market.low) / 2),
         "buy_quantity": sum(level.quantity for level in bids),

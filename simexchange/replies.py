@@ -6,15 +6,18 @@ Bodies and codes: DhanHQ v2 documentation, annexure; the spellings `Input_Except
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP status and a JSON body."""
+    """An HTTP status and a JSON body, or a file as it was `modified`."""
 
     status: int
     body: Any
+    file: bytes | None = None
+    modified: datetime | None = None
 
 
 class RefusedError(Exception):
@@ -41,6 +44,12 @@ BAD_TOKEN = _error(
     "DH-901",
     "Client ID or user generated access token is invalid or expired",
 )
+RENEWAL_REFUSED = _error(400, "Order_Error", "DH-906", "Invalid Token")
+NOT_RENEWABLE = _error(
+    500, "Input_Exception", "DH-905", "Renewal of token not allowed for this token type"
+)
+WRONG_ADDRESS = _error(400, "Input_Exception", "DH-905", "Invalid IP")
+QUOTES_EXPIRED = Reply(401, {"data": {"807": "Access token is expired"}, "status": "failed"})
 TOO_MANY = _error(
     429,
     "Rate_Limit",
@@ -63,6 +72,11 @@ NOT_NAMED = _error(404, "Order_Error", "DH-906", "No order found for the given c
 
 def required(name: str) -> Reply:
     return _error(400, "Input_Exception", "DH-905", f"{name} is required")
+
+
+def login_error(message: str) -> Reply:
+    """The token service says no under HTTP 200 (recorded)."""
+    return Reply(200, {"status": "error", "message": message})
 
 
 def order_error(message: str) -> Reply:

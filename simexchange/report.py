@@ -42,12 +42,13 @@ def state(exchange: Exchange) -> dict[str, Any]:
     return {
         "walk": exchange.walk_on,
         "auto": exchange.floor.auto_on,
+        "hours": exchange.hours.on,
         "prices": {"/".join(key): float(price) for key, price in prices.items()},
         "accounts": [
             {
                 "funds": rows.fund_row(account),
                 "positions": [
-                    rows.position_row(account.client_id, p, prices[p.instrument.key])
+                    rows.position_row(account.client_id, p, exchange.markets[p.instrument.key].last)
                     for p in account.positions.values()
                 ],
                 "orders": [

@@ -9,19 +9,24 @@ from simexchange.accounts import Account
 from simexchange.clock import stamp
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
-from simexchange.inflict import NoReplyError, Scene, inflict, respond
+from simexchange.inflict import Scene, respond
 from simexchange.limits import RateLimits
 from simexchange.quotes import Quotes
 from simexchange.replies import (
     BAD_INPUT,
     BAD_TOKEN,
+    QUOTES_EXPIRED,
+    RENEWAL_REFUSED,
     TOO_MANY,
     TOO_MANY_QUOTES,
+    WRONG_ADDRESS,
     RefusedError,
     Reply,
     unknown_path,
 )
 from simexchange.request_log import RequestLog, Visit
+from simexchange.serving import carry_out
+from simexchange.tokens import TokenDesk
 from simexchange.trading import Call, Trading
 
 Handler = Callable[[Call], Reply]
@@ -31,10 +36,16 @@ class RestApi:
     """One web handler per endpoint, all built the same way."""
 
     def __init__(
-        self, exchange: Exchange, limits: RateLimits, faults: Faults, log: RequestLog
+        self,
+        exchange: Exchange,
+        limits: RateLimits,
+        faults: Faults,
+        log: RequestLog,
+        desk: TokenDesk,
     ) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
+        self._desk = desk
         self._limits = limits
         self._faults = faults
         self._log = log
@@ -63,9 +74,13 @@ class RestApi:
             self._route("GET", "/positions", "positions", "read", trading.positions),
             self._route("DELETE", "/positions", "exit_all", "order", trading.exit_all),
             self._route("POST", "/margincalculator", "margin", "read", trading.margin),
+            self._route("POST", "/margincalculator/multi", "margin", "read", trading.margins),
             self._route("GET", "/holdings", "holdings", "read", trading.holdings),
             self._route("GET", "/fundlimit", "funds", "read", trading.funds),
             self._route("GET", "/profile", "profile", "read", trading.profile),
+            self._route("GET", "/ip/getIP", "get_ip", "read", trading.addresses),
+            self._route("GET", "/RenewToken", "renew", "read", self._desk.renew),
+            self._route("POST", "/RenewToken", "renew", "read", lambda call: BAD_INPUT),
             self._route("POST", "/marketfeed/ltp", "quotes", "quote", quotes.last_price),
             self._route("POST", "/marketfeed/ohlc", "quotes", "quote", quotes.ohlc),
             self._route("POST", "/marketfeed/quote", "quotes", "quote", quotes.quote),
@@ -92,17 +107,7 @@ class RestApi:
         def answer() -> Reply:
             return self._answer(request, account, visit, limit, handler)
 
-        if fault is None:
-            response = respond(answer())
-        else:
-            visit.fault = fault.fault
-            try:
-                scene = Scene(request.path_qs, answer, self._exchange)
-                response = await inflict(fault, scene)
-            except NoReplyError:
-                return _hang_up(request)
-        visit.status = response.status
-        return response
+        return await carry_out(fault, visit, Scene(request, answer, self._exchange))
 
     def _answer(
         self,
@@ -112,19 +117,29 @@ class RestApi:
         limit: str,
         handler: Handler,
     ) -> Reply:
-        if account is None:
-            return BAD_TOKEN
+        if account is None or account.access.is_over(self._ledger.clock()):
+            return _not_let_in(visit.endpoint, known=account is not None)
         if not isinstance(visit.body, dict):
             return BAD_INPUT
         if str(visit.body.get("dhanClientId", account.client_id)) != account.client_id:
             return BAD_TOKEN
         if not self._limits.admit(account.client_id, limit):
             return TOO_MANY_QUOTES if limit == "quote" else TOO_MANY
+        if limit == "order" and not account.access.address_allowed:
+            return WRONG_ADDRESS
         client_header = request.headers.get("client-id")
+        params, remote = dict(request.match_info), request.remote or ""
         try:
-            return handler(Call(account, visit.body, dict(request.match_info), client_header))
+            return handler(Call(account, visit.body, params, client_header, remote))
         except RefusedError as refusal:
             return refusal.reply
+
+
+def _not_let_in(endpoint: str, *, known: bool) -> Reply:
+    """A renewal calls it an order error (recorded); quotes have numbers of their own."""
+    if endpoint == "renew":
+        return RENEWAL_REFUSED
+    return QUOTES_EXPIRED if known and endpoint == "quotes" else BAD_TOKEN
 
 
 async def not_found(request: web.Request) -> web.StreamResponse:
@@ -140,9 +155,3 @@ def _read_body(raw: bytes) -> object:
         return body
     except ValueError:
         return raw.decode(errors="replace")[:2000]
-
-
-def _hang_up(request: web.Request) -> web.StreamResponse:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

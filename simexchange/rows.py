@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from simexchange.accounts import Account, Position
-from simexchange.clock import Clock, stamp
+from simexchange.clock import IST, Clock, stamp
 from simexchange.instruments import Instrument
 from simexchange.money import wire
 from simexchange.orders import Order, Trade
@@ -147,15 +147,68 @@ def margin_row(account: Account, instrument: Instrument, needed: Decimal, value:
     }
 
 
+def margins_row(account: Account, needed: list[tuple[Instrument, Decimal]]) -> Row:
+    """Several orders together; names as the portal's margin page prints them."""
+    parts = _by_kind(needed)
+    return {
+        "clientId": account.client_id,
+        "totalMargin": wire(sum(parts.values(), Decimal(0))),
+        "spanMargin": wire(parts["fo"] + parts["commodity"] + parts["currency"]),
+        "exposure": 0.0,
+        "equityMargin": wire(parts["equity"]),
+        "foMargin": wire(parts["fo"]),
+        "commodity": wire(parts["commodity"]),
+        "currency": wire(parts["currency"]),
+    }
+
+
+def margins_row_in_texts(_: Account, needed: list[tuple[Instrument, Decimal]]) -> Row:
+    """The same under the names of the classic funds page, where every figure is a text."""
+    parts = _by_kind(needed)
+    figures = {
+        "total_margin": sum(parts.values(), Decimal(0)),
+        "span_margin": parts["fo"] + parts["commodity"] + parts["currency"],
+        "exposure_margin": Decimal(0),
+        "equity_margin": parts["equity"],
+        "fo_margin": parts["fo"],
+        "commodity_margin": parts["commodity"],
+    }
+    texts = {name: f"{amount:.2f}" for name, amount in figures.items()}
+    return {**texts, "currency": "INR", "hedge_benefit": ""}
+
+
+def _by_kind(needed: list[tuple[Instrument, Decimal]]) -> dict[str, Decimal]:
+    kinds = {"E": "equity", "D": "fo", "M": "commodity", "C": "currency"}
+    parts = dict.fromkeys(kinds.values(), Decimal(0))
+    for instrument, alone in needed:
+        parts[kinds[instrument.segment_letter]] += alone
+    return parts
+
+
 def profile_row(account: Account, clock: Clock) -> Row:
+    ends = account.access.ends or clock() + timedelta(days=1)
     return {
         "dhanClientId": account.client_id,
-        "tokenValidity": f"{clock() + timedelta(days=1):%d/%m/%Y %H:%M}",
+        "tokenValidity": f"{ends.astimezone(IST):%d/%m/%Y %H:%M}",
         "activeSegment": "E, D, C, M, ",
         "ddpi": "Deactive",
         "mtf": "Deactive",
         "dataPlan": "Active",
         "dataValidity": f"{clock() + timedelta(days=30):%Y-%m-%d %H:%M:%S}.0",
+    }
+
+
+def address_row(account: Account, remote: str) -> Row:
+    """The last three keys are on the wire only; the word for no match is invented."""
+    right = account.access.address_allowed
+    return {
+        "modifyDateSecondary": "2025-09-30",
+        "secondaryIP": "192.0.2.2",
+        "modifyDatePrimary": "2025-09-28",
+        "primaryIP": remote if right else "192.0.2.1",
+        "detectedIP": remote,
+        "ipMatchStatus": "PRIMARY" if right else "NO_MATCH",
+        "ordersAllowed": right,
     }
 
 

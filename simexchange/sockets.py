@@ -114,7 +114,8 @@ class OrderFeed:
             return None
         client_id, token = _read_login(message.data)
         account = self._ledger.accounts.get(client_id)
-        if account is None or account.token != token:
+        over = account is not None and account.access.is_over(self._ledger.clock())
+        if account is None or account.token != token or over:
             await socket.send_bytes(farewell())
             return None
         return client_id

@@ -1,14 +1,23 @@
 """What each REST endpoint of the trading side answers: plain functions from call to reply."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from simexchange import rows
 from simexchange.accounts import Account, margin
 from simexchange.exchange import Exchange, OrderRefusedError
+from simexchange.instruments import Instrument
 from simexchange.intake import check_prices, read_change, read_ticket
 from simexchange.orders import Order
-from simexchange.replies import NO_HOLDINGS, NOT_NAMED, RefusedError, Reply, order_error
+from simexchange.replies import (
+    BAD_INPUT,
+    NO_HOLDINGS,
+    NOT_NAMED,
+    RefusedError,
+    Reply,
+    order_error,
+)
 
 MARGIN_ASSUMES = {"orderType": "LIMIT", "validity": "DAY"}
 
@@ -21,6 +30,7 @@ class Call:
     body: dict[str, Any] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     client_header: str | None = None
+    remote: str = ""
 
 
 class Trading:
@@ -104,6 +114,27 @@ class Trading:
         value = asked.quantity * asked.price
         return Reply(200, rows.margin_row(call.account, instrument, needed, value))
 
+    def margins(self, call: Call) -> Reply:
+        """Several orders at once, in either of the two contracts that are documented."""
+        variant = "scripList" if "scripList" in call.body else "scripts"
+        rows_asked = call.body.get(variant)
+        if not isinstance(rows_asked, list) or not all(isinstance(r, dict) for r in rows_asked):
+            raise RefusedError(BAD_INPUT)
+        table = self._ledger.instruments
+        needed: list[tuple[Instrument, Decimal]] = []
+        for row in rows_asked:
+            asked = read_ticket({**MARGIN_ASSUMES, **row}, table)
+            instrument = table[asked.segment, asked.security_id]
+            alone = margin(instrument, asked.product, asked.side, asked.quantity, asked.price)
+            needed.append((instrument, alone))
+        if call.body.get("includePosition") is True:
+            held = call.account.positions.values()
+            needed += [(position.instrument, position.margin) for position in held]
+        if call.body.get("includeOrder") is True or call.body.get("includeOrders") is True:
+            needed += [(d.instrument, d.blocked(0)) for d in call.account.demands.values()]
+        render = rows.margins_row if variant == "scripList" else rows.margins_row_in_texts
+        return Reply(200, render(call.account, needed))
+
     def holdings(self, call: Call) -> Reply:
         """An empty portfolio is an HTTP 500 at this broker (live wire)."""
         if not call.account.holdings:
@@ -122,6 +153,9 @@ class Trading:
 
     def profile(self, call: Call) -> Reply:
         return Reply(200, rows.profile_row(call.account, self._ledger.clock))
+
+    def addresses(self, call: Call) -> Reply:
+        return Reply(200, rows.address_row(call.account, call.remote))
 
     def _row(self, order: Order) -> rows.Row:
         return rows.order_row(order, self._ledger.instruments[order.key])

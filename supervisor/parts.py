@@ -42,7 +42,10 @@ def parts_of(plan: Plan) -> list[Part]:
             _module("daphne", "-b", plan.host, "-p", str(plan.port), "tradingops.asgi:application"),
         ),
         _feed("streams", _manage("stream_orders", "--all")),
+        _feed("quotes", _manage("stream_quotes", "--all")),
         _feed("guard", _manage("guard")),
+        _feed("alerts", _manage("deliver_alerts")),
+        _feed("telegram", _manage("telegram")),
         *([_feed("demo_trader", _manage("demo_trader"))] if plan.demo else []),
     ]
 
@@ -63,7 +66,10 @@ def _exchange(plan: Plan) -> Part:
     state = plan.var / "simexchange.journal"
     return Part(
         "simexchange",
-        _module("simexchange", "--port", str(port), "--seed", "1", "--state", str(state)),
+        _module(
+            "simexchange",
+            *("--port", str(port), "--seed", "1", "--universe", "4000", "--state", str(state)),
+        ),
         Tier.EXCHANGE,
         grace=1.0,
         ready=lambda: listens("127.0.0.1", port),

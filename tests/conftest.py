@@ -89,6 +89,35 @@ def desk_switch(transactional_db: None) -> Any:
 
 
 @pytest.fixture
+def open_market(transactional_db: None) -> None:
+    """An exchange's calendar under which shares trade at whatever hour the tests run."""
+    import datetime as dt
+
+    from django.contrib.auth.models import User
+    from django.utils import timezone
+
+    from apps.brokers.models import CalendarYear, SessionRule
+
+    SessionRule.objects.filter(segment="NSE_EQ").delete()
+    SessionRule.objects.create(
+        segment="NSE_EQ",
+        phase="OPEN",
+        opens=dt.time(0),
+        closes=dt.time(0),
+        weekdays="1234567",
+        valid_from=dt.date(2000, 1, 1),
+        order_types=["LIMIT", "MARKET", "STOP_LIMIT"],
+        ioc=True,
+        source="tests",
+    )
+    person, now = User.objects.get_or_create(username="calendar")[0], timezone.now()
+    for year in (now.year, now.year + 1):
+        CalendarYear.objects.update_or_create(
+            segment="NSE_EQ", year=year, defaults={"confirmed_by": person, "confirmed_at": now}
+        )
+
+
+@pytest.fixture
 def reliance(transactional_db: None) -> Any:
     from apps.brokers.models import Instrument
 
@@ -105,6 +134,12 @@ def reliance(transactional_db: None) -> Any:
     return instrument
 
 
+def at_the_exchange(exchange: Exchange) -> dict[str, str]:
+    """Addresses of the simulated exchange, which trades at whatever hour the tests run."""
+    addresses = {"rest_url": exchange.rest_url, "feed_url": exchange.feed_url}
+    return addresses | {"calendar": "always_open"}
+
+
 @pytest.fixture
 def make_account(exchange: Exchange, desk_switch: Any) -> Callable[..., Any]:
     """Make an account at the exchange, with a token and fresh funds and positions."""
@@ -116,7 +151,7 @@ def make_account(exchange: Exchange, desk_switch: Any) -> Callable[..., Any]:
             name=name,
             broker="dhan",
             client_id=client_id,
-            **({"rest_url": exchange.rest_url, "feed_url": exchange.feed_url} | fields),
+            **(at_the_exchange(exchange) | fields),
         )
         AccessToken.put_in_force(account, f"token-{client_id[-1]}")
         return account

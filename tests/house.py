@@ -40,7 +40,13 @@ WIDE = {
     "LOG_LEVEL": "INFO",
 }
 """For a house whose accounts must not be held up by their limits."""
-TESTS_ONLY = ("SETTINGS_ARE_FOR_TESTS", "DJANGO_SETTINGS_MODULE", "STATIC_ROOT")
+TESTS_ONLY = (
+    "SETTINGS_ARE_FOR_TESTS",
+    "DJANGO_SETTINGS_MODULE",
+    "STATIC_ROOT",
+    "RISK_CHECK_MARGIN",
+    "RISK_PRICE_BAND_PERCENT",
+)
 
 
 @dataclass
@@ -99,11 +105,18 @@ class House:
 
     def until_healthy(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
-        status, body = self.health()
+        status, body = self._health_if_up()
         while status != 200 and time.monotonic() < deadline:
             time.sleep(0.3)
-            status, body = self.health()
+            status, body = self._health_if_up()
         assert status == 200, body
+
+    def _health_if_up(self) -> tuple[int, Any]:
+        """A web process that is just being started again refuses connections."""
+        try:
+            return self.health()
+        except requests.ConnectionError as error:
+            return 0, str(error)
 
     def kill(self, *words: str) -> int:
         """SIGKILL the processes of this house whose command line has all the words."""

@@ -18,6 +18,9 @@ TEST_SETTINGS = {
     "LIVE_TRADING": "False",
     "SIMEXCHANGE_URL": "",
     "REQUIRE_SECOND_FACTOR": "False",
+    # Both ask the broker before each entry; the tests that are about them write a policy.
+    "RISK_CHECK_MARGIN": "False",
+    "RISK_PRICE_BAND_PERCENT": "",
 }
 
 

@@ -14,13 +14,13 @@ from kombu.transport.redis import Channel, Transport
 from redis.exceptions import ConnectionError as ConnectionLost
 
 
-class LastingChannel(Channel):  # type: ignore[misc]
+class LastingChannel(Channel):
     """Says that its connection is gone, instead of stumbling over it."""
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: ANN401
         if self.connection is None or self.connection.client is None:
             raise ConnectionLost("the connection of this channel is gone")
-        return super()._connparams(asynchronous=asynchronous)
+        return super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
 
 
 def install() -> None:

@@ -19,7 +19,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 # prepare anew: several times what an order costs. One that broke is closed where that is noticed.
 app.conf["CELERY_DB_REUSE_MAX"] = 2**62
 bells.install()
-app.autodiscover_tasks(["apps.orders", "apps.signals"])
+app.autodiscover_tasks(["apps.brokers", "apps.orders", "apps.signals"])
 
 
 @app.on_after_configure.connect
@@ -33,6 +33,9 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
         ("orders.forget", 3600.0, "housekeeping"),
+        ("brokers.sessions", settings.SESSIONS_EVERY, "reads"),
+        ("orders.instruments", settings.INSTRUMENTS_LOOK_EVERY, "housekeeping"),
+        ("orders.watch_calendar", 60.0, "housekeeping"),
     ):
         sender.conf.beat_schedule[task] = {
             "task": task,

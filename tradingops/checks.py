@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -11,7 +13,8 @@ from django.core.checks import Warning as Caution
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from apps.brokers.models import BrokerAccount
+from apps.brokers.models import LOOPBACK, BrokerAccount
+from apps.brokers.readiness import NoChecks, check_list
 from apps.risk.verdict import NoRules, rules_in_force
 
 
@@ -42,6 +45,29 @@ def rules_are_in_force(**_: object) -> Sequence[CheckMessage]:
     return []
 
 
+@register
+def readiness_is_in_force(**_: object) -> Sequence[CheckMessage]:
+    """Without readiness checks every entry is refused; say so at the start."""
+    try:
+        check_list()
+    except NoChecks as error:
+        return [Error(f"{error}; every entry would be refused.", id="desk.E005")]
+    return []
+
+
+@register
+def secrets_are_private(**_: object) -> Sequence[CheckMessage]:
+    """Whoever can read the environment file can read every stored token."""
+    try:
+        mode = settings.ENV_FILE.stat().st_mode
+    except OSError:
+        return []
+    if not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return []
+    text = f"{settings.ENV_FILE} can be read by others than its owner: chmod 600 it."
+    return [Caution(text, id="desk.W003")]
+
+
 @register(Tags.database)
 def no_debug_with_a_live_account(
     databases: Sequence[str] | None = None, **_: object
@@ -64,6 +90,15 @@ def everybody_needs_a_second_factor(**_: object) -> Sequence[CheckMessage]:
     if settings.REQUIRE_SECOND_FACTOR:
         return []
     return [Caution("REQUIRE_SECOND_FACTOR is off: passwords open the desk.", id="desk.W002")]
+
+
+@register
+def telegram_hears_no_token_in_clear(**_: object) -> Sequence[CheckMessage]:
+    """A bot's token is in every address; only a server of one's own machine may hear it bare."""
+    address = urlsplit(settings.TELEGRAM_API_URL)
+    if address.scheme == "https" or address.hostname in LOOPBACK:
+        return []
+    return [Error("TELEGRAM_API_URL must start with https://.", id="desk.E005")]
 
 
 @register

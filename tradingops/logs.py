@@ -12,15 +12,17 @@ import structlog
 
 _SECRET_KEYS = re.compile(r"token|secret|password|pin|totp|authorization|credential", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"(?i)((?:access-)?token|secret|password|totp|pin)([\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
+    r"(?i)((?:access-)?token(?:[_-]?id)?|secret|password|totp|pin)([\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
 )
 _HOOK = re.compile(r"(/hooks/)[^/\s'\"]+")
+_BOT = re.compile(r"\b(bot)?\d{3,20}:[\w-]{20,}")  # a token of Telegram, in its addresses too
+_NAMED = re.compile(r"(\b[a-z][a-z+]*://)[^/\s@'\"]+@")  # name and password in an address
 
 
 def redact_text(text: str) -> str:
-    """The text with tokens, passwords, signed JSON tokens and addresses of signals masked."""
-    text = _HOOK.sub(r"\1***", text)
+    """The text with tokens, passwords, signed JSON tokens and secret addresses masked."""
+    text = _NAMED.sub(r"\1***@", _BOT.sub("***", _HOOK.sub(r"\1***", text)))
     return _SECRET_TEXT.sub(lambda m: f"{m.group(1)}{m.group(2)}***" if m.group(1) else "***", text)
 
 
@@ -72,6 +74,7 @@ def logging_config(level: str) -> dict[str, Any]:
             "celery.app.trace": {"level": "WARNING"},
             "axes": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
+            "urllib3": {"level": "WARNING"},  # below it, whole addresses are written
         },
     }
 

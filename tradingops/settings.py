@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -12,7 +13,16 @@ from tradingops.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+ENV_FILE = BASE_DIR / ".env"
+environ.Env.read_env(ENV_FILE)
+
+
+def _time_of_day(text: str) -> dt.time:
+    try:
+        return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time, not a moment
+    except ValueError:
+        raise ImproperlyConfigured(f"INSTRUMENTS_AT={text}: write hours:minutes, 08:30") from None
+
 
 # --- the house ---------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
@@ -39,7 +49,7 @@ DATABASES["default"]["OPTIONS"] |= {
 }
 if env.bool("DATABASE_POOL", default=False):  # the web process, with a thread for each request
     DATABASES["default"]["CONN_MAX_AGE"] = 0  # given back to the pool, not closed
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 20, "timeout": 2}
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 28, "timeout": 2}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL")
@@ -47,6 +57,11 @@ REDIS_URL = env.str("REDIS_URL")
 # --- trading -----------------------------------------------------------------------------------
 LIVE_TRADING = env.bool("LIVE_TRADING", default=False)
 SIMEXCHANGE_URL = env.str("SIMEXCHANGE_URL", default="")
+# Where the broker's master file is, by kind of broker; empty: where the broker publishes it.
+INSTRUMENT_URLS = {"dhan": env.str("DHAN_INSTRUMENTS_URL", default="")}
+INSTRUMENTS_AT = _time_of_day(env.str("INSTRUMENTS_AT", default="08:30"))  # Indian time, daily
+INSTRUMENTS_WITHIN = env.float("INSTRUMENTS_WITHIN", default=180.0)  # seconds for the download
+INSTRUMENTS_LOOK_EVERY = 300.0  # seconds between looks whether the import is due
 USER_AGENT = "tradingops-desk/0.1"
 CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", default=3.0)  # seconds
 CALL_TIMEOUT = env.float("CALL_TIMEOUT", default=8.0)  # seconds, first byte out to last byte in
@@ -64,6 +79,15 @@ HEARTBEAT_EVERY = env.float("HEARTBEAT_EVERY", default=2.0)
 HEARTBEAT_STALE = env.float("HEARTBEAT_STALE", default=10.0)
 FEED_PING_EVERY = env.float("FEED_PING_EVERY", default=5.0)
 FEED_PONG_WITHIN = env.float("FEED_PONG_WITHIN", default=5.0)
+QUOTE_FLUSH_EVERY = env.float("QUOTE_FLUSH_EVERY", default=0.25)  # seconds between writes
+SESSIONS_EVERY = env.float("SESSIONS_EVERY", default=5.0)  # seconds between looks at the tokens
+TOKEN_RENEW_BEFORE = env.float("TOKEN_RENEW_BEFORE", default=7200.0)  # seconds before its end
+TOKEN_WARN_BEFORE = env.list("TOKEN_WARN_BEFORE", cast=int, default=[60, 15])  # minutes
+TOKEN_ENTRY_MARGIN = env.float("TOKEN_ENTRY_MARGIN", default=300.0)  # seconds of life for entries
+TOKEN_TRIES_PER_HOUR = env.int("TOKEN_TRIES_PER_HOUR", default=5)  # of each kind, per account
+CONSENT_LIFETIME = env.float("CONSENT_LIFETIME", default=600.0)  # seconds for a login in a browser
+ADDRESS_RETRY = env.float("ADDRESS_RETRY", default=900.0)  # seconds after a refusal of our address
+CLOCK_LIMIT = env.float("CLOCK_LIMIT", default=5.0)  # seconds that a broker's clock may be off
 GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
 
@@ -88,23 +112,65 @@ RISK_RULES = [
     "apps.risk.rules.KnownAccount",
     "apps.risk.rules.TestMode",
     "apps.risk.rules.Switch",
+    "apps.risk.rules.Ready",
     "apps.risk.rules.Tradable",
+    "apps.risk.rules.MarketOpen",
     "apps.risk.rules.QuantityAndLot",
     "apps.risk.rules.PriceAndTick",
+    "apps.risk.rules.PriceBand",
+    "apps.risk.rules.TriggerSide",
     "apps.risk.rules.AllowedOrderType",
     "apps.risk.rules.OrderValue",
     "apps.risk.rules.OpenOrders",
     "apps.risk.rules.AgeOfData",
+    "apps.risk.rules.Margin",
     "apps.risk.rules.ExitCap",
     "apps.risk.rules.SecondPerson",
+]
+# What must be right of an account before it takes entries. An empty or broken list refuses them.
+READINESS_CHECKS = [
+    "apps.brokers.conditions.TokenInForce",
+    "apps.brokers.conditions.AddressAllowed",
+    "apps.brokers.conditions.ClockRight",
+    "apps.brokers.conditions.PricesHeard",
+    "apps.risk.conditions.MarginTold",
 ]
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees
 RISK_MAX_ORDER_QUANTITY = env.int("RISK_MAX_ORDER_QUANTITY", default=5000)
 RISK_MAX_OPEN_ORDERS = env.int("RISK_MAX_OPEN_ORDERS", default=200)
 RISK_MAX_DATA_AGE = env.int("RISK_MAX_DATA_AGE", default=120)  # seconds
+RISK_MAX_QUOTE_AGE = env.int("RISK_MAX_QUOTE_AGE", default=10)  # seconds
+RISK_PROTECTION_PERCENT = env.str("RISK_PROTECTION_PERCENT", default="1")
+RISK_STOP_PROTECTION_PERCENT = env.str("RISK_STOP_PROTECTION_PERCENT", default="2")
+RISK_PRICE_BAND_PERCENT = env.str("RISK_PRICE_BAND_PERCENT", default="20")  # empty: none
+RISK_CHECK_MARGIN = env.bool("RISK_CHECK_MARGIN", default=True)
 RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
 APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
+
+# --- alerts to people outside -------------------------------------------------------------------
+ALERTS_EVERY = env.float("ALERTS_EVERY", default=1.0)  # seconds between looks for what is due
+ALERT_SEND_TIMEOUT = env.float("ALERT_SEND_TIMEOUT", default=10.0)  # seconds per message, in all
+ALERT_FIRST_PAUSE = env.float("ALERT_FIRST_PAUSE", default=5.0)  # seconds; doubles to 300
+TELEGRAM_API_URL = env.str("TELEGRAM_API_URL", default="https://api.telegram.org")
+TELEGRAM_POLL = env.float("TELEGRAM_POLL", default=25.0)  # seconds one question waits for news
+TELEGRAM_COMMAND_MAX_AGE = env.float("TELEGRAM_COMMAND_MAX_AGE", default=120.0)  # seconds
+STRATEGY_REPORT_MINUTES = env.int("STRATEGY_REPORT_MINUTES", default=10)  # 0: never
+DELIVER_ALSO = ["apps.chat.schedule.post_due"]
+
+
+def _hours(text: str) -> tuple[dt.time, dt.time]:
+    """``09:15-15:30``: the hours of reports on weekdays; the day's end is told at the second."""
+    try:
+        opens, closes = (dt.time.fromisoformat(part.strip()) for part in text.split("-"))
+    except ValueError:
+        opens = closes = dt.time.min
+    if opens >= closes:
+        raise ImproperlyConfigured(f"REPORT_HOURS={text}: write two times, as in 09:15-15:30")
+    return opens, closes
+
+
+REPORT_HOURS = _hours(env.str("REPORT_HOURS", default="09:15-15:30"))
 
 # --- Django ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -128,6 +194,7 @@ INSTALLED_APPS = [
     "apps.orders",
     "apps.signals",
     "apps.desk",
+    "apps.chat",
     "apps.people",  # last: its roles are made of the permissions of all others
 ]
 MIDDLEWARE = [
@@ -215,6 +282,7 @@ UNFOLD = {
     "SITE_TITLE": "Trading operations",
     "SITE_HEADER": "Trading operations",
     "SITE_SYMBOL": "candlestick_chart",
+    "SITE_URL": None,  # the desk is the site
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
@@ -225,7 +293,7 @@ UNFOLD = {
             "200": "oklch(88.2% .059 254.128)",
             "300": "oklch(80.9% .105 251.813)",
             "400": "oklch(70.7% .165 254.624)",
-            "500": "oklch(62.3% .214 259.815)",
+            "500": "oklch(68% .17 257)",
             "600": "oklch(50.5% .19 260)",
             "700": "oklch(45% .19 262)",
             "800": "oklch(42.4% .199 265.638)",

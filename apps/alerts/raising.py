@@ -1,4 +1,4 @@
-"""Raise an alert; write a sign of life. All that the rest of the house needs of alerts."""
+"""Raise an alert, or close it; write a sign of life. All that the house needs of alerts."""
 
 from __future__ import annotations
 
@@ -6,25 +6,39 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from apps.alerts.models import Heartbeat, Severity
+from apps.alerts.models import Alert, Heartbeat, Severity
 
 log = structlog.get_logger(__name__)
 
 _UPSERT = """
-    INSERT INTO alerts_alert (key, severity, text, first_raised, last_raised, times)
-    VALUES (%s, %s, %s, %s, %s, 1)
+    INSERT INTO alerts_alert
+        (key, severity, text, first_raised, last_raised, times, acknowledged_reason)
+    VALUES (%s, %s, %s, %s, %s, 1, '')
     ON CONFLICT (key) WHERE acknowledged_at IS NULL
     DO UPDATE SET times = alerts_alert.times + 1, last_raised = EXCLUDED.last_raised,
-                  severity = EXCLUDED.severity, text = EXCLUDED.text
+                  text = EXCLUDED.text, severity = CASE
+                      WHEN alerts_alert.severity = ANY(%s::text[]) THEN EXCLUDED.severity
+                      ELSE alerts_alert.severity END
 """
 
 
 def raise_alert(key: str, text: str, severity: Severity = Severity.WARNING) -> None:
-    """Record that a person must look; the same open key counts up. One statement, no network."""
+    """Record that a person must look; the same open key counts up and never gets milder.
+
+    One statement, no network: ``deliver_alerts`` reads the row once the caller has committed.
+    """
     now = timezone.now()
+    milder = [word.value for word in severity.and_milder]
     with connection.cursor() as cursor:
-        cursor.execute(_UPSERT, [key[:200], severity.value, text, now, now])
+        cursor.execute(_UPSERT, [key[:200], severity.value, text, now, now, milder])
     log.warning("alert", alert_key=key, severity=severity.value, text=text)
+
+
+def settle_alert(key: str, why: str) -> None:
+    """Close an open alert whose cause is gone; nobody's name is put to it. None open: nothing."""
+    Alert.objects.filter(key=key[:200], acknowledged_at=None).update(
+        acknowledged_at=timezone.now(), acknowledged_reason=why[:300]
+    )
 
 
 def sign_of_life(name: str, detail: str = "") -> None:

@@ -11,6 +11,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from apps.brokers import sessions
+from apps.brokers.jwt import claimed_end
+from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}", re.ASCII)
@@ -43,9 +46,28 @@ def store_token(
 ) -> AccessToken:
     """Put a new token in force and retire the old one. Raises ``ValidationError`` by field."""
     check_token(token, token_expires)
-    with transaction.atomic():
-        BrokerAccount.objects.select_for_update().get(pk=account.pk)
-        return AccessToken.put_in_force(account, token, token_expires)
+    check_nobody_asks(account)
+    return put_token(account, token, token_expires)
+
+
+@transaction.atomic
+def put_token(
+    account: BrokerAccount, token: str, token_expires: dt.datetime | None = None
+) -> AccessToken:
+    """The same for a token that was checked. A person's word ends any doubt about the last one."""
+    BrokerAccount.objects.select_for_update().get(pk=account.pk)
+    stored = AccessToken.put_in_force(account, token, token_expires)
+    sessions.start_afresh(account)
+    return stored
+
+
+def check_nobody_asks(account: BrokerAccount) -> None:
+    """Refuse while the desk asks for a token: the two would end each other."""
+    with turn_if_free(f"session:{account.name}") as free:
+        if not free:
+            raise ValidationError(
+                {"token": "The desk asks for a new token just now; try again in a few seconds."}
+            )
 
 
 def check_token(token: str, token_expires: dt.datetime | None) -> None:
@@ -58,6 +80,12 @@ def check_token(token: str, token_expires: dt.datetime | None) -> None:
         )
     if token_expires is not None and token_expires <= timezone.now():
         raise ValidationError({"token_expires": "This time has passed: get a new token."})
+    ends = claimed_end(token)
+    if ends is not None and ends <= timezone.now():
+        at = timezone.localtime(ends)
+        raise ValidationError(
+            {"token": f"By its own word this token ended {at:%d %b %Y %H:%M}: get a new one."}
+        )
 
 
 def expiry(text: str | None) -> dt.datetime | None:

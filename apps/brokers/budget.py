@@ -51,13 +51,17 @@ _COUNT = """
            count(*)
     FROM brokers_wirecall
     WHERE account_id = %(account)s AND budget = %(budget)s
+      AND NOT (outcome = 'NOT_SENT' AND sent_at IS NULL)
       AND created_at > %(now)s - interval '1 second' * %(w3)s
       AND created_at < %(now)s + interval '1 second'
 """
 
 
 def used(account: BrokerAccount, budget: Budget, now: dt.datetime) -> dict[int, int]:
-    """Calls made in each window that ends now: {seconds: calls}."""
+    """Calls made in each window that ends now: {seconds: calls}.
+
+    A row that was given up before anything could leave is none.
+    """
     windows = list(WINDOWS[budget])
     spans = [window + (_MARGIN if window < 60 else 0) for window in windows]
     spans = [spans[0]] * (4 - len(spans)) + spans

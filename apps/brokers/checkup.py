@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from apps.brokers.models import AccessToken, BrokerAccount
-from apps.brokers.port import Funds, Known, Position, Profile, ReadFailed
+from apps.brokers import readiness, tending
+from apps.brokers.models import AccessToken, BrokerAccount, LoginCredentials
+from apps.brokers.port import Funds, Known, Position, Profile, ReadFailed, Reporting
+from apps.brokers.readiness import Light
 from apps.brokers.reporting import reports_of
 
 SOON = dt.timedelta(hours=2)
@@ -38,10 +40,18 @@ class Finding:
 
 
 def check_account(account: BrokerAccount) -> list[Finding]:
-    """Token, profile, funds and positions; stops asking once the broker cannot be talked to."""
+    """Token, profile, address, funds and positions, then what readiness makes of it all.
+
+    Stops asking once the broker cannot be talked to.
+    """
     findings = [_token(account.token(), account)]
-    if not findings[0].ok:
-        return findings
+    if findings[0].ok:
+        findings += _asked(account)
+    return [*findings, _renewal(account), *_readiness(account)]
+
+
+def _asked(account: BrokerAccount) -> list[Finding]:
+    findings: list[Finding] = []
     for check, read in _reads(account):
         try:
             findings.append(read())
@@ -77,9 +87,10 @@ def _reads(account: BrokerAccount) -> list[tuple[str, Callable[[], Finding]]]:
         ("funds", lambda: _funds(books.funds())),
         ("positions", lambda: _positions(books.positions())),
     ]
-    # The broker's sandbox does not list the profile among its endpoints.
+    # The broker's sandbox lists neither of these among its endpoints.
     if account.environment != "sandbox":
         reads.insert(0, ("profile", lambda: _profile(account, books.profile())))
+        reads.append(("address", lambda: _address(account, books)))
     return reads
 
 
@@ -87,7 +98,49 @@ def _profile(account: BrokerAccount, known: Known[Profile]) -> Finding:
     if known.value.client_id != account.client_id:
         text = "The token belongs to another client id than this account's; store the right one."
         return Finding("profile", False, text)
+    token = account.token()
+    if token is not None:
+        tending.learn(token, known.value.token_valid_until)
     return _until("profile", known.value.token_valid_until, f"client {account.client_id}")
+
+
+def _address(account: BrokerAccount, books: Reporting) -> Finding:
+    """Reads are allowed from anywhere, so a list that cannot be read is no trouble in itself."""
+    try:
+        known = books.address()
+    except ReadFailed as error:
+        return Finding("address", True, f"the broker does not tell where it sees us ({error})")
+    tending.keep_address(account, known)
+    found = known.value
+    where = f"the broker sees us at {found.detected or 'an address that it does not tell'}"
+    if found.orders_allowed is False:
+        return Finding("address", False, f"{where} and takes no orders from there; register it.")
+    return Finding("address", True, where)
+
+
+def _renewal(account: BrokerAccount) -> Finding:
+    """How the next token will come; a login that was refused is a trouble."""
+    login = LoginCredentials.objects.filter(account=account).first()
+    if login is not None and login.stopped_at is not None:
+        text = f"Logins are stopped ({login.stopped_text}); write PIN and TOTP secret anew."
+        return Finding("renewal", False, text)
+    if login is not None and login.by_itself:
+        return Finding("renewal", True, "by a login with PIN and TOTP, before the token ends")
+    token = account.token()
+    if token is not None and token.can_be_renewed:
+        return Finding("renewal", True, "by asking the broker, before the token ends")
+    return Finding("renewal", True, "by a person: this token cannot be renewed")
+
+
+def _readiness(account: BrokerAccount) -> list[Finding]:
+    try:
+        found = readiness.findings_of(account)
+    except readiness.NoChecks as error:
+        return [Finding("ready", False, str(error))]
+    return [
+        Finding(f"ready:{one.check}", one.light is not Light.RED, f"{one.light}: {one.reason}")
+        for one in found
+    ]
 
 
 def _funds(known: Known[Funds]) -> Finding:

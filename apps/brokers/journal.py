@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
@@ -45,9 +45,18 @@ def open_call(
     request: dict[str, Any] | None = None,
     correlation_id: str | None = None,
     permit: UUID | None = None,
+    endpoint: str = "",
+    not_after: dt.datetime | None = None,
 ) -> WireCall:
-    """Insert the row of a call that is about to leave, with the right to transmit it."""
+    """Insert the row of a call that is about to leave, with the right to transmit it.
+
+    It goes to ``endpoint``, or to the account's own address when none is named. It leaves within
+    ``SEND_WITHIN`` seconds, and before ``not_after`` if that is sooner.
+    """
     now = timezone.now()
+    seconds = settings.SEND_WITHIN
+    if not_after is not None:
+        seconds = max(min(seconds, (not_after - now).total_seconds()), 0.0)
     call = WireCall(
         account=account,
         verb=verb,
@@ -56,14 +65,16 @@ def open_call(
         request=request or {},
         correlation_id=correlation_id,
         permit=permit,
-        endpoint=account.rest_url,
+        endpoint=endpoint or account.rest_url,
         created_at=now,
-        send_by=now + dt.timedelta(seconds=settings.SEND_WITHIN),
+        send_by=now + dt.timedelta(seconds=seconds),
         boot_id=boot_id(),
         boot_at=boot_clock(),
     )
     insert_row(call)
-    call.boot_deadline = call.boot_at + settings.SEND_WITHIN
+    deadline = call.boot_at + seconds
+    # Only a committed row may leave, and only from the process that wrote it.
+    transaction.on_commit(lambda: call.may_leave_until(deadline))
     return call
 
 
@@ -83,6 +94,8 @@ def outcome_columns(outcome: Outcome) -> dict[str, str]:
 def close_call(call: WireCall, **columns: Any) -> bool:  # noqa: ANN401 - columns of the row
     """Complete the row once. False when somebody else already did; theirs stands."""
     columns.setdefault("answered_at", timezone.now())
+    if call.sent_at is not None:
+        columns.setdefault("sent_at", call.sent_at)
     changed = update_rows(WireCall, columns, "id = %s AND outcome = ''", [call.pk])
     for name, value in columns.items():
         setattr(call, name, value)

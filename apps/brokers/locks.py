@@ -32,6 +32,18 @@ def turn_if_free(work: str) -> AbstractContextManager[bool]:
     return _if_free(_TURN, work)
 
 
+def turn_taken(work: str) -> bool:
+    """Whether somebody in the house does this work right now; takes nothing itself."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid = %s AND objid = (hashtext(%s)::bigint & 4294967295)::oid)",
+            [_TURN, work],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 @contextmanager
 def _if_free(space: int, name: str) -> Iterator[bool]:
     with connection.cursor() as cursor:

@@ -8,11 +8,11 @@ Prices are rupees as Decimal, quantities are whole units (not lots), times are a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -30,11 +30,12 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How an order is priced."""
+    """How an order is priced. The two MARKET types are asked for, and sent as protected limits."""
 
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     STOP_LIMIT = "STOP_LIMIT"
+    STOP_MARKET = "STOP_MARKET"
 
 
 class Product(StrEnum):
@@ -66,6 +67,13 @@ class Segment(StrEnum):
     INDEX = "INDEX"
 
 
+class Market(StrEnum):
+    """Whose prices these are. A simulation's prices say nothing of the real market."""
+
+    REAL = "REAL"
+    SIMULATED = "SIMULATED"
+
+
 class Intent(StrEnum):
     """Why an order is wanted: what it does to the exposure of its owner."""
 
@@ -94,8 +102,11 @@ class BrokerState(StrEnum):
 class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
 
-    ``price`` is None only for MARKET; ``trigger_price`` is set only for STOP_LIMIT. A ``test``
-    order can never reach a live account.
+    ``order_type`` is what is sent: LIMIT, or STOP_LIMIT with a ``trigger_price``. ``asked_type`` is
+    set where a MARKET type was asked for; ``price`` is then ours, or None where none could be had.
+    A ``test`` order can never reach a live account. ``instrument`` is the desk's row of the
+    contract that is meant: a broker may give its security id to another one. An ``after_market``
+    order waits for the next opening.
     """
 
     account: str
@@ -112,6 +123,9 @@ class OrderRequest:
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
     test: bool = False
+    instrument: int | None = None
+    after_market: bool = False
+    asked_type: OrderType | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
@@ -162,9 +176,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class NotSent:
-    """The request provably placed nothing: it never left, or it was turned away by a 429."""
+    """The request provably placed nothing: it never left, or it was turned away at the door.
+
+    ``about_session``: the token was not let in. It may go once there is another token.
+    """
 
     why: str
+    about_session: bool = False
 
 
 @dataclass(frozen=True)
@@ -283,6 +301,187 @@ class Profile:
     segments: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """From where orders are taken. None and empty: the broker does not say.
+
+    ``detected`` is our own address as the broker sees it.
+    """
+
+    detected: str
+    registered: tuple[str, ...]
+    orders_allowed: bool | None
+
+
+# --- how a new token is asked for -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Minted:
+    """A new token; whichever counted before no longer does. Its text does not show itself."""
+
+    value: str = field(repr=False)
+    client_id: str | None
+    expires_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class ConsentGiven:
+    """The broker lets a person log in at its own page, whose address this is."""
+
+    page: str
+
+
+class Denial(StrEnum):
+    """Why no token was given."""
+
+    TOO_SOON = "TOO_SOON"  # asking again later can help
+    CODE = "CODE"  # the one-time code: the next one can help
+    TOKEN = "TOKEN"  # noqa: S105 - the token that was to be renewed no longer counts
+    KIND = "KIND"  # this kind of token is never renewed
+    OTHER = "OTHER"  # a person must change something
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The broker answered, and gave no token."""
+
+    reason: Denial
+    text: str
+
+
+Minting = Minted | Denied | NotSent | Unknown
+Consenting = ConsentGiven | Denied | NotSent | Unknown
+
+
+class Tokens(Protocol):
+    """The token door of one broker, bound to one journal row: it can place and read nothing."""
+
+    def renew(self, token: str) -> Minting:
+        """Exchange this token for a new one."""
+
+    def log_in(self, pin: str, code: str) -> Minting:
+        """A new token for PIN and one-time code."""
+
+    def ask_consent(self, app_id: str, app_secret: str) -> Consenting:
+        """Begin a login in the browser."""
+
+    def use_consent(self, app_id: str, app_secret: str, token_id: str) -> Minting:
+        """Complete it with the id that the broker sent the browser back with."""
+
+
+# --- what a broker lists --------------------------------------------------------------------
+
+
+class Doubt(ValueError):
+    """A row of a master file that is not understood; ``column`` has the broker's own name.
+
+    ``key`` is whose row it is, segment and security id, when that much can be read.
+    """
+
+    def __init__(self, column: str, text: str, key: tuple[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.column = column
+        self.key = key
+
+
+class Listing(NamedTuple):
+    """One instrument as a master file states it. None: it does not say, so what is known stays.
+
+    Prices and tick in rupees, sizes in units. Both price limits are stated, or neither.
+    ``closed`` is one of the reasons of ``Closed``, or empty.
+    """
+
+    segment: Segment
+    security_id: str
+    symbol: str
+    name: str
+    series: str
+    kind: str
+    isin: str | None
+    lot_size: int
+    tick_size: Decimal
+    freeze_quantity: int | None
+    lower_limit: Decimal | None
+    upper_limit: Decimal | None
+    underlying: str
+    expiry: dt.date | None
+    strike: Decimal | None
+    option_type: str
+    closed: str
+
+
+class Layout(Protocol):
+    """One of a broker's kinds of master file."""
+
+    @property
+    def name(self) -> str:
+        """One of the master's ``layouts``."""
+
+    def understand(self, fields: Sequence[str]) -> Listing | None:
+        """One row; None for one that is left out on purpose. Raises ``Doubt``."""
+
+
+class Master(Protocol):
+    """A broker's master files: where they are and how they are read."""
+
+    @property
+    def layouts(self) -> Sequence[str]:
+        """The names of its files, the one that says most first."""
+
+    def address(self, layout: str) -> str:
+        """Where the broker publishes this one of its files."""
+
+    def layout_of(self, header: Sequence[str]) -> Layout:
+        """How to read a file with this header. Raises ``Doubt`` naming what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One price of one side of the depth: rupees, units, and the number of orders there."""
+
+    price: Decimal
+    quantity: int
+    orders: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuoteNews:
+    """What one message says of one instrument's market. ``None`` means "no news", never zero.
+
+    Prices in rupees, best level first; ``traded_at`` is the exchange's time of the last trade.
+    """
+
+    segment: Segment
+    security_id: str
+    last_price: Decimal | None = None
+    traded_at: dt.datetime | None = None
+    close: Decimal | None = None
+    open_interest: int | None = None
+    bids: tuple[Level, ...] | None = None
+    asks: tuple[Level, ...] | None = None
+    lower_circuit: Decimal | None = None
+    upper_circuit: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """An instrument whose prices are wanted, with the tick that they lie on (rupees)."""
+
+    segment: Segment
+    security_id: str
+    tick: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """What orders would tie up, and what is free, rupees; None: the broker does not say."""
+
+    required: Decimal
+    available: Decimal | None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Trading(Protocol):
     """The sending door of one broker. Every method needs its own committed journal row."""
 
@@ -320,8 +519,17 @@ class Reporting(Protocol):
     def profile(self) -> Known[Profile]:
         """Who we are to the broker."""
 
-    def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
-        """Last traded price in rupees; raises ``ReadFailed`` when the broker has none."""
+    def address(self) -> Known[Address]:
+        """From where the broker takes orders, and where it sees us."""
+
+    def quotes(self, wanted: Callable[[], Sequence[tuple[Segment, str]]]) -> Known[list[QuoteNews]]:
+        """Quotes of many instruments in one call; those that the broker lacks are missing.
+
+        ``wanted`` is asked when the call's turn has come, so that late wishes travel with it.
+        """
+
+    def margin(self, requests: Sequence[OrderRequest]) -> Known[Margin]:
+        """What these orders would tie up together, by the broker's own calculator."""
 
 
 class OrderStream(Protocol):
@@ -336,3 +544,20 @@ class OrderStream(Protocol):
         should_stop: Callable[[], bool],
     ) -> None:
         """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+
+
+class QuoteStream(Protocol):
+    """The broker's socket of prices, on one account's token."""
+
+    def run(
+        self,
+        wanted: Callable[[], Sequence[Watched]],
+        on_news: Callable[[Sequence[QuoteNews], dt.datetime], None],
+        on_life: Callable[[], None],
+        on_trouble: Callable[[str], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+
+    def oddities(self) -> Mapping[str, int]:
+        """How often the broker sent what means nothing to us, by kind."""

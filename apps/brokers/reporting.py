@@ -14,9 +14,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.brokers.journal import moment
-from apps.brokers.models import BrokerAccount, FundsReport, Instrument, PositionsReport, Quote
-from apps.brokers.port import Known, OrderStream, Position, Reporting, Segment
-from apps.brokers.registry import adapter_of
+from apps.brokers.models import BrokerAccount, FundsReport, PositionsReport
+from apps.brokers.port import Master, OrderStream, Position, QuoteStream, Reporting
+from apps.brokers.registry import adapter_named, adapter_of
 
 
 def reports_of(account: BrokerAccount, *, retries: bool = True) -> Reporting:
@@ -29,10 +29,22 @@ def stream_of(account: BrokerAccount) -> OrderStream:
     return adapter_of(account).stream(account)
 
 
+def master_of(broker: str) -> Master:
+    """The master files of a kind of broker."""
+    return adapter_named(broker).master
+
+
+def quotes_of(account: BrokerAccount) -> QuoteStream:
+    """The market feed on the account's token."""
+    return adapter_of(account).quotes(account)
+
+
 def store_funds(account: BrokerAccount, *, retries: bool = True) -> FundsReport:
     """Read the funds and keep them, unless a younger read is already kept."""
+    mark = moment()
     known = reports_of(account, retries=retries).funds()
     columns: dict[str, Any] = {name: getattr(known.value, name) for name in _FUNDS}
+    columns["mark"] = mark
     report, created = FundsReport.objects.get_or_create(
         account=account, defaults={**columns, "as_of": known.as_of}
     )
@@ -70,23 +82,3 @@ def _row(position: Position) -> dict[str, str | int]:
         name: format(value, "f") if isinstance(value, Decimal) else value
         for name, value in vars(position).items()
     }
-
-
-def store_quote(account: BrokerAccount, instrument: Instrument, *, retries: bool = True) -> Quote:
-    """Read the last price of an instrument and keep it, unless a younger one is kept."""
-    books = reports_of(account, retries=retries)
-    known = books.last_price(Segment(instrument.segment), instrument.security_id)
-    return keep_quote(instrument, known)
-
-
-def keep_quote(instrument: Instrument, known: Known[Decimal]) -> Quote:
-    """Keep a price that was heard, unless a younger one is kept."""
-    quote, created = Quote.objects.get_or_create(
-        instrument=instrument, defaults={"last_price": known.value, "as_of": known.as_of}
-    )
-    if not created:
-        _outdated(Quote.objects.filter(instrument=instrument), known.as_of).update(
-            last_price=known.value, as_of=known.as_of
-        )
-        quote.refresh_from_db()
-    return quote

@@ -10,24 +10,26 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from http.cookiejar import DefaultCookiePolicy
+from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlencode
 
-import requests
+import certifi
 import urllib3
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from apps.brokers.deadlines import Deadlines
 from apps.brokers.journal import boot_clock
 from apps.brokers.models import WireCall
 from apps.brokers.port import NotSent, Unknown
-from apps.brokers.rows import update_rows
 
 MAX_BODY = 32 * 1024 * 1024  # bytes; a day's order book of 20,000 rows is about 12 MB
 
@@ -38,12 +40,17 @@ class NotOnTheWire(RuntimeError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. ``body`` is parsed JSON, or None with ``trouble`` saying why not."""
+    """What came back. ``body`` is parsed JSON, or None with ``trouble`` saying why not.
+
+    ``ahead`` is by how many seconds the other side's clock is ahead of ours, to about a second;
+    None when it did not say.
+    """
 
     status: int | None
     body: Any
     trouble: NotSent | Unknown | None = None
     empty: bool = False  # an answer without a body; some endpoints document that as a yes
+    ahead: float | None = None
 
 
 class _TooLate(OSError):
@@ -101,92 +108,101 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedHTTPS
 
 
-class _Adapter(HTTPAdapter):
-    """Our pools, and no retries of any kind."""
-
-    def __init__(self) -> None:
-        super().__init__(max_retries=0, pool_connections=8, pool_maxsize=32)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+def _new_pools() -> urllib3.PoolManager:
+    """Kept connections, and nothing more: no proxy, no .netrc and no cookie can touch an order."""
+    pools = urllib3.PoolManager(8, maxsize=32, ca_certs=certifi.where())
+    pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return pools
 
 
-def _new_session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # no proxy or .netrc may redirect an order
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # accounts share nothing
-    session.mount("http://", _Adapter())
-    session.mount("https://", _Adapter())
-    return session
+_pools = _new_pools()
+_deadlines = Deadlines()
 
 
-_session = _new_session()
-
-
-# requests lets urllib3's errors through while a body is read, and plain ValueErrors for headers
-# that it cannot decode.
-_TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+# A header that cannot be encoded or decoded is a plain ValueError.
+_TROUBLE = (urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 def transmit(
-    call: WireCall, method: str, path: str, payload: dict[str, Any] | None, headers: dict[str, str]
+    call: WireCall,
+    method: str,
+    path: str,
+    payload: dict[str, Any] | None,
+    headers: dict[str, str],
+    query: Mapping[str, str] | None = None,
 ) -> Reply:
     """Send one committed call and return what was heard.
 
     Raises ``NotOnTheWire`` when the row is not committed, not ours, or already used.
     """
-    _claim_the_row(call)
     state = _Call()
-    state.deadline = call.boot_deadline
-    call.boot_deadline = None
+    state.deadline = _take_the_right(call)
     _current.call = state
-    watchdog = threading.Timer(settings.CALL_TIMEOUT, _cut, [state])
-    watchdog.daemon = True
-    watchdog.start()
+    watched = _deadlines.watch(settings.CALL_TIMEOUT, lambda: _cut(state))
     try:
-        reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers)
+        reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers, query)
         # A body that ends with its connection cannot be told from one that we cut off.
         return Reply(reply.status, None, _too_slow()) if state.timed_out else reply
     except _TROUBLE as error:
         return Reply(None, None, _classify(error, state))
     finally:
-        watchdog.cancel()
+        watched.over = True
         state.sock = None  # it goes back to the pool and may soon serve another call
         _current.call = None
 
 
-def _claim_the_row(call: WireCall) -> None:
+def _take_the_right(call: WireCall) -> float:
+    """A row gets it with its commit, in the process that wrote it, and has it once."""
     if connection.in_atomic_block:
         raise NotOnTheWire("a call to a broker inside a transaction could be undone: commit first")
-    if call.pk is None or call.boot_deadline is None:
-        raise NotOnTheWire("only the process that wrote the journal row may transmit it, once")
-    now = timezone.now()
-    unused = "id = %s AND sent_at IS NULL AND outcome = ''"
-    claimed = update_rows(WireCall, {"sent_at": now}, unused, [call.pk])
-    if claimed != 1:
-        raise NotOnTheWire(f"journal row {call.pk} is not committed or was already used")
-    call.sent_at = now
+    try:
+        deadline = call.use_up()
+    except LookupError as error:
+        raise NotOnTheWire(str(error)) from error
+    call.sent_at = timezone.now()
+    return deadline
 
 
 def _exchange(
-    method: str, url: str, payload: dict[str, Any] | None, headers: dict[str, str]
+    method: str,
+    url: str,
+    payload: dict[str, Any] | None,
+    headers: dict[str, str],
+    query: Mapping[str, str] | None,
 ) -> Reply:
     body = None if payload is None else json.dumps(payload)
-    response = _session.request(
+    began = time.time()
+    response = _pools.urlopen(
         method,
-        url,
-        data=body,
-        headers={**headers, "User-Agent": settings.USER_AGENT},
-        timeout=(settings.CONNECT_TIMEOUT, settings.CALL_TIMEOUT),
-        allow_redirects=False,
-        stream=True,
+        f"{url}?{urlencode(query)}" if query else url,
+        body=body,
+        headers={
+            **headers,
+            "User-Agent": settings.USER_AGENT,
+            "Accept-Encoding": "gzip, deflate",
+        },
+        timeout=urllib3.Timeout(settings.CONNECT_TIMEOUT, settings.CALL_TIMEOUT),
+        retries=False,
+        redirect=False,
+        preload_content=False,
     )
+    ahead = _ahead(response.headers.get("Date"), began, time.time())
     with response:
-        content = response.raw.read(MAX_BODY + 1, decode_content=True)
+        content = response.read(MAX_BODY + 1, decode_content=True)
     if len(content) > MAX_BODY:
-        return Reply(response.status_code, None, Unknown("the reply is larger than 32 MB"))
-    return _parse(response.status_code, content)
+        return Reply(response.status, None, Unknown("the reply is larger than 32 MB"))
+    return replace(_parse(response.status, content), ahead=ahead)
+
+
+def _ahead(date: str | None, began: float, ended: float) -> float | None:
+    """The header has whole seconds and was written somewhere between asking and hearing."""
+    if date is None:
+        return None
+    try:
+        stamp = parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return stamp + 0.5 - (began + ended) / 2
 
 
 def _parse(status: int, content: bytes) -> Reply:
@@ -226,7 +242,7 @@ def _cut(state: _Call) -> None:
 def _classify(error: Exception, state: _Call) -> NotSent | Unknown:
     if not state.first_byte_out:
         return NotSent(_first_line(error))
-    if state.timed_out or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+    if state.timed_out or isinstance(error, urllib3.exceptions.TimeoutError):
         return _too_slow()
     return Unknown(_first_line(error))
 

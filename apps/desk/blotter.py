@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 
-from apps.brokers.models import Instrument
-from apps.orders.models import DeskSequence, Order
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.orders.models import DeskSequence, Order, Source, trading_day
 from apps.orders.states import TERMINAL, Status
 
 LIMIT = 200
-_ALIVE = ~Q(status__in=sorted(TERMINAL))  # as the partial index has it
+ALIVE = ~Q(status__in=sorted(TERMINAL))  # as the partial index has it
 GROUPS: dict[str, tuple[str, Q]] = {
     "all": ("All orders", Q()),
-    "working": ("Working", _ALIVE),
+    "working": ("Working", ALIVE),
     "unknown": ("Unknown", Q(status=Status.UNKNOWN)),
     "filled": ("Filled", Q(status=Status.FILLED)),
     "ended": ("Cancelled or expired", Q(status__in=[Status.CANCELLED, Status.EXPIRED])),
@@ -44,17 +44,27 @@ class Filters:
 
     account: int | None = None
     group: str = "all"
+    source: str = ""
+    strategy: str = ""
     text: str = ""
 
     @classmethod
     def parse(cls, asked: Mapping[str, object]) -> Filters:
         """Filters from an address or a message; what makes no sense is left out."""
-        account, group = str(asked.get("account") or ""), str(asked.get("group") or "all")
+        said = {name: str(asked.get(name) or "").strip()[:80] for name in cls.__annotations__}
+        account = said["account"]
         return cls(
             account=int(account) if account.isascii() and account.isdigit() else None,
-            group=group if group in GROUPS else "all",
-            text=str(asked.get("text") or "").strip()[:80],
+            group=said["group"] if said["group"] in GROUPS else "all",
+            source=said["source"] if said["source"] in Source else "",
+            strategy=said["strategy"],
+            text=said["text"],
         )
+
+    @property
+    def chosen(self) -> bool:
+        """True when something is left out."""
+        return self != Filters()
 
     def as_json(self) -> dict[str, object]:
         """For the page, which hands it back over the socket."""
@@ -65,8 +75,12 @@ class Filters:
         wanted = GROUPS[self.group][1]
         if self.account is not None:
             wanted &= Q(account=self.account)
+        if self.source:
+            wanted &= Q(source=self.source)
+        if self.strategy:
+            wanted &= Q(strategy=self.strategy)
         if self.text:
-            named = Instrument.objects.filter(symbol__icontains=self.text).values("pk")
+            named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
             wanted &= (
                 Q(instrument__in=named)
                 | Q(strategy__icontains=self.text)
@@ -93,6 +107,14 @@ class Changes:
     seen: Seen
 
 
+def strategies(filters: Filters) -> list[str]:
+    """Names to choose from: those of today's orders, and the one that is chosen."""
+    accounts = BrokerAccount.objects.values("pk")  # leads to the index of a day
+    today = Order.objects.filter(account__in=accounts, trading_day=trading_day())
+    names = today.order_by().values_list("strategy", flat=True).distinct()[:LIMIT]
+    return sorted({*names, filters.strategy} - {""})
+
+
 def numbers() -> Seen:
     """The change number of every account."""
     return dict(DeskSequence.objects.values_list("account_id", "value"))
@@ -102,7 +124,7 @@ def read(filters: Filters) -> Sheet:
     """A whole page: unknown orders first, then the newest."""
     seen = numbers()
     wanted = _orders().filter(filters.condition())
-    unknown = list(wanted.filter(_ALIVE, status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
+    unknown = list(wanted.filter(ALIVE, status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
     others = list(wanted.exclude(status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
     return Sheet(unknown + others, seen, full=len(others) == LIMIT)
 

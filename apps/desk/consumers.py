@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from apps.desk import feeding
 from apps.desk.blotter import Filters, Seen
-from apps.desk.feeding import Rights
+from apps.desk.rights import Rights
 from apps.orders.announce import GROUP
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class LiveOrders(AsyncJsonWebsocketConsumer):
         """Let in who may see orders; the rows wait for the page's hello."""
         self.filters = Filters()
         self.seen: Seen | None = None
-        self.may_cancel = False
+        self.rights = self.drawn_by = Rights()
         self.rung = asyncio.Event()
         self.turn = asyncio.Lock()
         self.tasks: list[asyncio.Task[None]] = []
@@ -82,22 +82,26 @@ class LiveOrders(AsyncJsonWebsocketConsumer):
             self.seen = feeding.parse_seen(content.get("seen"))
             if content.get("snapshot"):
                 self.seen = None
+            if content["type"] == "hello":
+                self.drawn_by = self.rights
         await self._guarded(self._beat)
 
     async def _catch_up(self) -> None:
         async with self.turn:
-            if self.seen is None or not await self._send_changes():
+            known = self.seen is not None and self.drawn_by == self.rights
+            if not known or not await self._send_changes():
                 await self._send_snapshot()
 
     async def _send_snapshot(self) -> None:
-        sheet = await database_sync_to_async(feeding.snapshot)(self.filters, self.may_cancel)
-        self.seen = dict(sheet["seq"])
+        its = self.rights
+        sheet = await database_sync_to_async(feeding.snapshot)(self.filters, its)
+        self.seen, self.drawn_by = dict(sheet["seq"]), its
         await self.send_json(sheet)
 
     async def _send_changes(self) -> bool:
         """Send what changed since ``seen``; False when the page had better be read anew."""
         batch = await database_sync_to_async(feeding.news)(
-            self.filters, self.seen or {}, self.may_cancel
+            self.filters, self.seen or {}, self.rights
         )
         if batch is None:
             return False
@@ -139,14 +143,14 @@ class LiveOrders(AsyncJsonWebsocketConsumer):
     async def _allowed(self) -> bool:
         """Read the person's rights again; close the socket when they are gone."""
         try:
-            rights: Rights = await database_sync_to_async(feeding.rights)(self.scope)
+            now: Rights = await database_sync_to_async(feeding.rights_of)(self.scope)
         except DatabaseError:
             await self.close(code=TRY_LATER)
             return False
-        self.may_cancel = rights.may_cancel
-        if not rights.may_view:
+        self.rights = now
+        if not now.may_view:
             await self.close(code=FORBIDDEN)
-        return rights.may_view
+        return now.may_view
 
     async def _listen(self) -> None:
         """Hear announcements; when the layer breaks, try again for ever."""

@@ -9,19 +9,27 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import Error, close_old_connections, transaction
+from django.utils import timezone
 
-from apps.brokers.models import AccessToken, BrokerAccount, Instrument, PositionsReport, Quote
-from apps.brokers.port import Intent, OrderType, ReadFailed, Segment, Side
-from apps.brokers.reporting import store_quote
+from apps.brokers import asking, importing
+from apps.brokers.importing import Busy, Wish
+from apps.brokers.models import (
+    AccessToken,
+    BrokerAccount,
+    CalendarKind,
+    ImportOutcome,
+    Instrument,
+    PositionsReport,
+)
+from apps.brokers.port import Intent, OrderType, ReadFailed, Side
 from apps.orders.models import UNDER_WAY, Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate, cancel, modify, place
 from apps.people import roles
@@ -30,7 +38,12 @@ log = structlog.get_logger(__name__)
 
 USERNAME = "admin"
 ACCOUNTS = {"paper-1": ("1000000001", "token-1"), "paper-2": ("1000000002", "token-2")}
+PRICES_BY = "paper-1"  # the account on whose token prices are listened to
+FRESH = 10.0  # seconds
 TRADER = Actor(name="demo trader")
+# What the demo trader trades: every other market of the exchange sleeps until it is asked for.
+SHARES = ("RELIANCE", "TCS", "HDFCBANK", "INFY", "SBIN", "ITC")
+STRIKES = (24400, 24600)
 MOST_WORKING = 12  # orders of one account that the demo trader leaves in the book
 
 
@@ -59,10 +72,11 @@ def make_people() -> list[tuple[str, str]]:
 
 
 def make_accounts() -> list[BrokerAccount]:
-    """The two simulated accounts; those that exist stay as they are."""
+    """The two simulated accounts; those that exist stay, but for the source of prices."""
     url = settings.SIMEXCHANGE_URL.rstrip("/")
     made = []
     for name, (client_id, token) in ACCOUNTS.items():
+        prices = f"ws://{urlsplit(url).netloc}/market-feed" if name == PRICES_BY else ""
         with transaction.atomic():
             account, new = BrokerAccount.objects.get_or_create(
                 name=name,
@@ -71,56 +85,28 @@ def make_accounts() -> list[BrokerAccount]:
                     "client_id": client_id,
                     "rest_url": f"{url}/v2",
                     "feed_url": f"ws://{urlsplit(url).netloc}/order-update",
+                    "calendar": CalendarKind.ALWAYS_OPEN,
+                    "market_feed_url": prices,
                 },
             )
             if new:
                 AccessToken.put_in_force(account, token)
+            elif prices and not account.market_feed_url:  # made before prices were listened to
+                BrokerAccount.objects.filter(pk=account.pk).update(market_feed_url=prices)
         made.append(account)
     return made
 
 
-def import_instruments() -> int:
-    """Store the simulated exchange's instruments; returns how many there are."""
-    try:
-        reply = requests.get(f"{settings.SIMEXCHANGE_URL}/_sim/instruments", timeout=5)
-        rows = reply.json()
-    except requests.RequestException as error:
-        raise NoExchange(f"the simulated exchange at {settings.SIMEXCHANGE_URL} is silent") from (
-            error
-        )
-    for row in rows:
-        Instrument.objects.update_or_create(
-            segment=_segment(row["segment"]),
-            security_id=row["securityId"],
-            defaults=_columns(row),
-        )
-    return len(rows)
+def import_instruments() -> None:
+    """Import the simulated exchange's own master file, as a broker's.
 
-
-def _segment(text: str) -> Segment:
-    return Segment.INDEX if text == "IDX_I" else Segment(text)
-
-
-def _columns(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "symbol": row["symbol"],
-        "name": row["name"],
-        "kind": row["instrument"],
-        "isin": row["isin"] or "",
-        "lot_size": row["lotSize"],
-        "tick_size": Decimal(str(row["tickSize"])),
-        "freeze_quantity": row["freezeQuantity"] or None,
-        "lower_limit": _price(row["lowerCircuit"]),
-        "upper_limit": _price(row["upperCircuit"]),
-        "expiry": row["expiry"],
-        "strike": _price(row["strikePrice"]),
-        "option_type": row["optionType"] or "",
-        "tradable": row["instrument"] != "INDEX",
-    }
-
-
-def _price(value: float | None) -> Decimal | None:
-    return Decimal(str(value)) if value else None
+    Raises ``NoExchange`` when there are no instruments then. With older ones the desk can start;
+    an alert says what was wrong with the new.
+    """
+    with suppress(Busy):
+        row = importing.import_published(Wish(actor="start"))
+        if row.outcome != ImportOutcome.APPLIED and importing.instruments_age() is None:
+            raise NoExchange(f"{settings.SIMEXCHANGE_URL} gave no instruments: {row.why}")
 
 
 def trade(should_stop: Callable[[], bool], *, pause: float = 2.0) -> None:
@@ -192,9 +178,7 @@ def _close(account: BrokerAccount, instrument: Instrument, net: int, chance: ran
 
 
 def _place(account: BrokerAccount, chance: random.Random) -> None:
-    instrument = chance.choice(
-        list(Instrument.objects.filter(tradable=True).exclude(kind="FUTIDX"))
-    )
+    instrument = chance.choice(_watched())
     option = instrument.kind == "OPTIDX"  # writing one ties up too much money for a demo
     side = Side.BUY if option else chance.choice(list(Side))
     lots = chance.randint(1, 2) if instrument.lot_size > 1 else chance.randint(5, 60)
@@ -214,22 +198,21 @@ def _place(account: BrokerAccount, chance: random.Random) -> None:
     )
 
 
+def _watched() -> list[Instrument]:
+    """Some shares, and the longest-lived calls and puts of NIFTY around its price."""
+    living = Instrument.objects.filter(Instrument.living(timezone.localdate()))
+    shares = living.filter(segment="NSE_EQ", symbol__in=SHARES)
+    options = living.filter(underlying="NIFTY", kind="OPTIDX", strike__range=STRIKES)
+    last = options.order_by("-expiry").values_list("expiry", flat=True).first()
+    return [*shares, *options.filter(expiry=last)]
+
+
 def _near(
     instrument: Instrument, side: str, chance: random.Random, account: BrokerAccount
 ) -> Decimal:
     """A price on the tick around the last one: some orders fill at once, some rest."""
-    last = _last_price(instrument, account)
+    last = asking.price(account, instrument, FRESH).value
     away = Decimal(str(round(chance.uniform(-0.004, 0.002), 5))) * Side(side).sign
     price = last * (1 + away) // instrument.tick_size * instrument.tick_size
-    price = min(price, instrument.upper_limit or price)
-    return max(price, instrument.lower_limit or price, instrument.tick_size)
-
-
-def _last_price(instrument: Instrument, account: BrokerAccount) -> Decimal:
-    try:
-        return store_quote(account, instrument, retries=False).last_price
-    except ReadFailed:
-        known = Quote.objects.filter(instrument=instrument).first()
-        if known is None:
-            raise
-        return known.last_price
+    lower, upper = instrument.limits(timezone.localdate())
+    return max(min(price, upper or price), lower or price, instrument.tick_size)

@@ -18,22 +18,15 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.desk import blotter, switches
+from apps.desk import blotter, rights, switches
 from apps.desk.blotter import Filters, Seen
+from apps.desk.rights import Rights
 from apps.desk.rows import html_of
 from apps.orders.models import Order
 from apps.people import entry
 from apps.people.entry import Step, step_of
 
 Message = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Rights:
-    """What the person behind a socket may do now."""
-
-    may_view: bool
-    may_cancel: bool
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Batch:
     seen: Seen
 
 
-def rights(scope: Mapping[str, Any]) -> Rights:
+def rights_of(scope: Mapping[str, Any]) -> Rights:
     """Read session, person and permissions anew: a log-out counts at once."""
     session = scope.get("session")
     request = HttpRequest()
@@ -52,10 +45,7 @@ def rights(scope: Mapping[str, Any]) -> Rights:
     request.session = store(session.session_key if session else None)
     user = get_user(request)
     staff = user.is_active and user.is_staff and step_of(user, request.session) is Step.IN
-    return Rights(
-        may_view=staff and user.has_perm("orders.view_order"),
-        may_cancel=staff and user.has_perm("orders.cancel_order"),
-    )
+    return rights.of(user) if staff else Rights()
 
 
 def touch(scope: Mapping[str, Any]) -> None:
@@ -80,19 +70,19 @@ def parse_seen(told: object) -> Seen | None:
         return None
 
 
-def snapshot(filters: Filters, may_cancel: bool) -> Message:
+def snapshot(filters: Filters, its: Rights) -> Message:
     """The whole page anew."""
     sheet = blotter.read(filters)
     return {
         "type": "snapshot",
-        "rows": [_row(order, may_cancel) for order in sheet.orders],
+        "rows": [_row(order, its) for order in sheet.orders],
         "seq": sheet.seen,
         "full": sheet.full,
         "filters": filters.as_json(),
     }
 
 
-def news(filters: Filters, seen: Seen, may_cancel: bool) -> Batch | None:
+def news(filters: Filters, seen: Seen, its: Rights) -> Batch | None:
     """What changed since ``seen``; None when the page had better be read anew."""
     found = blotter.changes(filters, seen)
     if found is None:
@@ -102,7 +92,7 @@ def news(filters: Filters, seen: Seen, may_cancel: bool) -> Batch | None:
     for order, shown in found.orders:
         after = last.get(order.account_id, 0)
         last[order.account_id] = order.live_seq
-        row = _row(order, may_cancel) if shown else _gone(order)
+        row = _row(order, its) if shown else _gone(order)
         messages.append({"type": "row", "after": after, **row})
     skipped = {account: seq for account, seq in found.seen.items() if last.get(account) != seq}
     if skipped:
@@ -119,8 +109,8 @@ def pulse() -> Message:
     }
 
 
-def _row(order: Order, may_cancel: bool) -> Message:
-    return {**_gone(order), "html": html_of(order, may_cancel=may_cancel)}
+def _row(order: Order, its: Rights) -> Message:
+    return {**_gone(order), "html": html_of(order, its)}
 
 
 def _gone(order: Order) -> Message:

@@ -14,6 +14,9 @@ from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders.models import Order
 from apps.orders.services import OrderIntent
 
+PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+STOPS = (OrderType.STOP_LIMIT, OrderType.STOP_MARKET)
+
 
 def _words(words: type[Side | OrderType | Product | Validity | Intent]) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]
@@ -48,19 +51,27 @@ class ModifyForm(forms.Form):
     price = _rupees("Price ₹")
     trigger_price = _rupees("Trigger ₹")
     reason = _reason()
+    seen = forms.CharField(max_length=80, required=False, widget=forms.HiddenInput)
 
     def __init__(self, order: Order, data: Any = None) -> None:  # noqa: ANN401
         self.order = order
         terms = {name: getattr(order, name) for name in ("quantity", "price", "trigger_price")}
-        super().__init__(data, initial=terms)
-        if order.order_type == OrderType.MARKET:
-            del self.fields["price"]
+        super().__init__(data, initial=terms | {"seen": order.terms_in_words})
         if order.order_type != OrderType.STOP_LIMIT:
             del self.fields["trigger_price"]
 
+    def clean_seen(self) -> str:
+        """New terms replace those that the person saw, and no others."""
+        seen: str = self.cleaned_data["seen"]
+        if seen and seen != self.order.terms_in_words:
+            now = self.order.terms_in_words
+            self.add_error(None, f"It changed while you looked: it is {now} now. Look again.")
+        return seen
+
     def terms(self) -> dict[str, Any]:
         """What is asked for, without the reason."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+        words = {"reason", "seen"}
+        return {name: value for name, value in self.cleaned_data.items() if name not in words}
 
 
 class AccountField(forms.ModelChoiceField):  # type: ignore[type-arg]
@@ -84,6 +95,9 @@ class PlaceForm(forms.Form):
     product = forms.ChoiceField(choices=_words(Product))
     validity = forms.ChoiceField(choices=_words(Validity))
     intent = forms.ChoiceField(choices=_words(Intent))
+    after_market = forms.BooleanField(
+        required=False, help_text="Sent while the market is closed; waits for its next opening."
+    )
     strategy = forms.CharField(max_length=80, required=False)
     reason = _reason()
 
@@ -98,7 +112,7 @@ class PlaceForm(forms.Form):
         """Prices that the type of order needs, and no others."""
         cleaned = super().clean() or self.cleaned_data
         kind = cleaned.get("order_type")
-        needs = {"price": kind != OrderType.MARKET, "trigger_price": kind == OrderType.STOP_LIMIT}
+        needs = {"price": kind in PRICED, "trigger_price": kind in STOPS}
         for name, needed in needs.items():
             given = cleaned.get(name) is not None
             if needed and not given and name not in self.errors:
@@ -121,6 +135,7 @@ class PlaceForm(forms.Form):
             product=Product(said["product"]),
             validity=Validity(said["validity"]),
             intent=Intent(said["intent"]),
+            after_market=said["after_market"],
             strategy=said["strategy"],
         )
 

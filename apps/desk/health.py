@@ -18,13 +18,22 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from apps.brokers.conditions import FEED_STALE
+
 WORKERS = ("worker", "exits", "house")
-FEED_STALE = 15.0  # seconds
+LOOPS = ("beat", "sweep", "signals", "alerts")  # both sweeps, and what delivers alerts
 PATIENCE = 0.7  # seconds for a server to answer
 CLOCK_SLACK = 5.0  # seconds a sign of life may lie in the future
 
 _SIGNS = "SELECT name, at FROM alerts_heartbeat"
-_ACCOUNTS = "SELECT name FROM brokers_brokeraccount WHERE enabled ORDER BY name"
+# Feeds of every enabled account; what hears commands, when some channel takes them.
+_EXPECTED = """
+    (SELECT 'feed:' || name FROM brokers_brokeraccount WHERE enabled
+     UNION ALL
+     SELECT 'quotes:' || name FROM brokers_brokeraccount WHERE enabled AND market_feed_url <> ''
+     ORDER BY 1) UNION ALL
+    SELECT 'telegram' WHERE EXISTS (SELECT 1 FROM alerts_channel WHERE enabled AND commands)
+"""
 _asking = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
 
 
@@ -76,7 +85,7 @@ def _server(answer: Future[Any], name: str) -> Part:
 
 
 def _read_signs() -> tuple[dict[str, dt.datetime], list[str]]:
-    """All signs of life and the enabled accounts, over a connection of our own."""
+    """All signs of life, and whose are expected, over a connection of our own."""
     wanted = settings.DATABASES["default"]
     address = {
         "dbname": connection.settings_dict["NAME"],
@@ -92,7 +101,7 @@ def _read_signs() -> tuple[dict[str, dt.datetime], list[str]]:
         autocommit=True,
     ) as line:
         signs = {str(name): at for name, at in line.execute(_SIGNS).fetchall()}
-        return signs, [str(row[0]) for row in line.execute(_ACCOUNTS).fetchall()]
+        return signs, [str(row[0]) for row in line.execute(_EXPECTED).fetchall()]
 
 
 def _ping_redis() -> bool:
@@ -103,10 +112,10 @@ def _ping_redis() -> bool:
 
 
 def _beats(known: tuple[dict[str, dt.datetime], list[str]] | None) -> dict[str, Part]:
-    signs, accounts = known or ({}, [])
+    signs, expected = known or ({}, [])
     rows = {worker: (f"worker:{worker}", settings.HEARTBEAT_STALE) for worker in WORKERS}
-    rows |= {name: (name, settings.HEARTBEAT_STALE) for name in ("beat", "sweep")}
-    rows |= {f"feed:{name}": (f"feed:{name}", FEED_STALE) for name in accounts}
+    rows |= {name: (name, settings.HEARTBEAT_STALE) for name in LOOPS}
+    rows |= {name: (name, FEED_STALE) for name in expected}
     if known is None:
         return {name: Part(False, None, "not known: the database is down") for name in rows}
     return {name: _beat(signs.get(row), limit) for name, (row, limit) in rows.items()}

@@ -1,4 +1,4 @@
-"""The sidebar: what a person may open, the live desk first."""
+"""The sidebar: what a person may open, the desk first."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
     (
         "Desk",
         [
+            ("Start", "home", "desk:front", "orders.view_order"),
             ("Live desk", "monitoring", "desk:live", "orders.view_order"),
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
             ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
@@ -40,6 +41,32 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "alerts.view_alert",
             ),
             ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
+            ("Quotes", "price_change", "admin:brokers_quote_changelist", "brokers.view_quote"),
+        ],
+    ),
+    (
+        "Channels",
+        [
+            ("Channels", "campaign", "admin:alerts_channel_changelist", "alerts.view_channel"),
+            (
+                "Escalation",
+                "stairs",
+                "admin:alerts_escalationstep_changelist",
+                "alerts.view_escalationstep",
+            ),
+            ("Deliveries", "send", "admin:alerts_delivery_changelist", "alerts.view_delivery"),
+            (
+                "Telegram users",
+                "contacts",
+                "admin:chat_telegramuser_changelist",
+                "chat.view_telegramuser",
+            ),
+            (
+                "Telegram commands",
+                "chat",
+                "admin:chat_telegramcommand_changelist",
+                "chat.view_telegramcommand",
+            ),
         ],
     ),
     (
@@ -79,7 +106,38 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "admin:brokers_instrument_changelist",
                 "brokers.view_instrument",
             ),
+            (
+                "Imports",
+                "download",
+                "admin:brokers_instrumentimport_changelist",
+                "brokers.view_instrumentimport",
+            ),
+            (
+                "Margins",
+                "savings",
+                "admin:brokers_marginestimate_changelist",
+                "brokers.view_marginestimate",
+            ),
             ("Wire calls", "cable", "admin:brokers_wirecall_changelist", "brokers.view_wirecall"),
+        ],
+    ),
+    (
+        "Calendar",
+        [
+            ("Calendar", "calendar_month", "desk:calendar", "brokers.view_holiday"),
+            ("Holidays", "event_busy", "admin:brokers_holiday_changelist", "brokers.view_holiday"),
+            (
+                "Session rules",
+                "schedule",
+                "admin:brokers_sessionrule_changelist",
+                "brokers.view_sessionrule",
+            ),
+            (
+                "Calendar history",
+                "edit_calendar",
+                "admin:brokers_calendarchange_changelist",
+                "brokers.view_calendarchange",
+            ),
         ],
     ),
     (

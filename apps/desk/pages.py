@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from apps.orders.services import Actor
@@ -43,6 +45,24 @@ def show(request: HttpRequest, template: str, title: str, **context: Any) -> Htt
     """Render a desk page with the admin's frame around it."""
     frame = admin.site.each_context(request)
     return TemplateResponse(request, f"desk/{template}.html", {**frame, "title": title, **context})
+
+
+def from_dialog(request: HttpRequest) -> bool:
+    """True when a page's script asks, and shows the answer in the page that is open."""
+    return not request.accepts("text/html")
+
+
+def done(request: HttpRequest, text: str, where: str, *args: object) -> HttpResponse:
+    """It is done: said in the dialog that asked, or on the page that comes next."""
+    if from_dialog(request):
+        return JsonResponse({"ok": True, "text": text})
+    messages.success(request, text)
+    return redirect(where, *args)
+
+
+def refused(form: Form) -> JsonResponse:
+    """Nothing was done: the dialog shows the form's errors."""
+    return JsonResponse({"ok": False, "errors": form.errors.get_json_data()}, status=422)
 
 
 def user_of(request: HttpRequest) -> User:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.desk.rights import Rights
 from apps.orders.models import Order
 from apps.orders.states import Status
 
@@ -18,13 +19,13 @@ class _Row:
 
     pk: int
     seq: int
-    may_cancel: bool
+    rights: Rights
     order: Order = field(compare=False)
 
 
-def html_of(order: Order, *, may_cancel: bool) -> SafeString:
-    """The order as a table row, drawn once per change and right."""
-    row = _Row(order.pk, order.live_seq, may_cancel, order)
+def html_of(order: Order, rights: Rights) -> SafeString:
+    """The order as a table row, drawn once per change and set of rights."""
+    row = _Row(order.pk, order.live_seq, rights, order)
     return _drawn(row) if order.live_seq else _draw(row)
 
 
@@ -43,7 +44,7 @@ def _draw(row: _Row) -> SafeString:
         {
             "order": order,
             "pinned": order.status == Status.UNKNOWN,
-            "can_cancel": row.may_cancel and order.can_cancel,
+            **offers(order, row.rights),
             "cancel_asked": order.cancel_wanted_at is not None and not order.over,
             "filled_percent": _percent(order),
             "latency": latency,
@@ -51,6 +52,16 @@ def _draw(row: _Row) -> SafeString:
         },
     )
     return mark_safe(text.strip())  # noqa: S308 - rendered by the template engine, which escapes
+
+
+def offers(order: Order, rights: Rights) -> dict[str, bool]:
+    """What this person can do about this order now, for rows and for its own page."""
+    return {
+        "can_cancel": rights.may_cancel and order.can_cancel,
+        "can_modify": rights.may_modify and order.can_modify,
+        "can_exit": rights.may_place and order.may_have_left_a_position,
+        "can_halt": rights.may_halt,
+    }
 
 
 def _percent(order: Order) -> int:

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.desk.views import approvals, halt, health, live, orders, place, signals
+from apps.desk.views import (
+    alerts,
+    approvals,
+    calendar,
+    halt,
+    health,
+    live,
+    orders,
+    place,
+    prices,
+    signals,
+    start,
+)
 
 app_name = "desk"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
-    path("admin/", live.front, name="front"),
+    path("admin/", start.page, name="front"),
     path("admin/live/", live.page, name="live"),
     path("admin/live/order/<int:pk>/", orders.page, name="order"),
     path("admin/live/order/<int:pk>/cancel/", orders.cancel, name="cancel"),
     path("admin/live/order/<int:pk>/modify/", orders.modify, name="modify"),
+    path("admin/live/order/<int:pk>/exit/", place.leave, name="exit"),
     path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),
     path("admin/place/instruments/", place.instruments, name="instruments"),
+    path("admin/prices/<int:account>/watch/", prices.watch, name="watch"),
     path("admin/switches/", halt.page, name="switches"),
     path("admin/switches/turn/", halt.turn, name="turn"),
     path("admin/approvals/", approvals.page, name="approvals"),
     path("admin/approvals/<int:pk>/decide/", approvals.decide, name="decide"),
     path("admin/approvals/<int:pk>/withdraw/", approvals.withdraw, name="withdraw"),
+    path("admin/calendar/", calendar.page, name="calendar"),
+    path("admin/calendar/confirm/", calendar.confirm, name="calendar_confirm"),
+    path("admin/calendar/withdraw/", calendar.withdraw, name="calendar_withdraw"),
+    path("admin/calendar/import/", calendar.take_in, name="calendar_import"),
     path("admin/health/", health.page, name="health"),
+    path("admin/alerts/acknowledge/<int:pk>/", alerts.acknowledge, name="acknowledge"),
 ]

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
 
 from django.utils import timezone
 
 from apps.orders.states import Status
+from apps.orders.words import STATUS, grouped, plain, rupees, status_tone, status_word
 
-# Status → (word, tone). Tones are classes of the style sheet.
-STATUS: dict[Status, tuple[str, str]] = {
-    Status.NEW: ("New", "quiet"),
-    Status.AWAITING_APPROVAL: ("Waits for approval", "wait"),
-    Status.APPROVED: ("Approved", "wait"),
-    Status.SENDING: ("Sending", "wait"),
-    Status.SUBMITTED: ("Submitted", "work"),
-    Status.OPEN: ("Open", "work"),
-    Status.PARTIALLY_FILLED: ("Partly filled", "work"),
-    Status.UNKNOWN: ("Unknown", "alarm"),
-    Status.FILLED: ("Filled", "good"),
-    Status.CANCELLED: ("Cancelled", "quiet"),
-    Status.EXPIRED: ("Expired", "quiet"),
-    Status.DENIED: ("Denied by risk", "bad"),
-    Status.REJECTED: ("Rejected", "bad"),
-    Status.LAPSED: ("Lapsed", "bad"),
-    Status.NEVER_ARRIVED: ("Never arrived", "bad"),
-}
+__all__ = [
+    "EXPLAINED",
+    "STATUS",
+    "grouped",
+    "ist",
+    "lasting",
+    "plain",
+    "rupees",
+    "status_tone",
+    "status_word",
+]
+
 EXPLAINED: dict[Status, str] = {
     Status.UNKNOWN: "It may exist at the broker. The desk is looking and will not send it again.",
     Status.DENIED: "Our own risk rules refused it. Nothing was sent.",
@@ -34,36 +28,6 @@ EXPLAINED: dict[Status, str] = {
     Status.NEVER_ARRIVED: "The broker's books prove that it never got there.",
     Status.SUBMITTED: "The broker took it; the exchange has not spoken yet.",
 }
-
-
-def status_word(status: str) -> str:
-    """The status as people say it."""
-    return STATUS[Status(status)][0]
-
-
-def status_tone(status: str) -> str:
-    """The status as a colour class."""
-    return STATUS[Status(status)][1]
-
-
-def grouped(whole: int) -> str:
-    """12,34,567: thousands once, then lakhs and crores."""
-    digits = str(abs(whole))
-    head, tail = digits[:-3], digits[-3:]
-    groups = [tail]
-    while head:
-        groups.insert(0, head[-2:])
-        head = head[:-2]
-    return ("-" if whole < 0 else "") + ",".join(groups)
-
-
-def rupees(amount: Decimal | None) -> str:
-    """₹1,23,456.05; four decimals only where the tick needs them."""
-    if amount is None:
-        return "–"
-    places = 2 if amount == round(amount, 2) else 4
-    whole, _, cents = f"{abs(amount):.{places}f}".partition(".")
-    return f"{'-' if amount < 0 else ''}₹{grouped(int(whole))}.{cents}"
 
 
 def lasting(duration: dt.timedelta | None) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps.alerts.history import HistoryAdmin
+from apps.orders import words
 from apps.orders.models import Fill, Modification, Order, OrderEvent, Unattributed
 
 
@@ -18,12 +21,12 @@ class OrderAdmin(HistoryAdmin):
         "created_at",
         "account",
         "instrument",
-        "side",
+        "way",
         "quantity",
         "filled_quantity",
         "order_type",
-        "price",
-        "status",
+        "limit",
+        "state",
         "source",
         "strategy",
         "correlation_id",
@@ -33,6 +36,22 @@ class OrderAdmin(HistoryAdmin):
     list_select_related = ("account", "instrument")
     search_fields = ("correlation_id__exact", "broker_order_id__exact", "instrument__symbol")
     search_help_text = "Correlation id or broker's order id in full, or part of a symbol."
+
+    @admin.display(description="side", ordering="side")
+    def way(self, order: Order) -> SafeString:
+        """Buy or sell, in its colour."""
+        return format_html('<span class="desk-{}">{}</span>', order.side.lower(), order.side)
+
+    @admin.display(description="price", ordering="price")
+    def limit(self, order: Order) -> str:
+        """The limit price; none of a market order."""
+        return words.rupees(order.price)
+
+    @admin.display(description="status", ordering="status")
+    def state(self, order: Order) -> SafeString:
+        """Where it is in its life, in its colour."""
+        tone, word = words.status_tone(order.status), words.status_word(order.status)
+        return format_html('<span class="desk-status desk-tone-{}">{}</span>', tone, word)
 
     def change_view(
         self, request: HttpRequest, object_id: str, *_: object, **__: object
@@ -61,7 +80,7 @@ class FillAdmin(HistoryAdmin):
         "account",
         "order",
         "quantity",
-        "price",
+        "at",
         "traded_at",
         "exchange_trade_id",
         "broker_order_id",
@@ -73,6 +92,11 @@ class FillAdmin(HistoryAdmin):
         "exchange_trade_id__exact",
         "order__correlation_id__exact",
     )
+
+    @admin.display(description="price", ordering="price")
+    def at(self, fill: Fill) -> str:
+        """What was paid or got per unit."""
+        return words.rupees(fill.price)
 
 
 @admin.register(Modification)

@@ -124,9 +124,10 @@ def _order(approval: Approval) -> Order:
 
 def _facts(approval: Approval) -> Facts:
     order, payload = _order(approval), approval.payload
-    price = "at market" if order.price is None else f"at {order.price.normalize():f}"
+    price = "without a price" if order.price is None else f"at {order.price.normalize():f}"
     return [
         ("What", f"{order.side} {order.quantity} {order.instrument.symbol} {price}"),
+        ("Type", order.type_words),
         ("Account", f"{order.account.name} ({order.account.environment})"),
         ("Value", f"₹{payload['value']}, above ₹{payload['limit']}"),
     ]
@@ -134,7 +135,7 @@ def _facts(approval: Approval) -> Facts:
 
 def _refresh(approval: Approval) -> None:
     order = _order(approval)
-    refresh_inputs(order.account, order.instrument, order.side, order.order_type, order.intent)
+    refresh_inputs(order.account, order.instrument, order.request())
 
 
 def register() -> None:

@@ -29,7 +29,7 @@ def send_cancel(order_id: int) -> None:
         pk=order_id,
         cancel_wanted_at__isnull=False,
         status__in=AT_BROKER,
-        trading_day=trading_day(),
+        trading_day__gte=trading_day(),
         next_cancel_at__lte=now,
     ).update(next_cancel_at=now + call_time_out())
     if not mine:

@@ -66,6 +66,9 @@ def _correlation_id(order_id: int) -> str | None:
 
 def write_down(turn: gate.Turn, order: Order) -> Leaving | None:
     """Claim an order, for the transaction that has it locked; None when it stays here."""
+    if order.instrument.retired_at is not None:
+        _stay(order, Event.DENY, "its security id names another contract by now", {})
+        return None
     request, claim_id = order.request(), uuid.uuid4()
     return follow(order, request, claim_id, turn.write_down(request, claim_id))
 

@@ -9,7 +9,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from apps.alerts.raising import raise_alert, sign_of_life
-from apps.brokers import reporting
+from apps.brokers import reporting, sessions
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderReport
 from apps.orders import queue
@@ -59,8 +59,13 @@ class _Listener:
         self._quietly(lambda: sign_of_life(f"feed:{self.account.name}"))
 
     def trouble(self, text: str) -> None:
-        name = self.account.name
-        self._quietly(lambda: raise_alert(f"feed:{name}", f"feed of {name}: {text}"))
+        """Told to people, unless a refused token explains it, which they know already."""
+        self._quietly(lambda: self._tell(text))
+
+    def _tell(self, text: str) -> None:
+        if not sessions.is_refused(self.account):
+            name = self.account.name
+            raise_alert(f"feed:{name}", f"feed of {name}: {text}")
 
     def connected(self) -> None:
         """What happened while nobody listened is in the books: read them."""

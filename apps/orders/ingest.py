@@ -57,13 +57,13 @@ def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
 
 _NAMED = """
     account_id = %s AND broker_order_id = %s
-    AND (trading_day = %s OR (trading_day = %s AND status <> ALL(%s)))
+    AND (trading_day >= %s OR (trading_day = %s AND status <> ALL(%s)))
     ORDER BY trading_day DESC
 """
 
 
 def named(account: BrokerAccount, broker_order_id: str) -> Order | None:
-    """The order with the broker's id: of today, or of yesterday and not over yet."""
+    """The order with the broker's id: of today or waiting, or of yesterday and not over yet."""
     today = trading_day()
     yesterday = today - dt.timedelta(days=1)
     over = sorted(status.value for status in TERMINAL)

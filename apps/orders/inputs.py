@@ -1,65 +1,211 @@
-"""Read from the broker what a review will need and does not have fresh, before any transaction.
+"""What a review needs and the rows do not have fresh: read from the broker before any transaction.
 
-A read that fails leaves the old row: the rules see its age and decide.
+A read that fails leaves the old row: the rules see its age and decide. Here, too, a MARKET order
+becomes the protected limit that is reviewed and sent.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import structlog
+from django.db import connection
 from django.utils import timezone
 
-from apps.brokers import reporting
-from apps.brokers.models import BrokerAccount, FundsReport, Instrument, Quote
-from apps.brokers.port import Intent, OrderType, ReadFailed, Side
-from apps.brokers.rows import read_row
+from apps.brokers import asking, margins, quotes, reporting
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
+from apps.orders.protection import Band, beyond
+
+if TYPE_CHECKING:
+    from apps.orders.services import OrderIntent
 
 log = structlog.get_logger(__name__)
 
 FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
-QUOTE_GOOD_FOR = dt.timedelta(seconds=5)
-_funds_as_of: dict[int, dt.datetime | None] = {}  # by account: what this process has seen
+MARGIN_GOOD_FOR = 10.0  # seconds
+SENT_AS = {OrderType.MARKET: OrderType.LIMIT, OrderType.STOP_MARKET: OrderType.STOP_LIMIT}
 
 
-def refresh_inputs(
-    account: BrokerAccount, instrument: Instrument, side: str, order_type: str, intent: str
+@dataclass(frozen=True)
+class _Policy:
+    """What the limits in force say of inputs; and when the funds were read."""
+
+    max_quote_age: int
+    max_data_age: int
+    protection_percent: Decimal
+    stop_protection_percent: Decimal
+    price_band_percent: Decimal | None
+    check_margin: bool
+    funds_as_of: dt.datetime | None
+
+
+def prepare(intent: OrderIntent) -> OrderIntent:
+    """The order as it will be sent, once all that its review needs is read.
+
+    No transaction may be open. A MARKET order whose limit cannot be found out comes back without a
+    price: the review says why.
+    """
+    request = _request(intent)
+    policy = _policy_for(intent.account, request)
+    _refresh(intent.account, intent.instrument, request, policy)
+    if intent.order_type in SENT_AS:
+        intent = _protected(intent, policy)
+        request = _request(intent)
+    _weigh(intent.account, request, policy)
+    return intent
+
+
+def limit_now(intent: OrderIntent) -> Decimal | None:
+    """The limit that a MARKET order would be sent at, by what is known now; None: not known."""
+    policy = _policy(intent.account)
+    return None if policy is None else _limit(intent, policy)
+
+
+def refresh_inputs(account: BrokerAccount, instrument: Instrument, request: OrderRequest) -> None:
+    """The same for an order whose terms stand: a change of them, or an approval."""
+    policy = _policy_for(account, request)
+    _refresh(account, instrument, request, policy)
+    _weigh(account, request, policy)
+
+
+def _refresh(
+    account: BrokerAccount,
+    instrument: Instrument,
+    request: OrderRequest,
+    policy: _Policy | None,
 ) -> None:
-    """Positions for an exit, funds for anything else, a price where the order names no bound."""
-    positions = intent == Intent.EXIT
-    funds = not positions and account.enabled and not _fresh_funds(account)
-    price = _needs_price(instrument, side, order_type) and not _fresh_quote(instrument)
-    if not (positions or funds or price) or account.token() is None:
+    """Positions for an exit, funds for anything else, a price where the rules will ask for one."""
+    reads: list[Callable[[], object]] = []
+    if request.intent is Intent.EXIT:
+        reads.append(lambda: reporting.store_positions(account, retries=False))
+    elif account.enabled and not _fresh_funds(policy):
+        reads.append(lambda: reporting.store_funds(account, retries=False))
+    if policy is not None and _needs_price(instrument, request, policy):
+        # Half the age that the rules allow: it must still be fresh when they look.
+        within = policy.max_quote_age / 2
+        if quotes.stale([instrument], account.market, within):
+            reads.append(lambda: asking.refresh(account, [instrument], within))
+    _try(account, reads)
+
+
+def _try(account: BrokerAccount, reads: list[Callable[[], object]]) -> None:
+    if not reads or account.token() is None:
         return
-    try:
-        if positions:
-            reporting.store_positions(account, retries=False)
-        if funds:
-            reporting.store_funds(account, retries=False)
-        if price:
-            reporting.store_quote(account, instrument, retries=False)
-    except ReadFailed as error:
-        log.warning("input not refreshed", account=account.name, error=str(error))
+    for read in reads:
+        try:
+            read()
+        except ReadFailed as error:
+            log.warning("input not refreshed", account=account.name, error=str(error))
 
 
-def _needs_price(instrument: Instrument, side: str, order_type: str) -> bool:
-    """A buy is bounded by its limit; a sale by the day's upper limit, if there is one."""
-    if order_type == OrderType.MARKET:
+def _needs_price(instrument: Instrument, request: OrderRequest, policy: _Policy) -> bool:
+    """An exit that names its price waits for nobody's; an entry is measured, a sale is valued."""
+    kind = request.asked_type or request.order_type
+    if kind is OrderType.MARKET:
         return True
-    return side == Side.SELL and instrument.upper_limit is None
+    if request.intent is Intent.EXIT:
+        return False
+    if kind is not OrderType.LIMIT or policy.price_band_percent is not None:
+        return True
+    return request.side is Side.SELL and instrument.limits(timezone.localdate())[1] is None
 
 
-def _fresh_funds(account: BrokerAccount) -> bool:
-    """Known to this process, or in the row: a report only ever gets newer."""
+def _weigh(account: BrokerAccount, request: OrderRequest, policy: _Policy | None) -> None:
+    """Ask the broker what an entry would tie up."""
+    if policy is None or not policy.check_margin or not account.enabled:
+        return
+    if request.intent is Intent.EXIT or request.price is None or request.quantity <= 0:
+        return
+    _try(account, [lambda: margins.refresh(account, request, MARGIN_GOOD_FOR)])
+
+
+def _protected(intent: OrderIntent, policy: _Policy | None) -> OrderIntent:
+    """Asked for at the market: sent at a limit of ours."""
+    return replace(
+        intent,
+        order_type=SENT_AS[intent.order_type],
+        asked_type=intent.order_type,
+        price=None if policy is None else _limit(intent, policy),
+    )
+
+
+def _limit(intent: OrderIntent, policy: _Policy) -> Decimal | None:
+    """Around the last price, or beyond the trigger; None when that is not known.
+
+    An exit takes a price as old as positions may be: if the market has moved in its favour it
+    trades better, if against it, it rests and is priced anew.
+    """
+    quote = quotes.quote_of(intent.instrument, intent.account.market)
+    lower, upper = quote.circuits if quote else (None, None)
+    master = intent.instrument
+    listed_lower, listed_upper = master.limits(timezone.localdate())
+    band = Band(master.tick_size, lower or listed_lower, upper or listed_upper)
+    if intent.order_type is OrderType.STOP_MARKET:
+        trigger = intent.trigger_price
+        percent = policy.stop_protection_percent
+        return None if trigger is None else beyond(trigger, percent, intent.side, band)
+    exiting = intent.intent is Intent.EXIT
+    within = max(policy.max_quote_age, policy.max_data_age) if exiting else policy.max_quote_age
+    last = quote.price(within) if quote else None
+    percent = policy.protection_percent
+    return None if last is None else beyond(last.value, percent, intent.side, band)
+
+
+def _request(intent: OrderIntent) -> OrderRequest:
+    """The terms as the brokers' side knows them; the order has no id yet."""
+    return OrderRequest(
+        account=intent.account.name,
+        correlation_id="",
+        segment=Segment(intent.instrument.segment),
+        security_id=intent.instrument.security_id,
+        instrument=intent.instrument.pk,
+        side=intent.side,
+        quantity=intent.quantity,
+        order_type=intent.order_type,
+        price=intent.price,
+        trigger_price=intent.trigger_price,
+        product=intent.product,
+        validity=intent.validity,
+        disclosed_quantity=intent.disclosed_quantity,
+        intent=intent.intent,
+        test=intent.test,
+        after_market=intent.after_market,
+        asked_type=intent.asked_type or None,
+    )
+
+
+_LOOK = """
+    SELECT policy.max_quote_age, policy.max_data_age, policy.protection_percent,
+           policy.stop_protection_percent, policy.price_band_percent, policy.check_margin,
+           funds.as_of
+    FROM risk_riskpolicy policy
+    LEFT JOIN brokers_fundsreport funds ON funds.account_id = policy.account_id
+    WHERE policy.account_id = %s ORDER BY policy.version DESC LIMIT 1
+"""
+
+
+def _policy_for(account: BrokerAccount, request: OrderRequest) -> _Policy | None:
+    """The limits where they say what to read or to send; a priced exit asks them nothing."""
+    kind = request.asked_type or request.order_type
+    if request.intent is Intent.EXIT and kind not in SENT_AS:
+        return None
+    return _policy(account)
+
+
+def _policy(account: BrokerAccount) -> _Policy | None:
+    """The limits in force and the time of the last read of the funds: one look for every order."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [account.pk])
+        row = cursor.fetchone()
+    return None if row is None else _Policy(*row)
+
+
+def _fresh_funds(policy: _Policy | None) -> bool:
     now = timezone.now()
-    as_of = _funds_as_of.get(account.pk)
-    if as_of is None or not now - FUNDS_GOOD_FOR < as_of <= now:
-        report = read_row(FundsReport, "account_id = %s", [account.pk])
-        as_of = _funds_as_of[account.pk] = report.as_of if report else None
+    as_of = policy.funds_as_of if policy else None
     return as_of is not None and now - FUNDS_GOOD_FOR < as_of <= now
-
-
-def _fresh_quote(instrument: Instrument) -> bool:
-    now = timezone.now()
-    quote = read_row(Quote, "instrument_id = %s", [instrument.pk])
-    return quote is not None and now - QUOTE_GOOD_FOR < quote.as_of <= now

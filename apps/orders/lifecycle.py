@@ -18,12 +18,13 @@ from django.utils import timezone
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
-from apps.brokers.port import OrderType
 from apps.brokers.rows import insert_row, insertion, read_row, setting, with_related
 from apps.orders import announce, queue
 from apps.orders.models import Order, OrderEvent
 from apps.orders.states import AT_BROKER, FACTS, TERMINAL, Event, Status, destination
 from apps.risk import book
+
+_SHOWN = {Status.OPEN, Status.PARTIALLY_FILLED, Status.FILLED}  # the exchange has shown it
 
 
 class ImpossibleTransition(RuntimeError):
@@ -324,7 +325,7 @@ def _numbers(order: Order, happening: Happening, event: Event) -> dict[str, Any]
         columns["average_price"] = round(happening.average_price, 4)
     if event in FACTS and _is_newer(order, happening):
         columns |= {"terms_as_of": happening.reported_at, "terms_written_at": timezone.now()}
-        columns |= _terms(order, happening.terms)
+        columns |= _terms(happening.terms)
     return columns
 
 
@@ -347,16 +348,13 @@ def _is_newer(order: Order, happening: Happening) -> bool:
     return at == order.terms_as_of and read_later
 
 
-def _terms(order: Order, terms: Terms) -> dict[str, Any]:
-    """Terms that say something; a MARKET order keeps no price, whatever the broker made of it."""
-    told = {
+def _terms(terms: Terms) -> dict[str, Any]:
+    """Terms that say something."""
+    return {
         name: round(value, 4) if isinstance(value, Decimal) else value
         for name, value in vars(terms).items()
         if value
     }
-    if order.order_type == OrderType.MARKET:
-        told.pop("price", None)
-    return told
 
 
 def _names(order: Order, happening: Happening) -> dict[str, str]:
@@ -371,7 +369,7 @@ def _stage_times(order: Order, to: Status) -> dict[str, dt.datetime]:
     now = timezone.now()
     reached = {"approved_at": to is Status.APPROVED}
     reached["submitted_at"] = to in AT_BROKER or to is Status.FILLED
-    reached["opened_at"] = to in {Status.OPEN, Status.PARTIALLY_FILLED, Status.FILLED}
+    reached["opened_at"] = to in _SHOWN
     times = {name: now for name, yes in reached.items() if yes and getattr(order, name) is None}
     if to in TERMINAL and order.status not in TERMINAL:
         times["finished_at"] = now
@@ -389,6 +387,7 @@ def _follow_with_hold(order: Order, event: Event, to: Status, columns: dict[str,
         quantity=columns.get("quantity", order.quantity),
         filled=columns.get("filled_quantity", order.filled_quantity),
         over=to in TERMINAL,
+        shown=to in _SHOWN,
     )
 
 

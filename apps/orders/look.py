@@ -99,6 +99,8 @@ def _absence_means_something(order: Order, book: Known[list[OrderReport]], began
         return False
     if trading_day(call.created_at) != trading_day(book.as_of):
         return False
+    if order.after_market:  # a broker may keep it out of its books until the market opens
+        return False
     return call.effect_is_over(book.as_of, boot_id(), began) and _is_complete(order, book)
 
 
@@ -108,6 +110,7 @@ def _is_complete(order: Order, book: Known[list[OrderReport]]) -> bool:
     today = Order.objects.filter(
         account=order.account,
         trading_day=trading_day(book.as_of),
+        after_market=False,  # whether the book shows those that wait is not documented
         submitted_at__lt=book.as_of,
     ).exclude(broker_order_id="")
     missing = set(today.values_list("broker_order_id", flat=True)) - shown
@@ -151,6 +154,6 @@ def _come_back(order: Order) -> None:
 
 def _next_look(order: Order) -> dict[str, object]:
     """Growing pauses: 1 s, 2 s, 3 s … up to 30 s; ten minutes once its day is over."""
-    seconds = min(1 + order.looks, 30) if order.trading_day == trading_day() else 600
+    seconds = min(1 + order.looks, 30) if order.trading_day >= trading_day() else 600
     pause = dt.timedelta(seconds=seconds)
     return {"looks": order.looks + 1, "next_look_at": timezone.now() + pause}

@@ -29,6 +29,10 @@ def _choices(words: type) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]  # type: ignore[attr-defined]
 
 
+# What is sent; orders of earlier days were sent as MARKET.
+_SENT_TYPES = [pair for pair in _choices(OrderType) if pair[0] != OrderType.STOP_MARKET]
+
+
 def new_correlation_id() -> str:
     """20 lower-case hex characters: within every broker's length and alphabet."""
     return secrets.token_hex(10)
@@ -70,7 +74,14 @@ class Order(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders")
     side = models.CharField(max_length=4, choices=_choices(Side))
     quantity = models.IntegerField(help_text="Units, not lots.")
-    order_type = models.CharField(max_length=10, choices=_choices(OrderType))
+    order_type = models.CharField(max_length=10, choices=_SENT_TYPES, help_text="What is sent.")
+    asked_type = models.CharField(
+        max_length=11,
+        choices=_choices(OrderType),
+        blank=True,
+        default="",
+        help_text="What was asked for, where another type is sent.",
+    )
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     trigger_price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     product = models.CharField(max_length=10, choices=_choices(Product))
@@ -78,6 +89,7 @@ class Order(models.Model):
     disclosed_quantity = models.IntegerField(default=0)
     intent = models.CharField(max_length=8, choices=_choices(Intent), default=Intent.ENTRY)
     test = models.BooleanField(default=False, help_text="Never reaches a live account.")
+    after_market = models.BooleanField(default=False, help_text="Waits for the next opening.")
     strategy = models.CharField(max_length=80, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices)
     actor = models.CharField(max_length=150)
@@ -160,9 +172,33 @@ class Order(models.Model):
         return not self.over and self.cancel_wanted_at is None
 
     @property
+    def can_modify(self) -> bool:
+        """True while the broker has the order and nobody wants it gone."""
+        return self.status in AT_BROKER and self.cancel_wanted_at is None
+
+    @property
+    def may_have_left_a_position(self) -> bool:
+        """True once something filled that was not itself a way out."""
+        return self.filled_quantity > 0 and self.intent != Intent.EXIT
+
+    @property
+    def terms_in_words(self) -> str:
+        """Quantity and prices as one text, equal exactly when they are."""
+        price = "market" if self.price is None else f"{self.price:.4f}"
+        trigger = "" if self.trigger_price is None else f", trigger {self.trigger_price:.4f}"
+        return f"{self.quantity} at {price}{trigger}"
+
+    @property
     def open_quantity(self) -> int:
         """Units that may still fill."""
         return 0 if self.over else max(self.quantity - self.filled_quantity, 0)
+
+    @property
+    def type_words(self) -> str:
+        """The type as people say it: what was asked for, and what is sent for it."""
+        if not self.asked_type:
+            return self.get_order_type_display()
+        return f"{self.get_asked_type_display()}, sent as {self.get_order_type_display().lower()}"
 
     def request(self) -> OrderRequest:
         """The order as the gate reviews and sends it."""
@@ -181,6 +217,9 @@ class Order(models.Model):
             disclosed_quantity=self.disclosed_quantity,
             intent=Intent(self.intent),
             test=self.test,
+            instrument=self.instrument_id,
+            after_market=self.after_market,
+            asked_type=OrderType(self.asked_type) if self.asked_type else None,
         )
 
 

@@ -18,7 +18,7 @@ from apps.alerts.raising import raise_alert, sign_of_life
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
-from apps.brokers.port import Known, OrderReport, OrderType, ReadFailed
+from apps.brokers.port import Known, OrderReport, ReadFailed
 from apps.orders import changes, lifecycle
 from apps.orders.ingest import BOOK, apply_fill, apply_report
 from apps.orders.lifecycle import Terms
@@ -39,7 +39,7 @@ def accounts_due() -> list[BrokerAccount]:
         name=Concat(Value("reconcile:"), OuterRef("name")), at__gt=long_ago
     )
     due = (
-        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day=trading_day()))
+        Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day__gte=trading_day()))
         | Exists(unbooked)
         | Q(reconcile_wanted=True)
         | Q(enabled=True) & ~Exists(lately)
@@ -83,7 +83,9 @@ def _read_books(account: BrokerAccount) -> bool:
             _told(account, fill.broker_order_id, partial(apply_fill, account, fill))
     except ReadFailed as error:
         log.warning("books not read", account=account.name, error=str(error))
-        raise_alert(f"books:{account.name}", f"the books of {account.name} cannot be read: {error}")
+        if error.kind != "token":  # its session has told people already
+            text = f"the books of {account.name} cannot be read: {error}"
+            raise_alert(f"books:{account.name}", text)
         return False
     return True
 
@@ -104,7 +106,7 @@ def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], obje
 
 def _news(account: BrokerAccount, book: list[OrderReport]) -> list[OrderReport]:
     """Reports that say something which our rows do not already say; three queries for any book."""
-    today = Order.objects.filter(account=account, trading_day=trading_day())
+    today = Order.objects.filter(account=account, trading_day__gte=trading_day())
     ours = {order.broker_order_id: order for order in today.select_related("instrument")}
     doubtful = set(today.filter(broker_order_id="").values_list("correlation_id", flat=True))
     strangers = dict(
@@ -133,10 +135,9 @@ def tells_nothing_new(order: Order, report: OrderReport) -> bool:
         return False
     if report.filled_quantity is not None and report.filled_quantity != order.filled_quantity:
         return False
-    price = None if order.order_type == OrderType.MARKET else report.price
     pairs = (
         (report.quantity, order.quantity),
-        (price, order.price),
+        (report.price, order.price),
         (report.trigger_price, order.trigger_price),
     )
     return all(not theirs or theirs == ours for theirs, ours in pairs)
@@ -161,7 +162,7 @@ def _adopt_strangers(account: BrokerAccount) -> None:
     loose = Unattributed.objects.filter(account=account, trading_day=trading_day(), order=None)
     for row in loose:
         order = Order.objects.filter(
-            account=account, trading_day=row.trading_day, broker_order_id=row.broker_order_id
+            account=account, trading_day__gte=row.trading_day, broker_order_id=row.broker_order_id
         ).first()
         if order is not None:
             Unattributed.objects.filter(pk=row.pk).update(order=order, last_seen=timezone.now())

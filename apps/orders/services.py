@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 import structlog
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.brokers import calendar
 from apps.brokers.models import BrokerAccount, Instrument, WireCall
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.brokers.rows import insert_row
 from apps.orders import approving, dispatch, lifecycle, queue
-from apps.orders.inputs import refresh_inputs
+from apps.orders.inputs import SENT_AS, prepare, refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
-from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source
+from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source, trading_day
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
 
@@ -48,7 +51,10 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderIntent:
-    """What is wanted. Quantity in units, prices in rupees."""
+    """What is wanted. Quantity in units, prices in rupees.
+
+    ``asked_type`` is the desk's own: set where another type is sent than was asked for.
+    """
 
     account: BrokerAccount
     instrument: Instrument
@@ -62,8 +68,10 @@ class OrderIntent:
     disclosed_quantity: int = 0
     intent: Intent = Intent.ENTRY
     test: bool = False
+    after_market: bool = False
     strategy: str = ""
     replaces: Order | None = None
+    asked_type: OrderType | Literal[""] = ""
 
 
 def place(
@@ -78,11 +86,11 @@ def place(
     One that needs a second person is AWAITING_APPROVAL.
     The same ``request_key`` twice is the same order. Raises ``BadOrder`` for what is no order.
     """
-    order = _new_order(intent, actor, source, cause, request_key)
+    _check_shape(intent)
     known = _placed_before(request_key)
     if known is not None:
         return known
-    refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
+    order = _new_order(prepare(intent), actor, source, cause, request_key)
     try:
         with transaction.atomic(durable=True):
             insert_row(order)
@@ -109,8 +117,8 @@ def place_at_once(
 
     Decision, claim and journal row are one transaction, of which ``then`` is a part.
     """
-    order = _new_order(intent, actor, source, cause, request_key)
-    refresh_inputs(intent.account, intent.instrument, intent.side, intent.order_type, intent.intent)
+    _check_shape(intent)
+    order = _new_order(prepare(intent), actor, source, cause, request_key)
     request, claim_id = order.request(), uuid.uuid4()
     with gate.turn(order.correlation_id) as turn:
         with transaction.atomic(durable=True):
@@ -131,10 +139,10 @@ def place_at_once(
 def _new_order(
     intent: OrderIntent, actor: Actor, source: Source, cause: str, request_key: str
 ) -> Order:
-    """The row to be. Raises ``BadOrder``."""
-    _check_shape(intent)
+    """The row to be, of an intent that is prepared."""
     return Order(
         **vars(intent),
+        trading_day=_day_of(intent),
         actor=actor.name,
         user=actor.user,
         source=source,
@@ -145,6 +153,15 @@ def _new_order(
 
 def _placed_before(request_key: str) -> Order | None:
     return Order.objects.filter(request_key=request_key).first() if request_key else None
+
+
+def _day_of(intent: OrderIntent) -> dt.date:
+    """The session that an after-market order waits for; any other order is of today."""
+    if not intent.after_market:
+        return trading_day()
+    instrument = intent.instrument
+    market = calendar.market_for(intent.account, instrument.segment, instrument.security_id)
+    return calendar.trading_day_for(market) or trading_day()
 
 
 def cancel(order: Order, actor: Actor, reason: str) -> Order:
@@ -207,7 +224,8 @@ def modify(
     """
     asked = Terms(quantity=quantity, price=price, trigger_price=trigger_price)
     _check_prices(price, trigger_price)
-    refresh_inputs(order.account, order.instrument, order.side, order.order_type, order.intent)
+    wanted = {name: value for name, value in vars(asked).items() if value is not None}
+    refresh_inputs(order.account, order.instrument, replace(order.request(), **wanted))
     try:
         return _store_change(order, actor, reason, asked)
     except IntegrityError as error:
@@ -271,6 +289,8 @@ def _check_shape(intent: OrderIntent) -> None:
         raise BadOrder("quantity", "must be a whole number of units")
     if not -(2**31) < intent.quantity < 2**31:
         raise BadOrder("quantity", "is too large")
+    if intent.order_type in SENT_AS and intent.price is not None:
+        raise BadOrder("price", f"a {intent.order_type} order has none: the desk finds its limit")
     _check_prices(intent.price, intent.trigger_price)
 
 

@@ -221,7 +221,7 @@ def _wished() -> QuerySet[Order]:
         cancel_wanted_at__isnull=False,
         next_cancel_at__lte=timezone.now(),
         status__in=AT_BROKER,
-        trading_day=trading_day(),
+        trading_day__gte=trading_day(),
     )
 
 

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from contextlib import suppress
 
 import structlog
 from celery import shared_task
-from django.db import InterfaceError, OperationalError, connection
 
 from apps.alerts.raising import sign_of_life
-from apps.brokers import journal, reporting
+from apps.alerts.spreading import forget_routine
+from apps.brokers import calendar_watch, importing, journal, margins, quotes, reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
+from apps.brokers.recording import recorded
 from apps.orders import cancels, changes, dispatch, look, queue, reconcile, sweep
 
 log = structlog.get_logger(__name__)
-
-
-def recorded(work: Callable[..., None]) -> Callable[..., None]:
-    """Record what breaks and let the rows decide: nothing here retries a send."""
-
-    @wraps(work)
-    def wrapper(*args: int) -> None:
-        try:
-            _on_a_living_connection(work, args)
-        except Exception:
-            log.exception("task broke", task=work.__name__, args=args)
-            connection.close_if_unusable_or_obsolete()
-
-    return wrapper
-
-
-def _on_a_living_connection(work: Callable[..., None], args: tuple[int, ...]) -> None:
-    """Once more when the database was restarted since this thread's last task.
-
-    Every work here may run twice: what it did the first time is in the rows.
-    """
-    try:
-        work(*args)
-    except (OperationalError, InterfaceError):
-        if connection.is_usable():
-            raise
-        connection.close()
-        work(*args)
 
 
 @shared_task(name="orders.dispatch")
@@ -116,8 +88,37 @@ def refresh_reports() -> None:
 @shared_task(name="orders.forget")
 @recorded
 def forget_old_reads() -> None:
-    """Keep the journal of reads to a month."""
+    """Keep reads and messages of mere routine to a month, no wishes and margins that are over."""
     log.info("old reads forgotten", rows=journal.forget_old_reads())
+    log.info("old messages forgotten", rows=forget_routine())
+    quotes.forget_old_wishes()
+    margins.forget_old()
+
+
+@shared_task(name="orders.instruments")
+@recorded
+def import_instruments() -> None:
+    """Read the brokers' master files when the day's are due."""
+    with suppress(importing.Busy):
+        importing.import_if_due()
+
+
+@shared_task(name="orders.import_now")
+@recorded
+def import_now(broker: str, even_if_fewer: bool, actor: str) -> None:
+    """Read a broker's master file because a person asked."""
+    wish = importing.Wish(broker=broker, even_if_fewer=even_if_fewer, actor=actor)
+    try:
+        importing.import_published(wish)
+    except importing.Busy as error:
+        log.info("not imported", why=str(error))
+
+
+@shared_task(name="orders.watch_calendar")
+@recorded
+def watch_calendar() -> None:
+    """Tell people when a calendar that accounts trade by is missing, or soon will be."""
+    calendar_watch.watch()
 
 
 def _with_token() -> list[BrokerAccount]:

@@ -21,9 +21,10 @@ from unfold.forms import AdminPasswordChangeForm
 
 from apps.alerts.history import HistoryAdmin
 from apps.people import audit, entry, roles
-from apps.people.forms import NewPersonForm, PersonForm
+from apps.people.forms import NewPersonForm, PersonForm, SignInForm
 from apps.people.models import PersonChange
 
+admin.site.login_form = SignInForm
 admin.site.unregister(User)
 admin.site.unregister(Group)
 for _device in (TOTPDevice, StaticDevice):  # their pages would show keys

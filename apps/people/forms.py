@@ -7,12 +7,22 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from unfold.forms import UserChangeForm, UserCreationForm
+from unfold.forms import AuthenticationForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.people import roles
 
 ROLE_CHOICES = [("", "No role: sees nothing"), *((role, role.capitalize()) for role in roles.ROLES)]
+
+
+class SignInForm(AuthenticationForm):  # type: ignore[misc]
+    """Name and password; which of them was wrong is nobody's business."""
+
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": "Wrong name or password. After ten wrong ones the name is locked for a"
+        " while.",
+    }
 
 
 def _role() -> forms.ChoiceField:

@@ -11,7 +11,8 @@ from django.db.models import Q, QuerySet
 VIEWER, TRADER, RISK, ADMINISTRATOR = "viewer", "trader", "risk officer", "administrator"
 ROLES = (VIEWER, TRADER, RISK, ADMINISTRATOR)
 HIDDEN_APPS = frozenset({"people"})
-HIDDEN_MODELS = frozenset({"accesstoken"})  # credentials are for administrators alone
+# For administrators alone.
+HIDDEN_MODELS = frozenset({"accesstoken", "logincredentials", "telegramuser"})
 OF_TRADER = ("orders.place_order", "orders.modify_order", "orders.cancel_order")
 OF_RISK = (
     "orders.cancel_order",
@@ -19,6 +20,7 @@ OF_RISK = (
     "risk.add_riskpolicy",
     "risk.decide_approval",
     "alerts.change_alert",
+    "alerts.test_channel",
 )
 OF_ADMINISTRATOR = ("auth.view_user", "auth.add_user", "auth.change_user", "auth.view_group")
 WATCHED_APPS = ("axes",)  # sign-ins, read-only

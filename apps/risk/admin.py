@@ -9,6 +9,8 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from apps.alerts.history import HistoryAdmin
@@ -37,6 +39,12 @@ class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "max_data_age",
             "approval_above_value",
             "order_types",
+            "max_quote_age",
+            "protection_percent",
+            "stop_protection_percent",
+            "price_band_percent",
+            "check_margin",
+            "refuse_unknown_margin",
             "reason",
         )
 
@@ -55,6 +63,9 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
         "max_open_orders",
         "max_data_age",
         "approval_above_value",
+        "protection_percent",
+        "price_band_percent",
+        "check_margin",
         "reason",
         "created_by",
         "created_at",
@@ -108,10 +119,16 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
 class DecisionAdmin(HistoryAdmin):
     """What the gate decided, and everything it knew."""
 
-    list_display = ("decided_at", "account", "action", "allowed", "correlation_id", "why")
+    list_display = ("decided_at", "account", "action", "verdict", "correlation_id", "why")
     list_filter = ("account", "allowed", "action")
     list_select_related = ("account",)
     search_fields = ("correlation_id__exact",)
+
+    @admin.display(description="verdict", ordering="allowed")
+    def verdict(self, decision: Decision) -> SafeString:
+        """Yes or no, in its colour."""
+        tone, word = ("good", "Allowed") if decision.allowed else ("bad", "Refused")
+        return format_html('<span class="desk-status desk-tone-{}">{}</span>', tone, word)
 
     @admin.display(description="refusals")
     def why(self, decision: Decision) -> str:

@@ -18,6 +18,7 @@ from django.db import Error, IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.alerts.raising import raise_alert, settle_alert
 from apps.risk.models import Approval, Verdict
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ def request(kind: str, subject: str, payload: dict[str, Any], user: User, reason
     lifetime = dt.timedelta(seconds=settings.APPROVAL_LIFETIME)
     try:
         with transaction.atomic():
-            return Approval.objects.create(
+            approval = Approval.objects.create(
                 kind=kind,
                 subject=subject,
                 payload=payload,
@@ -97,6 +98,8 @@ def request(kind: str, subject: str, payload: dict[str, Any], user: User, reason
                 reason=reason[:300],
                 expires_at=timezone.now() + lifetime,
             )
+            _call_for_a_second_person(approval)
+            return approval
     except IntegrityError as error:
         raise NotOpen("the same is waiting for an approval already") from error
 
@@ -200,10 +203,27 @@ def _done(approval: Approval, result: str) -> None:
         raise RuntimeError(f"approval {approval.pk} was carried out twice")
 
 
+def _call_for_a_second_person(approval: Approval) -> None:
+    what = "; ".join(
+        f"{name.lower()}: {value}" for name, value in kind_of(approval).facts(approval)
+    )
+    until = timezone.localtime(approval.expires_at)
+    raise_alert(
+        _alert_of(approval),
+        f"{approval.requested_by} asks for a second person ({what}), because: {approval.reason}. "
+        f"Decide on the desk until {until:%H:%M:%S}.",
+    )
+
+
+def _alert_of(approval: Approval) -> str:
+    return f"approval:{approval.pk}"
+
+
 def _close(approval: Approval, verdict: Verdict, reason: str, by: User | None = None) -> None:
     approval.decision, approval.decided_by = verdict, by
     approval.decided_at, approval.decision_reason = timezone.now(), reason[:400]
     approval.save(update_fields=["decision", "decided_by", "decided_at", "decision_reason"])
+    settle_alert(_alert_of(approval), f"{approval.get_decision_display()} {by or ''}: {reason}")
     if verdict != Verdict.APPROVED:
         kind_of(approval).drop(approval, reason)
 

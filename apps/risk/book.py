@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Case, F, Sum, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
@@ -20,11 +22,15 @@ def hold(
     account: BrokerAccount,
     request: OrderRequest,
     value: Decimal | None,
+    *,
     claim_id: UUID | None = None,
+    counts_from: dt.datetime | None = None,
+    margin: Decimal | None = None,
 ) -> Hold:
     """What an approved order may do, held for its sender if there already is one.
 
-    To be stored with its decision, while the account's risk row is locked.
+    To be stored with its decision, while the account's risk row is locked. What waits for a later
+    opening is held as of that opening, and so counts on its day too.
     """
     return Hold(
         correlation_id=request.correlation_id,
@@ -36,7 +42,9 @@ def hold(
         intent=request.intent,
         quantity=request.quantity,
         value=value,
+        margin=margin,
         claim_id=claim_id,
+        taken_at=counts_from or timezone.now(),
     )
 
 
@@ -56,30 +64,39 @@ def give_change_to_sender(correlation_id: str, claim_id: UUID | None) -> None:
     Hold.objects.filter(correlation_id=correlation_id).update(change_claim=claim_id)
 
 
-def widen(correlation_id: str, quantity: int) -> None:
-    """Raise a hold to the larger quantity of a modification; it never shrinks here."""
-    Hold.objects.filter(correlation_id=correlation_id, quantity__lt=quantity).update(
-        quantity=quantity
-    )
+def widen(correlation_id: str, quantity: int, more_margin: Decimal | None = None) -> None:
+    """Raise a hold to the larger quantity of a modification; it never shrinks here.
+
+    What it ties up more, the broker has not counted yet: the whole is promised anew.
+    """
+    mine = Hold.objects.filter(correlation_id=correlation_id)
+    mine.filter(quantity__lt=quantity).update(quantity=quantity)
+    if more_margin:
+        held = Coalesce(F("margin"), Value(Decimal(0)))
+        mine.update(margin=held + more_margin, reached_mark=None)
 
 
-def follow(correlation_id: str, *, quantity: int, filled: int, over: bool) -> None:
+def follow(
+    correlation_id: str, *, quantity: int, filled: int, over: bool, shown: bool = False
+) -> None:
     """Let the hold follow its order: what filled, and whether it is over or came alive again.
 
     Whoever held the order for sending holds it no longer. What changes takes a new mark, so that
-    a position read is known to have begun before or after it whatever the clocks say.
+    a position read is known to have begun before or after it whatever the clocks say. ``shown``:
+    the exchange shows the order at work, so a later read of the funds has counted it.
     """
+    values: dict[str, Any] = {"id": correlation_id, "quantity": quantity, "filled": filled}
+    values |= {"shown": shown, "now": timezone.now()}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _FOLLOW_TO_THE_END if over else _FOLLOW,
-            {"id": correlation_id, "quantity": quantity, "filled": filled, "now": timezone.now()},
-        )
+        cursor.execute(_FOLLOW_TO_THE_END if over else _FOLLOW, values)
 
 
 _FILLED = """
     UPDATE risk_hold SET claim_id = NULL, filled = %(filled)s,
         filled_mark = CASE WHEN filled = %(filled)s THEN filled_mark
                            ELSE nextval('brokers_moment') END,
+        reached_mark = CASE WHEN reached_mark IS NULL AND %(shown)s
+                            THEN nextval('brokers_moment') ELSE reached_mark END,
 """
 _FOLLOW = f"""{_FILLED}
         released_at = NULL, released_mark = NULL, quantity = greatest(quantity, %(quantity)s)
@@ -94,8 +111,16 @@ _FOLLOW_TO_THE_END = f"""{_FILLED}
 
 
 def settle_quantity(correlation_id: str, quantity: int) -> None:
-    """Set the hold to the quantity that the broker has confirmed."""
-    Hold.objects.filter(correlation_id=correlation_id).update(quantity=quantity)
+    """Set the hold to the quantity that the broker has confirmed; what it ties up is counted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE, [quantity, correlation_id])
+
+
+_SETTLE = """
+    UPDATE risk_hold SET quantity = %s,
+        reached_mark = coalesce(reached_mark, nextval('brokers_moment'))
+    WHERE correlation_id = %s
+"""
 
 
 def _of_today(account: BrokerAccount) -> HoldQuerySet:

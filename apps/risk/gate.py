@@ -12,7 +12,6 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
@@ -26,8 +25,9 @@ from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
 from apps.brokers.rows import insert_row, insert_together, read_row, with_related
-from apps.risk import book
+from apps.risk import book, hours
 from apps.risk.models import DESK, Decision, Hold, Permit, SwitchState, TradingState
+from apps.risk.rules import Snapshot
 from apps.risk.snapshot import look, take_snapshot
 from apps.risk.verdict import judge
 
@@ -74,21 +74,38 @@ def review(request: OrderRequest, action: str = "PLACE", changes: str | None = N
     """
     if not connection.in_atomic_block:
         raise RuntimeError("review() needs the transaction that stores the order")
-    decision, value = _decide(request, action, changes)
+    judged = _decide(request, action, changes)
+    decision = judged.decision
     if not decision.allowed:
         return insert_row(decision)
     if action == "PLACE":
-        insert_together(decision, _permit(decision), book.hold(decision.account, request, value))
+        insert_together(decision, _permit(decision), judged.hold(None))
     else:
         insert_together(decision, _permit(decision))
-        book.widen(request.correlation_id, request.quantity)
+        book.widen(request.correlation_id, request.quantity, judged.snapshot.margin_required)
     return decision
 
 
-def _decide(
-    request: OrderRequest, action: str, changes: str | None
-) -> tuple[Decision, Decimal | None]:
-    """The decision, not stored yet, and the value that was judged. The account stays locked."""
+@dataclass(frozen=True)
+class _Judged:
+    """A decision that is not stored yet, and what it rests on."""
+
+    decision: Decision
+    snapshot: Snapshot
+
+    def hold(self, claim_id: UUID | None) -> Hold:
+        return book.hold(
+            self.decision.account,
+            self.snapshot.request,
+            self.snapshot.value,
+            claim_id=claim_id,
+            counts_from=hours.counts_from(self.snapshot),
+            margin=self.snapshot.margin_required,
+        )
+
+
+def _decide(request: OrderRequest, action: str, changes: str | None) -> _Judged:
+    """Judge the request. The account stays locked."""
     state = _lock_account(request.account)
     seen = look(request)
     if seen is None:
@@ -106,7 +123,7 @@ def _decide(
         refusals=refusals,
         expires_at=timezone.now() + dt.timedelta(seconds=lifetime),
     )
-    return decision, snapshot.value
+    return _Judged(decision, snapshot)
 
 
 class Turn:
@@ -134,14 +151,15 @@ class Turn:
         None when the decision is no; its permit is kept when the rate budget says later.
         """
         self._check(request)
-        decision, value = _decide(request, "PLACE", None)
+        judged = _decide(request, "PLACE", None)
+        decision = judged.decision
         if not decision.allowed:
             return insert_row(decision), None
         account, permit = decision.account, _permit(decision)
         wait = _wait(account, request.intent)
-        hold = book.hold(account, request, value, None if wait else claim_id)
-        insert_together(decision, permit, hold)
-        return decision, wait or _open(account, request, Verb.PLACE, permit.pk)
+        insert_together(decision, permit, judged.hold(None if wait else claim_id))
+        until = hours.leaves_before(judged.snapshot)
+        return decision, wait or _open(account, request, Verb.PLACE, permit.pk, until)
 
     def _check(self, request: OrderRequest) -> None:
         if not connection.in_atomic_block:
@@ -211,6 +229,9 @@ def _write_down_place(
         return Stopped(stop or "the account has no risk state")
     if decision is None:
         return Stopped("no decision allows exactly this order")
+    last = hours.last_look(state.account, decision.request, changing=False)
+    if last.stop:
+        return Stopped(last.stop)
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision expired before the order could leave", expired=True)
@@ -219,7 +240,7 @@ def _write_down_place(
         return wait
     if not book.give_to_sender(request.correlation_id, claim_id):
         return NotYours("another sender has the order, or it is over")
-    return _open(state.account, request, Verb.PLACE, permit)
+    return _open(state.account, request, Verb.PLACE, permit, last.until)
 
 
 def _write_down_modify(
@@ -238,11 +259,14 @@ def _write_down_modify(
     stop = _switch_stops(state, exiting=exiting)
     if stop or state is None or state.account is None:
         return Stopped(stop or "the account has no risk state")
+    last = hours.last_look(state.account, decision.request, changing=True)
+    if last.stop:
+        return Stopped(last.stop)
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision on the new terms expired", expired=True)
     return _wait(state.account, decision.request["intent"]) or _open(
-        state.account, request, Verb.MODIFY, permit
+        state.account, request, Verb.MODIFY, permit, last.until
     )
 
 
@@ -254,7 +278,11 @@ def _wait(account: BrokerAccount, intent: str) -> Deferred | None:
 
 
 def _open(
-    account: BrokerAccount, request: OrderRequest | ModifyRequest, verb: Verb, permit: UUID
+    account: BrokerAccount,
+    request: OrderRequest | ModifyRequest,
+    verb: Verb,
+    permit: UUID,
+    until: dt.datetime | None,
 ) -> WireCall:
     return open_call(
         account,
@@ -264,6 +292,7 @@ def _open(
         correlation_id=request.correlation_id,
         permit=permit,
         request=request.as_json(),
+        not_after=until,
     )
 
 

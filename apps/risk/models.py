@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
+from apps.brokers.rows import read_row
 from apps.risk.rules import SecondPerson
 
 DESK = "desk"
 
 
 def _all_order_types() -> list[str]:
-    return ["LIMIT", "MARKET", "STOP_LIMIT"]
+    return ["LIMIT", "MARKET", "STOP_LIMIT", "STOP_MARKET"]
+
+
+_PERCENT = [MinValueValidator(Decimal("0.05")), MaxValueValidator(Decimal(50))]
 
 
 class RiskPolicy(models.Model):
@@ -39,6 +44,37 @@ class RiskPolicy(models.Model):
         help_text="Rupees per entry above which a second person must approve; empty is never.",
     )
     order_types = models.JSONField(default=_all_order_types)
+    max_quote_age = models.PositiveIntegerField(
+        default=10, help_text="Seconds a last price stays fresh; an older one is not known."
+    )
+    protection_percent = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        default=Decimal(1),
+        validators=_PERCENT,
+        help_text="How far from the last price the limit of a MARKET order is sent.",
+    )
+    stop_protection_percent = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        default=Decimal(2),
+        validators=_PERCENT,
+        help_text="How far beyond its trigger the limit of a STOP_MARKET order is sent.",
+    )
+    price_band_percent = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal("0.05"))],
+        help_text="How far a limit may be from the last price; empty: the day's band alone counts.",
+    )
+    check_margin = models.BooleanField(
+        default=True, help_text="Ask the broker's margin calculator before an entry."
+    )
+    refuse_unknown_margin = models.BooleanField(
+        default=True, help_text="Refuse an entry whose margin the calculator does not tell."
+    )
     reason = models.CharField(max_length=300)
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -52,6 +88,11 @@ class RiskPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} v{self.version}"
+
+    @classmethod
+    def in_force(cls, account: BrokerAccount) -> RiskPolicy | None:
+        """The account's newest version."""
+        return read_row(cls, "account_id = %s ORDER BY version DESC", [account.pk])
 
 
 class SwitchState(models.TextChoices):
@@ -245,11 +286,17 @@ class Hold(models.Model):
     quantity = models.IntegerField(help_text="Total quantity of the order, units.")
     filled = models.IntegerField(default=0)
     value = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    margin = models.DecimalField(
+        max_digits=18, decimal_places=2, null=True, help_text="Rupees that the order ties up."
+    )
     claim_id = models.UUIDField(null=True)
     change_claim = models.UUIDField(null=True, help_text="The sender of the change under way.")
     taken_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True)
     filled_mark = models.BigIntegerField(default=0, help_text="When it last filled, as a moment.")
+    reached_mark = models.BigIntegerField(
+        null=True, help_text="When the exchange first showed it, as a moment."
+    )
     released_mark = models.BigIntegerField(null=True, help_text="When it ended, as a moment.")
 
     objects = HoldQuerySet.as_manager()
@@ -262,6 +309,11 @@ class Hold(models.Model):
             ),
             models.Index(
                 fields=["account", "security_id", "released_mark"], name="hold_of_position"
+            ),
+            models.Index(
+                fields=["account", "released_mark"],
+                condition=models.Q(margin__isnull=False),
+                name="hold_of_margin",
             ),
         ]
 
@@ -277,6 +329,11 @@ def policy_defaults() -> dict[str, Any]:
         "max_open_orders": settings.RISK_MAX_OPEN_ORDERS,
         "max_data_age": settings.RISK_MAX_DATA_AGE,
         "approval_above_value": settings.RISK_APPROVAL_ABOVE_VALUE or None,
+        "max_quote_age": settings.RISK_MAX_QUOTE_AGE,
+        "protection_percent": settings.RISK_PROTECTION_PERCENT,
+        "stop_protection_percent": settings.RISK_STOP_PROTECTION_PERCENT,
+        "price_band_percent": settings.RISK_PRICE_BAND_PERCENT or None,
+        "check_margin": settings.RISK_CHECK_MARGIN,
         "reason": "defaults of a new account",
         "created_by": "system",
     }

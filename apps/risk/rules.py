@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from apps.brokers.market import Asked, Market, refusal
 from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side
 
 ACTIVE, REDUCING, HALTED = "ACTIVE", "REDUCING", "HALTED"
+SENT_TYPES = {OrderType.LIMIT, OrderType.STOP_LIMIT}
+LEAST_BAND = 20  # ticks: a percentage of a cheap price is no room at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,10 @@ class Limits:
     max_data_age: int
     order_types: tuple[str, ...]
     approval_above_value: Decimal | None = None
+    max_quote_age: int = 10
+    price_band_percent: Decimal | None = None
+    check_margin: bool = False
+    refuse_unknown_margin: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +57,10 @@ class Snapshot:
 
     Ages are seconds. ``net_position`` is signed; ``pending`` is what orders of this side that
     work, or ended after the position was read, may still take from it. ``own_filled`` is what the
-    order whose terms change had filled before the position was read.
+    order whose terms change had filled before the position was read. ``margin_required`` is what
+    the request ties up beyond what its order holds already, ``margin_reserved`` what is promised to
+    other orders and not yet taken from ``margin_available``; rupees. ``market`` is the
+    instrument's market at the moment of the decision.
     """
 
     request: OrderRequest
@@ -73,8 +83,16 @@ class Snapshot:
     pending: int = 0
     own_filled: int = 0
     changes: str | None = None
+    market: Market | None = None
     approved_quantity: int | None = None  # what a second person has approved of this order
     approved_price: Decimal | None = None
+    not_ready: tuple[str, ...] | None = None  # what readiness says against entries
+    lower_circuit: Decimal | None = None  # as quoted today
+    upper_circuit: Decimal | None = None
+    margin_required: Decimal | None = None
+    margin_age: float | None = None
+    margin_available: Decimal | None = None
+    margin_reserved: Decimal = Decimal(0)
 
     @property
     def exiting(self) -> bool:
@@ -90,30 +108,35 @@ class Snapshot:
         """
         price = self.request.price
         if price is None or not price.is_finite():
-            price = self._fresh_price() if self.request.order_type is OrderType.MARKET else None
-        elif self.request.side is Side.SELL:
-            ceiling = self._fresh_price() or self._upper_limit()
+            return None
+        if self.request.side is Side.SELL:
+            ceiling = self.fresh_price or self.band[1]
             price = None if ceiling is None else max(price, ceiling)
         return None if price is None else price * self.request.quantity
 
-    def _fresh_price(self) -> Decimal | None:
-        return self.last_price if self._price_is_fresh() else None
-
-    def _upper_limit(self) -> Decimal | None:
-        return self.instrument.upper_limit if self.instrument else None
-
-    def _price_is_fresh(self) -> bool:
+    @property
+    def fresh_price(self) -> Decimal | None:
+        """The last price; None when it is older than the limits allow."""
         if self.limits is None or self.last_price_age is None:
-            return False
-        return self.last_price_age <= self.limits.max_data_age
+            return None
+        return self.last_price if self.last_price_age <= self.limits.max_quote_age else None
+
+    @property
+    def band(self) -> tuple[Decimal | None, Decimal | None]:
+        """Lowest and highest price of the day: as quoted today, else by the instrument file."""
+        if self.instrument is None:
+            return self.lower_circuit, self.upper_circuit
+        lower, upper = self.instrument.lower_limit, self.instrument.upper_limit
+        return self.lower_circuit or lower, self.upper_circuit or upper
 
     def as_json(self) -> dict[str, Any]:
         """The values that the decision saw, for the record."""
         return {
             key: _plain(value)
             for key, value in vars(self).items()
-            if key not in {"request", "instrument", "limits"}
+            if key not in {"request", "instrument", "limits", "market"}
         } | {
+            "market": self.market.as_json() if self.market else None,
             "instrument": _plain_all(self.instrument),
             "limits": _plain_all(self.limits),
             "value": _plain(self.value),
@@ -180,6 +203,25 @@ class Switch:
         return None
 
 
+class Ready:
+    """Entries need every readiness check of the account to let them; exits never ask.
+
+    Unlike the switch nobody turns this: it is computed and clears itself.
+    """
+
+    name = "ready"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        if snapshot.exiting:
+            return None
+        if snapshot.not_ready is None:
+            return "whether the account is ready is not known"
+        if snapshot.not_ready:
+            return f"the account is not ready: {'; '.join(snapshot.not_ready)}"
+        return None
+
+
 class Tradable:
     """The instrument is in the master, tradable and not expired."""
 
@@ -195,6 +237,27 @@ class Tradable:
         if instrument.expiry is not None and instrument.expiry < snapshot.today:
             return f"the contract expired on {instrument.expiry:%d %b %Y}"
         return None
+
+
+class MarketOpen:
+    """The market takes this order, or these terms, now; exits follow its known hours too.
+
+    Hours that nobody knows stop entries and never an exit.
+    """
+
+    name = "market open"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        request = snapshot.request
+        asked = Asked(
+            order_type=request.order_type,
+            validity=request.validity,
+            exiting=snapshot.exiting,
+            after_market=request.after_market,
+            changing=snapshot.changes is not None,
+        )
+        return refusal(snapshot.market, asked)
 
 
 class QuantityAndLot:
@@ -226,7 +289,7 @@ class QuantityAndLot:
 
 
 class PriceAndTick:
-    """Prices are there when the type needs them, on the tick and inside the day's limits."""
+    """Prices are there when the type needs them, and on the tick."""
 
     name = "price and tick"
 
@@ -235,10 +298,10 @@ class PriceAndTick:
         request, instrument = snapshot.request, snapshot.instrument
         if instrument is None:
             return "the tick size is not known"
-        if request.order_type is OrderType.MARKET:
-            return "a MARKET order has no price" if request.price is not None else None
+        if request.order_type not in SENT_TYPES:
+            return f"{request.order_type} is never sent as such"
         if request.price is None:
-            return f"{request.order_type} needs a price"
+            return _why_no_price(snapshot)
         return self._one("price", request.price, instrument) or self._trigger(request, instrument)
 
     @staticmethod
@@ -247,10 +310,6 @@ class PriceAndTick:
             return f"{name} {price} must be above 0"
         if price % instrument.tick_size:
             return f"{name} {price} is not on the tick {instrument.tick_size.normalize()}"
-        if instrument.lower_limit is not None and price < instrument.lower_limit:
-            return f"{name} {price} is below the day's lower limit {instrument.lower_limit}"
-        if instrument.upper_limit is not None and price > instrument.upper_limit:
-            return f"{name} {price} is above the day's upper limit {instrument.upper_limit}"
         return None
 
     def _trigger(self, request: OrderRequest, instrument: InstrumentFacts) -> str | None:
@@ -264,6 +323,91 @@ class PriceAndTick:
         return self._one("trigger price", request.trigger_price, instrument)
 
 
+def _why_no_price(snapshot: Snapshot) -> str:
+    """A limit without a price: forgotten by the asker, or not to be had by us."""
+    request, last = snapshot.request, snapshot.fresh_price
+    if request.asked_type is None:
+        return f"{request.order_type} needs a price"
+    if request.asked_type is not OrderType.MARKET:
+        return f"{request.asked_type} needs a trigger price inside the day's band"
+    why = f"no fresh one is known ({_heard(snapshot)})"
+    if last is not None:
+        why = f"the last one, {_said(last)}, lies outside the day's band {_range(snapshot)}"
+    return f"MARKET is sent as a limit around the last price, and {why}"
+
+
+class PriceBand:
+    """Prices lie in the day's band, and near the price that they are measured against.
+
+    A limit is measured against the last price, a stop's limit against its trigger. An exit may ask
+    for a better price as far away as the exchange allows, and waits for no quote.
+    """
+
+    name = "price band"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        request = snapshot.request
+        for name, price in (("price", request.price), ("trigger price", request.trigger_price)):
+            if price is not None and price.is_finite():
+                outside = self._outside_the_day(name, price, snapshot)
+                if outside:
+                    return outside
+        percent = snapshot.limits.price_band_percent if snapshot.limits else None
+        if percent is None or request.price is None or not request.price.is_finite():
+            return None
+        return self._too_far(request.price, percent, snapshot)
+
+    @staticmethod
+    def _outside_the_day(name: str, price: Decimal, snapshot: Snapshot) -> str | None:
+        lower, upper = snapshot.band
+        if lower is not None and price < lower:
+            return f"{name} {price} is below the day's lower limit {_said(lower)}"
+        if upper is not None and price > upper:
+            return f"{name} {price} is above the day's upper limit {_said(upper)}"
+        return None
+
+    @staticmethod
+    def _too_far(price: Decimal, percent: Decimal, snapshot: Snapshot) -> str | None:
+        request, instrument = snapshot.request, snapshot.instrument
+        stop = request.order_type is OrderType.STOP_LIMIT
+        centre = request.trigger_price if stop else snapshot.fresh_price
+        if centre is None or instrument is None:
+            if snapshot.exiting:
+                return None
+            return f"no fresh price is known to measure {price} against ({_heard(snapshot)})"
+        room = max(centre * percent / 100, instrument.tick_size * LEAST_BAND)
+        beyond = (price - centre) * request.side.sign  # above 0: worse for us than the centre
+        if beyond > room or (beyond < -room and not snapshot.exiting):
+            what = "the trigger" if stop else "the last price"
+            return (
+                f"price {price} is more than {_said(percent)} % away from {what} {_said(centre)}: "
+                f"{_said(centre - room)} to {_said(centre + room)} is allowed"
+            )
+        return None
+
+
+class TriggerSide:
+    """A stop waits: a BUY stop's trigger lies above the last price, a SELL stop's below it."""
+
+    name = "trigger side"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        request, last = snapshot.request, snapshot.fresh_price
+        trigger = request.trigger_price
+        if request.order_type is not OrderType.STOP_LIMIT or trigger is None:
+            return None
+        if last is None:
+            if snapshot.exiting:
+                return None
+            return f"no fresh price is known to set the trigger against ({_heard(snapshot)})"
+        if trigger.is_finite() and (trigger - last) * request.side.sign > 0:
+            return None
+        side = "above" if request.side is Side.BUY else "below"
+        return f"a {request.side} stop's trigger {trigger} must be {side} the last price {last}"
+
+
 class AllowedOrderType:
     """The policy allows this order type; a delivery product has no place in derivatives."""
 
@@ -272,8 +416,9 @@ class AllowedOrderType:
     def refusal(self, snapshot: Snapshot) -> str | None:
         """See the class."""
         request, limits = snapshot.request, snapshot.limits
-        if limits is None or request.order_type not in limits.order_types:
-            return f"{request.order_type} orders are not allowed by the policy"
+        asked = request.asked_type or request.order_type
+        if limits is None or asked not in limits.order_types:
+            return f"{asked} orders are not allowed by the policy"
         derivative = request.segment not in {Segment.NSE_EQ, Segment.BSE_EQ}
         if derivative and request.product in {Product.DELIVERY, Product.MTF}:
             return f"{request.product} exists only in cash equity"
@@ -329,6 +474,43 @@ class AgeOfData:
                 f"the limit is {snapshot.limits.max_data_age} s"
             )
         return None
+
+
+class Margin:
+    """An entry ties up no more than what is free, by the broker's own calculator.
+
+    What is promised to orders that the broker had not counted when it told what is free is taken
+    off. A delivery sale brings money in; whether it is covered is for the broker to say.
+    """
+
+    name = "margin"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        limits, required = snapshot.limits, snapshot.margin_required
+        if limits is None:
+            return "the limits are not known"
+        if snapshot.exiting or not limits.check_margin or self._brings_in(snapshot.request):
+            return None
+        age = snapshot.margin_age
+        if required is None or age is None or age > limits.max_data_age:
+            if not limits.refuse_unknown_margin:
+                return None
+            read = "" if age is None else f"; it was last read {age:.0f} s ago"
+            return f"the margin is not known: the broker's calculator did not answer{read}"
+        if snapshot.margin_available is None:
+            return "it is not known how much money is free"
+        left = snapshot.margin_available - snapshot.margin_reserved
+        if required <= left:
+            return None
+        return (
+            f"margin ₹{required:,.2f} is above ₹{left:,.2f} (free ₹{snapshot.margin_available:,.2f}"
+            f" less ₹{snapshot.margin_reserved:,.2f} promised to orders on their way)"
+        )
+
+    @staticmethod
+    def _brings_in(request: OrderRequest) -> bool:
+        return request.side is Side.SELL and request.product in {Product.DELIVERY, Product.MTF}
 
 
 class ExitCap:
@@ -387,6 +569,22 @@ class SecondPerson:
         if request.price is None or snapshot.approved_price is None:
             return False
         return request.side is Side.BUY and request.price < snapshot.approved_price
+
+
+def _heard(snapshot: Snapshot) -> str:
+    """How old the last price is, against how old it may be."""
+    age, limits = snapshot.last_price_age, snapshot.limits
+    if age is None or limits is None:
+        return "none was heard"
+    return f"the last one is {age:.0f} s old, at most {limits.max_quote_age} s is fresh"
+
+
+def _range(snapshot: Snapshot) -> str:
+    return " to ".join("–" if limit is None else _said(limit) for limit in snapshot.band)
+
+
+def _said(number: Decimal) -> str:
+    return f"{number.normalize():f}"
 
 
 def _plain(value: object) -> object:

@@ -12,14 +12,14 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
-from apps.brokers.port import Intent, OrderRequest
+from apps.brokers import readiness
+from apps.brokers.ages import age_of
+from apps.brokers.models import BrokerAccount, Instrument, PositionsReport, Quote
+from apps.brokers.port import Intent, Market, OrderRequest
 from apps.brokers.rows import columns_of, from_columns
-from apps.risk import book
+from apps.risk import book, hours, margin
 from apps.risk.models import DESK, Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
-
-CLOCK_SLACK = dt.timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class Seen:
     instrument: Instrument | None
     policy: RiskPolicy | None
     desk_switch: str | None
-    last_price: Decimal | None
-    price_as_of: dt.datetime | None
+    quote: Quote | None
     funds_as_of: dt.datetime | None
     positions: PositionsReport | None
     open_orders: int
@@ -40,19 +39,24 @@ class Seen:
 # The desk's switch is held in share mode, so that a halt waits for what is being written down.
 _LOOK = f"""
     SELECT {columns_of(BrokerAccount, "account")}, {columns_of(Instrument, "instrument")},
-           {columns_of(RiskPolicy, "policy")}, desk.switch,
-           quote.last_price, quote.as_of, funds.as_of, report.as_of, report.mark, report.rows,
+           {columns_of(RiskPolicy, "policy")},
+           {columns_of(Quote, "real")}, {columns_of(Quote, "simulated")},
+           desk.switch, funds.as_of, report.as_of, report.mark, report.rows,
            (SELECT count(*) FROM risk_hold
             WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
     FROM brokers_brokeraccount account
     LEFT JOIN brokers_instrument instrument
         ON instrument.segment = %s AND instrument.security_id = %s
+        AND (instrument.id = %s OR (%s IS NULL AND instrument.retired_at IS NULL))
     LEFT JOIN LATERAL (SELECT * FROM risk_riskpolicy WHERE account_id = account.id
                        ORDER BY version DESC LIMIT 1) policy ON true
     LEFT JOIN (SELECT switch FROM risk_tradingstate WHERE scope = '{DESK}' FOR SHARE) desk ON true
     LEFT JOIN brokers_fundsreport funds ON funds.account_id = account.id
     LEFT JOIN brokers_positionsreport report ON report.account_id = account.id
-    LEFT JOIN brokers_quote quote ON quote.instrument_id = instrument.id
+    LEFT JOIN brokers_quote real
+        ON real.instrument_id = instrument.id AND real.market = '{Market.REAL}'
+    LEFT JOIN brokers_quote simulated
+        ON simulated.instrument_id = instrument.id AND simulated.market = '{Market.SIMULATED}'
     WHERE account.name = %s
 """  # noqa: S608 - names of columns
 
@@ -60,23 +64,27 @@ _LOOK = f"""
 def look(request: OrderRequest) -> Seen | None:
     """Everything a review reads of the account, in one statement. None: no such account."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _LOOK, [book.midnight(), request.segment, request.security_id, request.account]
-        )
+        cursor.execute(_LOOK, [book.midnight(), *_named(request), request.account])
         row = cursor.fetchone()
     if row is None:
         return None
     account, at = from_columns(BrokerAccount, row, 0)
     instrument, at = from_columns(Instrument, row, at)
     policy, at = from_columns(RiskPolicy, row, at)
-    desk, price, price_at, funds_at, positions_at, mark, rows, open_orders = row[at:]
+    real, at = from_columns(Quote, row, at)
+    simulated, at = from_columns(Quote, row, at)
+    desk, funds_at, positions_at, mark, rows, open_orders = row[at:]
     positions = None
     if positions_at is not None:
         positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
     assert account is not None
-    return Seen(
-        account, instrument, policy, desk, price, price_at, funds_at, positions, open_orders
-    )
+    quote = real if account.market is Market.REAL else simulated
+    return Seen(account, instrument, policy, desk, quote, funds_at, positions, open_orders)
+
+
+def _named(request: OrderRequest) -> list[Any]:
+    """The order's own contract, also when its id names another one by now."""
+    return [request.segment, request.security_id, request.instrument, request.instrument]
 
 
 def take_snapshot(
@@ -84,7 +92,8 @@ def take_snapshot(
 ) -> Snapshot:
     """The snapshot for one request. What is not known is None, never zero."""
     now = timezone.now()
-    account, positions = seen.account, seen.positions
+    account, positions, quote = seen.account, seen.positions, seen.quote
+    lower_circuit, upper_circuit = quote.circuits if quote else (None, None)
     limits = _limits(seen.policy)
     needs_two = limits is not None and limits.approval_above_value is not None
     return Snapshot(
@@ -97,18 +106,23 @@ def take_snapshot(
         armed=account.armed_until is not None and account.armed_until > now,
         switch=state.switch if state else None,
         desk_switch=seen.desk_switch,
-        instrument=_facts(seen.instrument),
+        instrument=_facts(seen.instrument, timezone.localdate()),
         limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
-        last_price=seen.last_price,
-        last_price_age=_age(seen.price_as_of, now),
-        funds_age=_age(seen.funds_as_of, now),
+        last_price=quote.last_price if quote else None,
+        last_price_age=age_of(quote.as_of if quote else None, now),
+        lower_circuit=lower_circuit,
+        upper_circuit=upper_circuit,
+        funds_age=age_of(seen.funds_as_of, now),
         net_position=_net(positions, request),
-        position_age=_age(positions.as_of if positions else None, now),
+        position_age=age_of(positions.as_of if positions else None, now),
         pending=_pending(account, request, positions),
         own_filled=_own_filled(positions, request) if changes else 0,
         changes=changes,
+        not_ready=() if request.intent is Intent.EXIT else readiness.reasons_against(account),
+        market=hours.market_of(account, request.segment, request.security_id, now),
         **(_approved(request.correlation_id) if needs_two else {}),
+        **margin.facts(account, request, limits, changes),
     )
 
 
@@ -143,15 +157,16 @@ def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int
     return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
-def _facts(instrument: Instrument | None) -> InstrumentFacts | None:
+def _facts(instrument: Instrument | None, today: dt.date) -> InstrumentFacts | None:
     if instrument is None:
         return None
+    lower_limit, upper_limit = instrument.limits(today)
     return InstrumentFacts(
         lot_size=instrument.lot_size,
         tick_size=instrument.tick_size,
         freeze_quantity=instrument.freeze_quantity,
-        lower_limit=instrument.lower_limit,
-        upper_limit=instrument.upper_limit,
+        lower_limit=lower_limit,
+        upper_limit=upper_limit,
         expiry=instrument.expiry,
         tradable=instrument.tradable,
     )
@@ -168,11 +183,8 @@ def _limits(policy: RiskPolicy | None) -> Limits | None:
         max_data_age=policy.max_data_age,
         order_types=tuple(policy.order_types),
         approval_above_value=policy.approval_above_value,
+        max_quote_age=policy.max_quote_age,
+        price_band_percent=policy.price_band_percent,
+        check_margin=policy.check_margin,
+        refuse_unknown_margin=policy.refuse_unknown_margin,
     )
-
-
-def _age(as_of: dt.datetime | None, now: dt.datetime) -> float | None:
-    """Seconds; None when it is not known, which a time in the future makes of any age."""
-    if as_of is None or as_of > now + CLOCK_SLACK:
-        return None
-    return max((now - as_of).total_seconds(), 0.0)

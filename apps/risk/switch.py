@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
 from apps.risk.models import (
     DESK,
@@ -92,9 +92,10 @@ def _turn(
     )
     state.switch, state.reason, state.changed_at = to, reason, timezone.now()
     state.save(update_fields=["switch", "reason", "changed_at"])
-    if to != SwitchState.ACTIVE:
+    key = f"switch:{state.scope}"
+    if to == SwitchState.ACTIVE:
+        settle_alert(key, f"resumed: {actor}")
+    else:
         where = "the whole desk" if state.scope == DESK else state.scope
-        raise_alert(
-            f"switch:{state.scope}", f"{where} is {to}: {reason} ({actor})", Severity.CRITICAL
-        )
+        raise_alert(key, f"{where} is {to}: {reason} ({actor})", Severity.CRITICAL)
     return change

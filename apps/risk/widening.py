@@ -20,6 +20,12 @@ LIMITS = (
     "max_open_orders",
     "max_data_age",
     "approval_above_value",
+    "max_quote_age",
+    "protection_percent",
+    "stop_protection_percent",
+    "price_band_percent",
+    "check_margin",
+    "refuse_unknown_margin",
 )
 
 
@@ -49,8 +55,10 @@ def wider(old: RiskPolicy, new: RiskPolicy) -> list[str]:
 
 
 def _number(policy: RiskPolicy, name: str) -> Decimal:
-    """No limit is the widest."""
+    """No limit is the widest; a check that is on is tighter than one that is off."""
     value = getattr(policy, name)
+    if isinstance(value, bool):
+        return Decimal(not value)
     return Decimal("Infinity") if value is None else Decimal(value)
 
 

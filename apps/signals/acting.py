@@ -43,6 +43,7 @@ def act(signal_id: int, *, again: bool = False) -> None:
             expire(signal)
         else:
             _place(signal)
+        log.info("signal settled", signal=signal.pk, fate=signal.fate, reason=signal.reason)
 
 
 def waiting() -> QuerySet[Signal]:
@@ -115,6 +116,7 @@ def _intent(signal: Signal) -> OrderIntent:
         intent=wish.intent,
         strategy=wish.strategy or signal.source.strategy,
         test=signal.test or signal.source.test_mode,
+        after_market=wish.after_market,
     )
 
 
@@ -136,6 +138,7 @@ def park(signal: Signal) -> None:
         if mine:
             text = f"it could not be acted on in {signal.tries} tries; the worker's log says why"
             settle(signal, Fate.FAILED, text)
+            log.info("signal settled", signal=signal.pk, fate=signal.fate, reason=signal.reason)
 
 
 def expire(signal: Signal) -> None:
@@ -153,7 +156,7 @@ def settle(signal: Signal, fate: Fate, reason: str, order: Order | None = None) 
     settled["order_id"] = order.pk if order else None
     if not update_rows(Signal, settled, _OPEN, [signal.pk, Fate.RECEIVED]):
         return
-    log.info("signal settled", signal=signal.pk, fate=fate, order=order and order.correlation_id)
+    signal.fate, signal.reason = fate, reason
     if fate != Fate.ACTED:
         _tell(signal, fate, reason)
 

@@ -13,6 +13,11 @@ from apps.signals.views import hook
 _PATH = re.compile(r"/hooks/([^/]*)/?")
 
 
+def leads_here(path: str) -> bool:
+    """Is this path one that a signal may come by?"""
+    return _PATH.fullmatch(path) is not None
+
+
 class SignalDoor:
     """Leads a signal straight to its view: a program has no session, no cookie and no page.
 

@@ -115,8 +115,8 @@ def _store(signal: Signal, raw: bytes, now: dt.datetime) -> Answer:
         if known is None:
             raise
         return _again(known, raw)
-    log.info("signal heard", signal=signal.pk, source=signal.source.name, intent=signal.intent)
     queue.ring(ACT, signal.pk, exiting=signal.exiting)
+    log.info("signal heard", signal=signal.pk, source=signal.source.name, intent=signal.intent)
     return Answer(202, {"id": signal.pk, "status": "received"})
 
 

@@ -10,9 +10,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from apps.alerts.secrets import EncryptedTextField
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import Intent
-from apps.brokers.secrets import EncryptedTextField
 from apps.orders.models import Order
 
 

@@ -7,7 +7,7 @@ import datetime as dt
 from django.db import transaction
 from django.utils import timezone
 
-from apps.brokers.secrets import Secret
+from apps.alerts.secrets import Secret
 from apps.signals.models import SignalSource
 from apps.signals.signing import new_secret
 

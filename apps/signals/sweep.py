@@ -16,6 +16,7 @@ from apps.signals.models import Signal
 
 log = structlog.get_logger(__name__)
 
+SWEEP = "signals"
 BATCH = 200
 RING_AGAIN = dt.timedelta(seconds=2)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.alerts.raising import sign_of_life
 from apps.brokers.locks import turn_if_free
-from apps.orders.tasks import recorded
+from apps.brokers.recording import recorded
 from apps.signals import acting, sweep
 
 
@@ -30,3 +31,4 @@ def sweep_signals() -> None:
     with turn_if_free("signals") as mine:
         if mine:
             sweep.sweep()
+            sign_of_life(sweep.SWEEP)

@@ -114,6 +114,7 @@ class Wish(BaseModel):
     intent: Annotated[Intent, _word(Intent)]
     strategy: Annotated[str | None, _text(80)] = None
     test_mode: Annotated[bool, BeforeValidator(_yes_no)] = False
+    after_market: Annotated[bool, BeforeValidator(_yes_no)] = False
     reason: Annotated[str | None, _text(200)] = None
     event_id: Annotated[str | None, _text(100)] = None
     extra: dict[str, Any] | None = None
@@ -152,13 +153,14 @@ def _together(wish: Wish) -> dict[str, str]:
     problems = {}
     if (wish.quantity is None) == (wish.lots is None):
         problems["quantity"] = "give either quantity (units) or lots"
-    market, stop = wish.type is OrderType.MARKET, wish.type is OrderType.STOP_LIMIT
+    market = wish.type in {OrderType.MARKET, OrderType.STOP_MARKET}
+    stop = wish.type in {OrderType.STOP_LIMIT, OrderType.STOP_MARKET}
     if market and wish.price is not None:
-        problems["price"] = "a MARKET order has no price"
+        problems["price"] = f"a {wish.type} order has no price"
     if not market and wish.price is None:
         problems["price"] = f"a {wish.type} order needs a price"
     if stop and wish.trigger_price is None:
-        problems["trigger_price"] = "a STOP_LIMIT order needs a trigger price"
+        problems["trigger_price"] = f"a {wish.type} order needs a trigger price"
     if not stop and wish.trigger_price is not None:
-        problems["trigger_price"] = "only a STOP_LIMIT order has a trigger price"
+        problems["trigger_price"] = "only a stop has a trigger price"
     return problems

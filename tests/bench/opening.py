@@ -1,4 +1,8 @@
-"""Make the account that is measured: at our exchange with much money, or at another one."""
+"""Make the account that is measured: at our exchange with much money, or at another one.
+
+Its policy neither checks the margin nor keeps a band around the last price: each would be a call to
+the broker before an entry, with other quantities every time, and be measured instead of the desk.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +34,15 @@ def open_desk(house: House, options: argparse.Namespace) -> Desk:
         client_id, token = options.client_id, options.token
     done = house.manage(
         "create_account", "bench", "--client-id", client_id,
-        "--rest-url", rest, "--feed-url", feed, stdin=token,
+        "--rest-url", rest, "--feed-url", feed,
+        "--calendar", "always_open" if simulator else "exchange", stdin=token,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(done.stderr)
     account = BrokerAccount.objects.get(name="bench")
-    if not RiskPolicy.objects.filter(account=account, max_open_orders__gte=10_000).exists():
-        raise RuntimeError("the account's limits are not wide: the house ignored RISK_MAX_*")
+    wide = {"max_open_orders__gte": 10_000, "check_margin": False, "price_band_percent": None}
+    if not RiskPolicy.objects.filter(account=account, **wide).exists():
+        raise RuntimeError("the account's limits are not wide: the house ignored RISK_*")
     if simulator:
         _wait_for_feed()
     return Desk(account, find_instrument(options.instrument), Decimal(options.price), simulator)

@@ -37,6 +37,7 @@ def form_of(account: Any, **different: str) -> dict[str, str]:
         "rest_url": account.rest_url,
         "feed_url": account.feed_url,
         "stamp_zone": "Asia/Kolkata",
+        "calendar": "exchange",
         "enabled": "on",
     } | different
 
@@ -127,9 +128,12 @@ def test_an_instrument_can_only_be_switched(admin_client: Client, account: Any) 
         tick_size="0.05",
     )
     page = reverse("admin:brokers_instrument_change", args=[instrument.pk])
-    admin_client.post(page, {"lot_size": "50"})
+    admin_client.post(page, {"lot_size": "50", "blocked": "on"})
     instrument.refresh_from_db()
-    assert (instrument.lot_size, instrument.tradable) == (1, False)
+    assert (instrument.lot_size, instrument.blocked, instrument.tradable) == (1, True, False)
+    admin_client.post(page, {})
+    instrument.refresh_from_db()
+    assert (instrument.blocked, instrument.tradable) == (False, True)
 
 
 def test_counting_stops_at_the_cap(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:

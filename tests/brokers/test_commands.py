@@ -113,7 +113,13 @@ def test_an_account_that_is_not_there(run: Any, at: Any) -> None:
 def test_the_help_shows_an_example(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     from django.core.management import load_command_class
 
-    for name in ("create_account", "store_token", "check_account"):
+    for name in (
+        "create_account",
+        "store_token",
+        "check_account",
+        "renew_token",
+        "login_account",
+    ):
         command = load_command_class("apps.brokers", name)
         text = command.create_parser("manage.py", name).format_help()
         assert f"example:\n  python manage.py {name}" in text
@@ -128,14 +134,19 @@ def good_profile() -> Any:
 def test_an_account_that_is_ready(at: Any, run: Any) -> None:
     positions = payload("positions.response")
     funds = payload("fundlimit.response")
-    with Stub(answer(200, good_profile()), answer(200, funds), answer(200, positions)) as stub:
+    seen = payload("ip-get.response") | {"detectedIP": "10.420.29.14", "ordersAllowed": True}
+    acts = [answer(200, body) for body in (good_profile(), funds, positions, seen)]
+    with Stub(*acts) as stub:
         account = at(stub.url)
         said = run("check_account", account.name)
+    assert "the broker sees us at 10.420.29.14" in said
+    assert "by asking the broker, before the token ends" in said
+    assert "green: in force until" in said
     assert "available ₹98,440.00" in said
     assert "1 open, 1 in the list" in said
     assert "BAD" not in said
     assert TOKEN not in said
-    assert WireCall.objects.count() == 3
+    assert WireCall.objects.count() == 4
 
 
 def test_the_answer_as_json(at: Any, run: Any, capsys: Any) -> None:
@@ -146,7 +157,9 @@ def test_the_answer_as_json(at: Any, run: Any, capsys: Any) -> None:
             call_command("check_account", account.name, "--json", stdout=out)
     found = json.loads(out.getvalue())
     assert (found["ok"], found["environment"]) == (False, "paper")
-    assert "store_token" in found["checks"][-1]["text"]
+    texts = {check["check"]: check["text"] for check in found["checks"]}
+    assert "store_token" in texts["profile"]
+    assert "refuses the token" in texts["ready:token"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +188,7 @@ def test_a_broker_that_is_not_there_and_a_token_that_has_expired(at: Any) -> Non
     from apps.brokers.checkup import check_account
 
     account = at(f"http://127.0.0.1:{unused_port()}")
-    assert "cannot be reached" in check_account(account)[-1].text
+    assert any("cannot be reached" in finding.text for finding in check_account(account))
     AccessToken.objects.update(expires_at="2020-01-01T00:00Z")
     assert "expired" in check_account(account)[0].text
     AccessToken.objects.update(retired_at="2020-01-01T00:00Z")

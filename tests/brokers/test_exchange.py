@@ -108,7 +108,8 @@ def test_who_we_are_and_what_it_costs(account: Any) -> None:
     books = reports_of(account)
     profile = books.profile().value
     assert profile.client_id == "1000000001"
-    assert books.last_price(Segment.NSE_EQ, "2885").value > 0
+    (quote,) = books.quotes(lambda: [(Segment.NSE_EQ, "2885")]).value
+    assert quote.last_price > 0
 
 
 def test_orders_that_nobody_placed(account: Any) -> None:
@@ -135,10 +136,12 @@ def test_a_wrong_token(account: Any, place: Any) -> None:
     from apps.brokers.models import AccessToken
 
     AccessToken.put_in_force(account, "not-the-token")
-    assert isinstance(place(), Refused)
+    outcome = place()
+    assert isinstance(outcome, NotSent)
+    assert outcome.about_session
     with pytest.raises(ReadFailed) as caught:
         reports_of(account).order_book()
-    assert caught.value.kind == "token"
+    assert (caught.value.kind, caught.value.transient) == ("token", False)
 
 
 def test_the_stream_tells_what_the_books_tell(account: Any, place: Any, exchange: Any) -> None:

@@ -63,11 +63,8 @@ def test_a_2xx_that_does_not_fit_is_unknown_and_names_the_field(body: Any, names
     ("status", "body", "code", "text"),
     [
         (400, payload("observed-error-quantity-required"), "DH-905", "quantity is required"),
-        (400, payload("observed-error-renew-invalid-token"), "DH-906", "Invalid Token"),
         (400, dh("DH-905", "Invalid IP"), "DH-905", "Invalid IP"),
         (400, payload("portal-error-validation"), "E001", "Invalid security ID"),
-        (401, payload("portal-error-auth"), "AUTH001", "Invalid or expired access token"),
-        (401, {"what": "ever"}, "HTTP 401", "the broker does not let us in"),
         (403, {}, "HTTP 403", "the broker does not let us in"),
         (
             400,
@@ -87,6 +84,29 @@ def test_a_documented_error_is_a_no(status: int, body: Any, code: str, text: str
 @pytest.mark.parametrize(
     ("status", "body"),
     [
+        (401, payload("portal-error-auth")),
+        (401, dh("DH-901")),
+        (400, dh("DH-901")),
+        (403, dh("DH-901")),
+        (401, payload("observed-error-renew-invalid-token")),
+        (401, {"status": "failed", "data": {"807": "Access token is expired"}}),
+    ],
+)
+def test_a_token_turned_away_at_the_door_placed_nothing(status: int, body: Any) -> None:
+    outcome = outcome_of(Reply(status, body))
+    assert isinstance(outcome, NotSent)
+    assert outcome.about_session
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, payload("observed-error-renew-invalid-token")),
+        (400, {"status": "failed", "data": {"807": "Access token is expired"}}),
+        (200, dh("DH-901")),
+        (401, {"what": "ever"}),
+        (401, {"status": "failure"}),
+        (500, dh("DH-901")),
         (400, payload("error")),
         (400, {"message": "Bad Request"}),
         (400, []),

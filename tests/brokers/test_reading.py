@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from apps.brokers.models import FundsReport, Instrument, PositionsReport, Quote, WireCall
+from apps.brokers.models import FundsReport, PositionsReport, WireCall
 from apps.brokers.port import BadWire, ReadFailed, Segment
 from apps.brokers.reporting import (
+    quotes_of,
     reports_of,
     store_funds,
     store_positions,
-    store_quote,
     stream_of,
 )
 from tests.brokers.conftest import CLIENT, TOKEN
@@ -24,6 +24,7 @@ from tests.brokers.payloads import payload
 from tests.brokers.stub import Stub, answer, drop, hang, unused_port
 
 QUOTE = {"data": {"NSE_EQ": {"1": {"last_price": 5}}}, "status": "success"}
+ONE = [(Segment.NSE_EQ, "1")]
 UNKNOWN_ID = payload("observed-error-renew-invalid-token") | {"errorMessage": "no such order"}
 
 
@@ -106,7 +107,7 @@ def test_an_answer_about_another_order_is_not_believed(ask: str, at: Any) -> Non
 @pytest.mark.parametrize(
     ("status", "body", "kind", "transient"),
     [
-        (500, payload("observed-live-holdings-empty.response"), "server", True),
+        (500, payload("observed-live-holdings-empty.response"), "empty", False),
         (502, b"<html>", "server", True),
         (429, payload("observed-error-429-rate-limit"), "rate", True),
         (429, b"slow down", "rate", True),
@@ -203,9 +204,9 @@ def test_reads_over_the_budget_wait_and_then_fail(at: Any, monkeypatch: pytest.M
     monkeypatch.setattr("apps.brokers.slots.PATIENCE", 0.3)
     with Stub(answer(200, QUOTE)) as s:
         books = reports_of(at(s.url))
-        books.last_price(Segment.NSE_EQ, "1")
+        books.quotes(lambda: ONE)
         with pytest.raises(ReadFailed) as caught:
-            books.last_price(Segment.NSE_EQ, "1")
+            books.quotes(lambda: ONE)
     assert (caught.value.kind, caught.value.transient) == ("budget", True)
     assert s.connections == 1
 
@@ -214,8 +215,8 @@ def test_a_quote_waits_for_its_turn(at: Any) -> None:
     with Stub(answer(200, QUOTE)) as s:
         books = reports_of(at(s.url))
         began = time.monotonic()
-        books.last_price(Segment.NSE_EQ, "1")
-        books.last_price(Segment.NSE_EQ, "1")
+        books.quotes(lambda: ONE)
+        books.quotes(lambda: ONE)
     assert 2 < time.monotonic() - began < 4
 
 
@@ -225,31 +226,6 @@ def test_a_read_inside_a_transaction_is_refused(at: Any) -> None:
         with pytest.raises(RuntimeError), transaction.atomic():
             books.order_book()
     assert stub.connections == 0
-
-
-def test_the_last_price_on_the_wire(at: Any) -> None:
-    body = payload("marketfeed-ltp.response")
-    with Stub(answer(200, body)) as stub:
-        known = reports_of(at(stub.url)).last_price(Segment.NSE_FNO, "49081")
-    assert known.value == Decimal("368.15")
-    sent = json.loads(stub.requests[0].partition(b"\r\n\r\n")[2])
-    assert sent["NSE_FNO"] == [49081]
-    assert WireCall.objects.get().budget == "QUOTE"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        payload("observed-live-marketfeed-ltp-unknown-id.response"),
-        {"data": {"NSE_EQ": {"1": {"last_price": 0}}}},
-        {"data": {"NSE_EQ": {"1": {"last_price": "x"}}}},
-        {"data": []},
-        {},
-    ],
-)
-def test_no_price_is_a_failure_and_not_a_zero(body: Any, at: Any) -> None:
-    with Stub(answer(200, body)) as stub, pytest.raises(ReadFailed):
-        reports_of(at(stub.url)).last_price(Segment.NSE_EQ, "1")
 
 
 def test_what_is_read_can_be_kept_and_a_failed_read_changes_nothing(at: Any) -> None:
@@ -280,28 +256,13 @@ def test_a_later_read_replaces_the_kept_one(at: Any) -> None:
     assert second.as_of > first.as_of
 
 
-def test_a_quote_is_kept(at: Any) -> None:
-    instrument = Instrument.objects.create(
-        segment="NSE_EQ",
-        security_id="11536",
-        symbol="TCS",
-        kind="EQUITY",
-        lot_size=1,
-        tick_size="0.05",
-    )
-    body = payload("marketfeed-ltp.response")
-    with Stub(answer(200, body)) as stub:
-        assert store_quote(at(stub.url), instrument).last_price == 4520
-    assert Quote.objects.get().instrument == instrument
-
-
 def test_nothing_behind_the_reading_door_can_send(at: Any) -> None:
     from apps.brokers.dhan.client import ReadClient
     from apps.brokers.journal import open_call
 
     with Stub(answer(200, {})) as stub:
         account = at(stub.url)
-        for thing in (reports_of(account), stream_of(account)):
+        for thing in (reports_of(account), stream_of(account), quotes_of(account)):
             assert not {"place", "modify", "cancel", "place_order", "line"} & set(dir(thing))
         client = ReadClient(open_call(account, "READ", "x", budget="READ"))
         with pytest.raises(PermissionError):
@@ -310,4 +271,6 @@ def test_nothing_behind_the_reading_door_can_send(at: Any) -> None:
             client.kill_switch("ACTIVATE")
         with pytest.raises(PermissionError):
             client.exit_all_positions()
+        with pytest.raises(PermissionError):
+            client.place_order("1", "NSE_EQ", "BUY", 1, "LIMIT", "INTRADAY", 1)
     assert stub.connections == 0

@@ -63,13 +63,16 @@ def test_a_placed_order_on_the_wire(at: Any, new_call: Any, order_request: Any) 
     }
 
 
-def test_a_market_order_has_no_price(at: Any, new_call: Any, order_request: Any) -> None:
-    with Stub(answer(200, TAKEN)) as stub:
-        request = order_request(order_type=OrderType.MARKET, price=None)
-        DhanTrading(new_call(at(stub.url))).place(request)
-    body = body_of(stub.requests[0])
-    assert body["orderType"] == "MARKET"
-    assert not {"price", "triggerPrice", "boProfitValue", "amoTime"} & set(body)
+@pytest.mark.parametrize("kind", [OrderType.MARKET, OrderType.STOP_MARKET])
+def test_no_market_order_is_ever_sent_as_such(
+    kind: OrderType, at: Any, new_call: Any, order_request: Any
+) -> None:
+    with (
+        Stub(answer(200, TAKEN)) as stub,
+        pytest.raises(ValueError, match="never sent as such"),
+    ):
+        DhanTrading(new_call(at(stub.url))).place(order_request(order_type=kind))
+    assert stub.connections == 0
 
 
 def test_a_stop_order_has_a_trigger(at: Any, new_call: Any, order_request: Any) -> None:
@@ -255,9 +258,6 @@ def test_a_row_is_used_once(at: Any, new_call: Any, order_request: Any) -> None:
     with Stub(answer(200, TAKEN)) as stub:
         call = new_call(at(stub.url))
         DhanTrading(call).place(order_request())
-        with pytest.raises(NotOnTheWire):
-            DhanTrading(call).place(order_request())
-        call.boot_deadline = 1e12
         with pytest.raises(NotOnTheWire):
             DhanTrading(call).place(order_request())
     assert stub.connections == 1

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from websockets.sync.server import ServerConnection
 
-from apps.brokers.dhan import feed, stream
-from apps.brokers.dhan.stream import DhanOrderStream, Pauses
+from apps.brokers.dhan import feed, listening
+from apps.brokers.dhan.listening import Pauses
+from apps.brokers.dhan.stream import DhanOrderStream
 from apps.brokers.models import AccessToken
 from apps.brokers.port import BrokerState, OrderReport
 from tests.brokers.conftest import CLIENT, TOKEN
@@ -48,7 +49,7 @@ def _quick(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.FEED_PING_EVERY = 0.3
     settings.FEED_PONG_WITHIN = 0.6
     monkeypatch.setattr(feed, "TURN", 0.1)
-    monkeypatch.setattr(stream, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(listening, "FIRST_PAUSE", 0.05)
 
 
 @pytest.fixture
@@ -286,7 +287,7 @@ def test_stopping_is_quick_while_listening(listen: Any) -> None:
 
 
 def test_pauses_grow_with_jitter_and_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(listening, "FIRST_PAUSE", 0.5)
     pauses = Pauses()
     waits = [pauses.next() for _ in range(12)]
     assert 0.5 <= waits[0] <= 1

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from django.db import connection
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     PASSWORD,
@@ -23,6 +24,7 @@ from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     operator,
     owner,
     reliance,
+    viewer,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,12 +59,19 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="package")
-def browser():
+@contextmanager
+def running_chromium():
+    """While it runs, this thread has a running loop: asyncio.run() fails beside it."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="package")
+def browser():
+    with running_chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +110,7 @@ class Web:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 requests.get(f"{self.url}/healthz", timeout=2)
@@ -127,23 +136,34 @@ def web(transactional_db, static_root):
     server.close()
 
 
+def fill_in(page, name, password=PASSWORD):
+    """The form of the sign-in page."""
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", password)
+    page.click("button[type=submit]")
+
+
+def live(page):
+    """Wait until the page says that it is live, and mark it, to see whether it was reloaded."""
+    expect(page.locator("#desk-state")).to_have_attribute("data-state", "live", timeout=8000)
+    page.evaluate("window.neverReloaded = true")
+
+
 @pytest.fixture
 def sign_in(browser, web):
     """Pages of a signed-in person, in a window of the wanted size."""
     contexts = []
 
-    def enter(name, width=1440, scheme="light"):
+    def enter(name, width=1440, scheme="light", first="/admin/live/"):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=web.url
         )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(8000)
-        page.goto("/admin/")
-        page.fill("[name=username]", name)
-        page.fill("[name=password]", PASSWORD)
-        page.click("button[type=submit]")
-        page.wait_for_url("**/admin/live/**")
+        page.goto(first)
+        fill_in(page, name)
+        page.wait_for_url(f"**{first}")
         return page
 
     yield enter

@@ -27,7 +27,8 @@ def test_a_short_storm_loses_and_doubles_nothing():
     )  # fmt: skip
     last = done.stdout.strip().splitlines()[-1]
     found = LINE.fullmatch(last)
-    assert found and done.returncode == 0, done.stdout + done.stderr
+    assert found, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     accepted, known, kills, faults = map(int, found.groups())
     assert accepted == known
     assert min(kills, faults) > 0

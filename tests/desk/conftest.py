@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.models import AccessToken, BrokerAccount, Instrument
 from apps.desk import rows
 from apps.orders import lifecycle
 from apps.orders.lifecycle import Happening
@@ -37,7 +37,9 @@ def account(desk_switch):
         client_id="1000000001",
         rest_url="http://127.0.0.1:9/v2",
         feed_url="ws://127.0.0.1:9",
+        calendar="always_open",
     )
+    AccessToken.put_in_force(account, "token-1")
     equip(account)
     return account
 

@@ -10,8 +10,9 @@ from django.urls import reverse
 from apps.alerts.models import Alert
 from apps.alerts.raising import raise_alert
 from apps.desk import navigation
+from apps.orders.states import Event
 from apps.risk import models as risk
-from tests.desk.conftest import PASSWORD, person, working
+from tests.desk.conftest import PASSWORD, happens, person, working
 from tests.desk.sockets import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,6 +23,7 @@ PAGES = {
     "/admin/live/order/{pk}/": ["orders.view_order"],
     "/admin/live/order/{pk}/cancel/": ["orders.view_order", "orders.cancel_order"],
     "/admin/live/order/{pk}/modify/": ["orders.view_order", "orders.modify_order"],
+    "/admin/live/order/{pk}/exit/": ["orders.view_order", "orders.place_order"],
     "/admin/place/": ["orders.place_order"],
     "/admin/place/instruments/": ["orders.place_order"],
     "/admin/switches/": ["risk.view_tradingstate"],
@@ -31,13 +33,16 @@ POSTS = {
     "/admin/live/order/{pk}/cancel/": {"reason": "x"},
     "/admin/live/order/{pk}/modify/": {"quantity": 20, "price": 1, "reason": "x", "confirmed": 1},
     "/admin/place/": {},
+    "/admin/prices/1/watch/": {"instrument": "RELIANCE"},
     "/admin/switches/turn/": {"scope": "paper-one", "to": "halt", "reason": "x"},
+    "/admin/alerts/acknowledge/1/": {},
 }
 
 
 @pytest.mark.parametrize("address", PAGES)
 def test_pages_open_with_exactly_their_permissions(address, new_order, stranger):
-    where = address.format(pk=working(new_order()).pk)
+    order = happens(working(new_order()), Event.PARTIAL, filled_quantity=4)
+    where = address.format(pk=order.pk)
     assert "/admin/login/" in Client().get(where)["Location"]
     assert signed_in(stranger).get(where).status_code == 403
     assert signed_in(person("anna", *PAGES[address])).get(where).status_code == 200
@@ -65,7 +70,7 @@ def test_every_post_needs_its_token(address, new_order, operator):
     assert risk.TradingState.objects.get(scope="paper-one").switch == "ACTIVE"
 
 
-@pytest.mark.parametrize("address", ["/healthz", "/admin/live/", "/admin/health/"])
+@pytest.mark.parametrize("address", ["/healthz", "/admin/", "/admin/live/", "/admin/health/"])
 def test_pages_for_reading_take_no_post(address, operator):
     assert signed_in(operator).post(address).status_code == 405
 
@@ -91,6 +96,19 @@ def test_halting_needs_a_reason_and_is_recorded(operator, account):
     page = client.get("/admin/switches/").content.decode()
     assert "The whole desk is HALTED" in page
     assert "Ask to resume" in page
+
+
+def test_halting_from_a_dialog(operator, account):
+    asked = {"scope": "paper-one", "to": "halt", "reason": ""}
+    json = {"headers": {"accept": "application/json"}}
+    answer = signed_in(operator).post("/admin/switches/turn/", asked, **json)
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["reason"])
+    assert risk.TradingState.objects.get(scope="paper-one").switch == "ACTIVE"
+    answer = signed_in(operator).post("/admin/switches/turn/", asked | {"reason": "news"}, **json)
+    assert answer.json()["ok"]
+    assert risk.TradingState.objects.get(scope="paper-one").switch == "HALTED"
+    answer = signed_in(operator).post("/admin/switches/turn/", asked | {"reason": "news"}, **json)
+    assert answer.json()["text"] == "paper-one is halted already."
 
 
 def test_nobody_resumes_alone_superuser_included(owner, account):
@@ -150,6 +168,13 @@ def test_history_is_read_only_even_for_the_owner(name, owner, new_order, rf):
     assert "delete_selected" not in page.get_actions(request)
 
 
+def test_the_list_of_orders_speaks_as_the_desk_does(owner, new_order):
+    working(new_order())
+    page = signed_in(owner).get("/admin/orders/order/").content.decode()
+    assert '<span class="desk-status desk-tone-work">Open</span>' in page
+    assert "₹2,500.50" in page
+
+
 def test_an_order_opens_on_its_own_page(owner, new_order):
     order = new_order()
     answer = signed_in(owner).get(f"/admin/orders/order/{order.pk}/change/")
@@ -165,6 +190,12 @@ def test_a_limit_changes_by_its_next_version(owner, account):
         "max_open_orders": 5,
         "max_data_age": 60,
         "order_types": ["LIMIT"],
+        "max_quote_age": 5,
+        "protection_percent": "0.5",
+        "stop_protection_percent": "2",
+        "price_band_percent": "10",
+        "check_margin": "on",
+        "refuse_unknown_margin": "on",
         "reason": "quiet day",
     }
     answer = client.post("/admin/risk/riskpolicy/add/", limits)

@@ -8,11 +8,12 @@ import time
 import pytest
 from django.utils import timezone
 
-from apps.alerts.models import Heartbeat
+from apps.alerts.models import Channel, Heartbeat
 from apps.alerts.raising import sign_of_life
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEATS = ["worker:worker", "worker:exits", "worker:house", "beat", "sweep", "feed:paper-one"]
+LOOPS = ["beat", "sweep", "signals", "alerts"]
+BEATS = ["worker:worker", "worker:exits", "worker:house", *LOOPS, "feed:paper-one"]
 
 
 @pytest.fixture
@@ -38,8 +39,7 @@ def test_all_alive_is_200(client, all_alive):
         "worker",
         "exits",
         "house",
-        "beat",
-        "sweep",
+        *LOOPS,
         "feed:paper-one",
     }
     assert all(set(part) == {"ok", "age", "detail"} for part in said["parts"].values())
@@ -73,6 +73,30 @@ def test_a_disabled_account_needs_no_feed(client, all_alive, account):
     Heartbeat.objects.filter(name="feed:paper-one").delete()
     account.enabled = False
     account.save()
+    assert look(client)[0] == 200
+
+
+def test_what_hears_commands_must_live_only_while_a_channel_takes_them(client, all_alive):
+    fields = {"kind": "telegram", "address": "tgram://x", "commands": True}
+    channel = Channel.objects.create(name="phone", **fields)
+    assert look(client)[1]["failing"] == ["telegram"]
+    sign_of_life("telegram")
+    assert look(client)[0] == 200
+    Heartbeat.objects.filter(name="telegram").delete()
+    Channel.objects.filter(pk=channel.pk).update(commands=False)
+    assert look(client)[0] == 200
+
+
+def test_an_account_that_gives_quotes_must_be_heard(client, all_alive, account):
+    type(account).objects.update(market_feed_url="ws://127.0.0.1:9/market-feed")
+    assert look(client)[1]["failing"] == ["quotes:paper-one"]
+    sign_of_life("quotes:paper-one")
+    assert look(client)[0] == 200
+    Heartbeat.objects.filter(name="quotes:paper-one").update(
+        at=timezone.now() - dt.timedelta(seconds=16)
+    )
+    assert look(client)[1]["failing"] == ["quotes:paper-one"]
+    type(account).objects.update(enabled=False)
     assert look(client)[0] == 200
 
 

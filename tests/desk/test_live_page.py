@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from apps.orders.states import Event
-from tests.desk.conftest import happens, unknown, working
+from tests.desk.conftest import happens, person, unknown, working
+from tests.desk.sockets import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -13,16 +16,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def ids(client, **filters):
     page = client.get("/admin/live/", filters).content.decode()
     return [int(part.split('"')[0]) for part in page.split('<tr id="order-')[1:]]
-
-
-def test_the_admin_opens_on_the_live_page(client, operator):
-    client.force_login(operator)
-    assert client.get("/admin/")["Location"] == "/admin/live/"
-
-
-def test_who_may_not_see_orders_gets_the_index(client, stranger):
-    client.force_login(stranger)
-    assert client.get("/admin/").status_code == 200
 
 
 def test_the_sidebar_starts_with_the_live_desk(client, operator):
@@ -51,9 +44,16 @@ def test_filters(client, operator, new_order, account):
     assert ids(client, text="7788") == [open_one.pk]
     assert ids(client, text="relia") == [denied.pk, open_one.pk]
     assert ids(client, text=open_one.correlation_id) == [open_one.pk]
+    assert ids(client, strategy="momentum") == [open_one.pk]
+    assert ids(client, strategy="mom") == []
+    assert ids(client, source="ADMIN") == [denied.pk, open_one.pk]
+    assert ids(client, source="SIGNAL") == []
 
 
-@pytest.mark.parametrize("filters", [{"account": "x"}, {"account": "²"}, {"group": "nonsense"}])
+@pytest.mark.parametrize(
+    "filters",
+    [{"account": "x"}, {"account": "²"}, {"group": "nonsense"}, {"source": "x"}],
+)
 def test_nonsense_filters_show_everything(client, operator, new_order, filters):
     new_order()
     client.force_login(operator)
@@ -75,13 +75,52 @@ def test_what_others_wrote_is_escaped(client, operator, new_order):
             assert bad not in page
 
 
+def test_the_filters_of_an_address_are_chosen_again(client, operator, new_order, account):
+    new_order(strategy="momentum")
+    client.force_login(operator)
+    asked = {"account": account.pk, "group": "working", "source": "DEMO", "strategy": "old <one>"}
+    page = client.get("/admin/live/", asked | {"text": "reli"}).content.decode()
+    for value in (account.pk, "working", "DEMO", "old &lt;one&gt;"):
+        assert f'<option value="{value}" selected>' in page
+    assert '<option value="momentum">' in page
+    assert 'value="reli"' in page
+
+
+def test_a_row_says_where_it_came_from_and_what_it_is_for(client, operator, new_order):
+    new_order(source="SIGNAL", strategy="momentum", intent="EXIT", test=True)
+    client.force_login(operator)
+    row = client.get("/admin/live/").content.decode().split("<tbody")[1].split("</tbody")[0]
+    for text in (">Signal <small>momentum<", ">exit<", ">test<", "PAPER"):
+        assert text in row
+
+
+ACTS = {
+    "modify": "orders.modify_order",
+    "cancel": "orders.cancel_order",
+    "exit": "orders.place_order",
+    "halt": "risk.change_tradingstate",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_each_act_of_a_row_needs_its_own_permission(act, new_order):
+    happens(working(new_order()), Event.PARTIAL, filled_quantity=4)
+    needed = ["orders.view_order", "risk.view_tradingstate", ACTS[act]]
+    page = signed_in(person("anna", *needed)).get("/admin/live/").content.decode()
+    row = page.split("<tbody")[1].split("</tbody")[0]
+    assert re.findall(r'data-act="(\w+)"', row) == [act]
+    assert [name for name in ACTS if f'<dialog id="desk-{name}"' in page] == (
+        [act] if act != "exit" else []
+    )
+
+
 def test_cancel_is_offered_only_to_who_may(client, operator, viewer, new_order):
     new_order()
     client.force_login(operator)
-    assert "data-cancel=" in client.get("/admin/live/").content.decode()
+    assert 'data-act="cancel"' in client.get("/admin/live/").content.decode()
     client.force_login(viewer)
     rows = client.get("/admin/live/").content.decode().split("<tbody")[1].split("</tbody")[0]
-    assert "data-cancel=" not in rows
+    assert "data-act=" not in rows
 
 
 def test_two_hundred_rows_need_as_many_queries_as_one(
@@ -98,7 +137,7 @@ def test_two_hundred_rows_need_as_many_queries_as_one(
         assert len(ids(client)) == 200
 
 
-QUERIES = 10
+QUERIES = 11
 
 
 def test_a_halt_is_said_on_every_page(client, operator, account):

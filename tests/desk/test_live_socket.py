@@ -8,10 +8,12 @@ import json
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from apps.desk import feeding
 from apps.desk.blotter import Filters
+from apps.desk.rights import Rights
 from apps.orders.models import DeskSequence
 from apps.orders.states import Event
 from apps.risk import switch
@@ -20,6 +22,7 @@ from tests.desk.sockets import Page, rows_in, signed_in, socket_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_rows = sync_to_async
+ALL = Rights(*[True] * 5)
 
 
 def talk(scenario):
@@ -203,9 +206,9 @@ def test_many_changes_in_a_moment_come_in_one_batch(operator, new_order):
 
 def test_doubles_and_older_rows_change_nothing(operator, new_order):
     order = new_order()
-    old = feeding.news(Filters(), {order.account_id: 0}, may_cancel=True).messages
+    old = feeding.news(Filters(), {order.account_id: 0}, ALL).messages
     happens(order, Event.WITHDRAW)
-    new = feeding.news(Filters(), {order.account_id: 1}, may_cancel=True).messages
+    new = feeding.news(Filters(), {order.account_id: 1}, ALL).messages
     page = Page("", {})
     assert [page.take(message) for message in old + new] == [False, False]
     before = page.drawn()
@@ -216,7 +219,7 @@ def test_doubles_and_older_rows_change_nothing(operator, new_order):
 def test_a_gap_is_noticed(new_order):
     order = new_order()
     happens(order, Event.WITHDRAW)
-    (row,) = feeding.news(Filters(), {order.account_id: 1}, may_cancel=True).messages
+    (row,) = feeding.news(Filters(), {order.account_id: 1}, ALL).messages
     assert Page("", {order.account_id: 0}).take(row)
     assert not Page("", {order.account_id: 1}).take(row)
 
@@ -224,22 +227,22 @@ def test_a_gap_is_noticed(new_order):
 def test_numbers_without_a_row_are_passed_on(new_order, account):
     order = new_order()
     DeskSequence.objects.filter(account=account).update(value=5)
-    batch = feeding.news(Filters(), {account.pk: order.live_seq}, may_cancel=True)
+    batch = feeding.news(Filters(), {account.pk: order.live_seq}, ALL)
     assert batch.messages == [{"type": "upto", "seq": {account.pk: 5}}]
-    assert feeding.news(Filters(), batch.seen, may_cancel=True).messages == []
+    assert feeding.news(Filters(), batch.seen, ALL).messages == []
 
 
 def test_a_page_from_the_future_is_read_anew(new_order):
     order = new_order()
-    assert feeding.news(Filters(), {order.account_id: 99}, may_cancel=True) is None
+    assert feeding.news(Filters(), {order.account_id: 99}, ALL) is None
 
 
 def test_too_much_news_is_a_snapshot(new_order, account, monkeypatch):
     monkeypatch.setattr("apps.desk.blotter.LIMIT", 3)
     for _ in range(4):
         new_order()
-    assert feeding.news(Filters(), {account.pk: 0}, may_cancel=True) is None
-    assert len(feeding.snapshot(Filters(), may_cancel=True)["rows"]) == 3
+    assert feeding.news(Filters(), {account.pk: 0}, ALL) is None
+    assert len(feeding.snapshot(Filters(), ALL)["rows"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -288,7 +291,36 @@ def seen_of(page):
     return {int(account): seq for account, seq in told.items()}
 
 
-@pytest.mark.parametrize("filters", [{}, {"group": "working"}, {"group": "unknown"}])
+def test_rows_are_drawn_anew_when_the_persons_rights_changed(operator, new_order):
+    order = working(new_order())
+    signed = signed_in(operator)
+    cancel = Permission.objects.get(codename="cancel_order")
+
+    async def scenario():
+        socket = await opened(signed, seen={order.account_id: order.live_seq})
+        await heard(socket, "pulse")
+        await on_rows(operator.user_permissions.remove)(cancel)
+        await socket.send_json_to({"type": "catch_up", "seen": {order.account_id: order.live_seq}})
+        (row,) = (await heard(socket, "snapshot"))[-1]["rows"]
+        assert 'data-act="modify"' in row["html"]
+        assert 'data-act="cancel"' not in row["html"]
+        await heard(socket, "pulse")
+        assert [m["type"] for m in await heard(socket, "pulse")] == ["pulse"]
+        await socket.disconnect()
+
+    talk(scenario)
+
+
+FILTERS = [
+    {},
+    {"group": "working"},
+    {"group": "unknown"},
+    {"source": "ADMIN", "strategy": "late <b>comer</b>"},
+    {"source": "SIGNAL"},
+]
+
+
+@pytest.mark.parametrize("filters", FILTERS)
 def test_old_page_and_events_equal_a_fresh_page(operator, new_order, filters):
     """The one test that a live page must pass."""
     signed = signed_in(operator)

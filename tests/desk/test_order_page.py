@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from apps.brokers.journal import close_call, open_call
-from apps.brokers.models import CallOutcome, Verb
+from apps.brokers.models import CallOutcome, FundsReport, Verb
 from apps.orders.models import Fill, Modification, Order, OrderEvent
 from apps.orders.states import Event
 from apps.risk.models import Decision
@@ -137,6 +141,49 @@ def test_a_change_is_shown_before_it_is_sent(olivia, new_order):
     assert olivia.post(address, terms | {"confirmed": "1"}).status_code == 302
     change = Modification.objects.get()
     assert (change.quantity, change.price, change.cause) == (20, Decimal(2510), "more")
+
+
+def test_the_page_of_a_change_carries_what_was_seen_unseen(olivia, new_order):
+    order = working(new_order())
+    page = olivia.get(f"/admin/live/order/{order.pk}/modify/").content.decode()
+    assert re.search(r'type="hidden" name="seen" value="10 at 2500.5000"', page)
+    assert ">Seen<" not in page
+
+
+def test_a_change_from_the_dialog_says_what_risk_refused(olivia, new_order):
+    order = working(new_order())
+    terms = {"quantity": 20, "price": "2510", "reason": "more", "confirmed": "1"}
+    answer = olivia.post(f"/admin/live/order/{order.pk}/modify/", terms, **JSON)
+    assert answer.status_code == 422
+    assert "New terms refused" in str(answer.json()["errors"])
+    assert Modification.objects.get().status == "DENIED"  # nothing was ever read from this account
+
+
+def test_a_change_from_the_dialog_goes_when_risk_allows_it(olivia, new_order, account):
+    FundsReport.objects.create(
+        account=account, as_of=timezone.now(), available=10**7, utilised=0, opening=0, collateral=0
+    )
+    order = working(new_order())
+    terms = {"quantity": 20, "price": "2510", "reason": "more", "confirmed": "1"}
+    answer = olivia.post(f"/admin/live/order/{order.pk}/modify/", terms, **JSON)
+    assert answer.json() == {"ok": True, "text": "New terms approved and on their way."}
+    assert Modification.objects.get().status == "APPROVED"
+
+
+@pytest.mark.parametrize("name", ["quantity", "price"])
+def test_terms_that_changed_meanwhile_are_not_written_over(olivia, new_order, name):
+    order = working(new_order())
+    page = olivia.get("/admin/live/").content.decode()
+    seen = json.loads(html.unescape(re.search(r'data-terms="([^"]*)"', page)[1]))
+    assert (seen["quantity"], seen["price"]) == ("10", "2500.50")
+    terms = {"quantity": 10, "price": "2499", "reason": "why", "confirmed": "1"}
+    Order.objects.filter(pk=order.pk).update(**{name: 20})
+    answer = olivia.post(
+        f"/admin/live/order/{order.pk}/modify/", terms | {"seen": seen["seen"]}, **JSON
+    )
+    assert answer.status_code == 422
+    assert "It changed while you looked" in str(answer.json())
+    assert not Modification.objects.exists()
 
 
 @pytest.mark.parametrize(

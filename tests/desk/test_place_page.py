@@ -58,7 +58,7 @@ def test_the_order_is_shown_before_it_is_sent(olivia, filled_in):
 
 
 def test_a_live_account_is_said_loudly(olivia, filled_in, account):
-    account.rest_url = "https://api.dhan.co/v2"
+    account.rest_url, account.calendar = "https://api.dhan.co/v2", "exchange"
     account.save()
     assert "Real money" in confirm_page(olivia, filled_in)
 
@@ -124,18 +124,22 @@ def test_instruments_are_found_by_every_word(olivia, reliance):
     Instrument.objects.create(
         segment="NSE_FNO",
         security_id="40001",
-        symbol="NIFTY-Dec2036-24500-CE",
-        name="NIFTY 24500 CALL",
+        symbol="NIFTY-30DEC2036-24500-CE",
+        name="NIFTY 30 DEC 24500 CALL",
         kind="OPTIDX",
         lot_size=75,
         tick_size=Decimal("0.05"),
+        underlying="NIFTY",
+        expiry="2036-12-30",
+        strike=24500,
+        option_type="CE",
     )
 
     def found(text):
         rows = olivia.get("/admin/place/instruments/", {"q": text}).json()["instruments"]
         return [row["value"] for row in rows]
 
-    assert found("nifty 24500 ce") == ["NSE_FNO:40001:NIFTY-Dec2036-24500-CE"]
+    assert found("nifty 24500 ce") == ["NSE_FNO:40001:NIFTY-30DEC2036-24500-CE"]
     assert found("industries") == ["NSE_EQ:2885:RELIANCE"]
     assert found("") == []
 

@@ -53,7 +53,46 @@ def test_a_reply_that_never_comes_is_looked_for(house, accept):
     assert found["status"] != "UNKNOWN"
 
 
-@pytest.mark.parametrize("part", ["worker@%h", "exits@%h", "beat", "stream_orders --all", "guard"])
+def test_an_order_at_the_market_goes_as_a_limit_around_the_last_price(house):
+    """With the rules of a new account: band, margin, and a price that was heard or asked for."""
+    order = house.place("--side", "BUY", "--quantity", "2", "--type", "MARKET", "--wait")
+    assert (order["type"], order["asked_type"], order["price"]) == ("LIMIT", "MARKET", "1414")
+    filled = house.until(order["correlation_id"], {"FILLED"}, 10)
+    assert filled["average_price"] == "1400"
+
+
+def test_the_price_of_a_working_order_is_heard_on_the_market_feed(house):
+    order = house.place(*RESTING, "--wait")
+    house.exchange("price", segment="NSE_EQ", securityId="2885", price=1399)
+    assert last_price(house, 1399) == "1399"
+    house.manage("cancel_order", order["correlation_id"], "--wait")
+
+
+def last_price(house, wanted, seconds=15):
+    """The stored last price, once it is the wanted one or the time is up; no call is made."""
+    code = (
+        "from apps.brokers.models import Quote;"
+        "print(f\"{Quote.objects.get(instrument__symbol='RELIANCE').last_price.normalize():f}\")"
+    )
+    deadline = time.monotonic() + seconds
+    told = ""
+    while told != str(wanted) and time.monotonic() < deadline:
+        told = house.manage("shell", "--no-imports", "-c", code).stdout.strip()
+    return told
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "worker@%h",
+        "exits@%h",
+        "beat",
+        "stream_orders --all",
+        "stream_quotes --all",
+        "stream_quotes paper-1",
+        "guard",
+    ],
+)
 def test_a_killed_part_comes_back_and_orders_go_on(house, part):
     assert house.kill(part) >= 1
     order = house.place(*RESTING, "--wait")

@@ -71,11 +71,13 @@ def test_only_the_lifecycle_writes_a_status_of_an_order():
 
 
 def test_nobody_else_makes_a_network_call_to_a_broker():
-    to_others = {  # the simulated exchange's own control, and our own address for signals
-        "apps/desk/demo.py",
+    to_others = {  # Telegram, and our own address for signals
+        "apps/alerts/telegram.py",
         "apps/signals/management/commands/send_test_signal.py",
     }
     assert importers("requests") - to_others == {"apps/brokers/wire.py"}
+    # A published file is fetched without account and token; nothing can be sent with that.
+    assert importers("http.client") == {"apps/brokers/download.py"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -120,9 +122,7 @@ class TestTheLine:
 
     def test_a_row_goes_once(self, order):
         call = self.call(order)
-        deadline = call.boot_deadline
         self.transmit(call)
-        call.boot_deadline = deadline
         with pytest.raises(wire.NotOnTheWire):
             self.transmit(call)
 

@@ -223,7 +223,9 @@ def test_a_test_order_is_stopped_when_its_account_became_live(
     assert order.status == "APPROVED"
     Order.objects.update(approved_at=timezone.now() - timedelta(seconds=5))
     hour = timezone.now() + timedelta(hours=1)
-    type(account).objects.update(rest_url="https://api.broker.invalid/v2", armed_until=hour)
+    type(account).objects.update(
+        rest_url="https://api.broker.invalid/v2", armed_until=hour, calendar="exchange"
+    )
     SENDERS[sender](order)
     order.refresh_from_db()
     assert (order.status, "test order" in order.reason) == ("DENIED", True)

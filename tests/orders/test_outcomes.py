@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.alerts.models import Alert
-from apps.brokers.models import AccessToken, WireCall
+from apps.brokers.models import WireCall
 from apps.brokers.port import BrokerState, OrderReport
 from apps.orders import services
 from apps.orders.dispatch import dispatch
@@ -81,10 +81,10 @@ def test_a_429_placed_nothing_and_is_tried_again_with_a_fresh_permit(order, exch
     assert len({call.permit for call in calls}) == 3
 
 
-def test_a_refusal_is_rejected_with_the_brokers_words(order, exchange, account):
-    AccessToken.objects.filter(account=account).update(value="gone")
+def test_a_refusal_is_rejected_with_the_brokers_words(order, exchange):
+    exchange.control("address", client_id="1000000001", allowed=False)
     assert sent(order).status == "REJECTED"
-    assert "DH-901" in order.reason
+    assert "DH-905: Invalid IP" in order.reason
     assert Hold.objects.get().released_at is not None
 
 

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
+from apps.alerts.models import Alert
 from apps.desk.navigation import _COUNTS
 from apps.orders.sweep import sweep
 from apps.people import roles
@@ -74,6 +75,49 @@ def test_refused_is_over(asked, ruben):
     with pytest.raises(NotOpen):
         approvals.decide(asked.pk, ruben, "now", approve=True)
     assert is_now() == "HALTED"
+
+
+def alert_of(approval):
+    return Alert.objects.get(key=f"approval:{approval.pk}")
+
+
+def test_the_second_person_hears_of_it_once_and_until_it_is_decided(asked, rita, ruben):
+    alert = alert_of(asked)
+    assert (alert.open, alert.times, alert.severity) == (True, 1, "WARNING")
+    for word in ("rita", "Resume the whole desk", "news is out", "until "):
+        assert word in alert.text
+    approvals.decide(asked.pk, ruben, "agreed", approve=True)
+    alert = alert_of(asked)
+    assert not alert.open
+    assert alert.acknowledged_reason == "Approved ruben: agreed"
+
+
+def test_an_alert_of_an_approval_ends_with_it_however_it_ends(asked, rita, ruben):
+    approvals.withdraw(asked.pk, "rita", "no longer")
+    assert not alert_of(asked).open
+    again = resuming.ask(DESK, rita, "please")
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        sweep()
+    assert not alert_of(again).open
+    third = resuming.ask(DESK, rita, "please")
+    approvals.decide(third.pk, ruben, "no", approve=False)
+    assert not alert_of(third).open
+
+
+def test_resuming_closes_the_alert_of_the_halt(asked, ruben):
+    halted = Alert.objects.get(key="switch:desk")
+    assert halted.open
+    approvals.decide(asked.pk, ruben, "agreed", approve=True)
+    halted.refresh_from_db()
+    assert not halted.open
+
+
+def test_a_request_that_is_undone_calls_nobody(desk_switch, rita):
+    switch.halt(DESK, "news", "test")
+    with transaction.atomic():
+        resuming.ask(DESK, rita, "please")
+        transaction.set_rollback(True)
+    assert not Alert.objects.filter(key__startswith="approval:").exists()
 
 
 def test_the_same_is_not_asked_twice_but_again_after_its_end(asked, rita, ruben):

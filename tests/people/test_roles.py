@@ -9,13 +9,16 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
+from apps.alerts.models import Alert
 from apps.desk import feeding
+from apps.orders.states import Event
 from apps.people import roles
 from apps.risk import resuming, switch
 from apps.risk.models import DESK, Approval
 from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     account,
     desk_switch,
+    happens,
     new_order,
     reliance,
     working,
@@ -30,33 +33,58 @@ EVERYBODY = {V, T, R, A}
 WHO = ["stranger", *roles.ROLES]
 
 PAGES = {
+    "/admin/": {*EVERYBODY, "stranger"},
     "/admin/live/": EVERYBODY,
     "/admin/live/order/{pk}/": EVERYBODY,
     "/admin/live/order/{pk}/cancel/": {T, R, A},
     "/admin/live/order/{pk}/modify/": {T, A},
+    "/admin/live/order/{pk}/exit/": {T, A},
     "/admin/place/": {T, A},
     "/admin/place/instruments/": {T, A},
     "/admin/switches/": EVERYBODY,
     "/admin/approvals/": EVERYBODY,
+    "/admin/calendar/": EVERYBODY,
     "/admin/health/": EVERYBODY,
+    "/admin/brokers/brokeraccount/{account}/session/": EVERYBODY,
+    "/admin/brokers/brokeraccount/{account}/session/login/": {A},
+    "/admin/brokers/brokeraccount/consent/": {A},
 }
 POSTS = {
     "/admin/live/order/{pk}/cancel/": ({"reason": "x"}, {T, R, A}),
     "/admin/live/order/{pk}/modify/": ({"quantity": 9, "price": 2500, "reason": "x"}, {T, A}),
     "/admin/place/": ({"side": "BUY"}, {T, A}),
+    "/admin/prices/{account}/watch/": ({"instrument": "RELIANCE"}, EVERYBODY),
     "/admin/switches/turn/": ({"scope": "paper-one", "to": "halt", "reason": "x"}, {R, A}),
+    "/admin/alerts/acknowledge/{alert}/": ({}, {R, A}),
     "/admin/approvals/{asked}/decide/": ({"answer": "refuse", "reason": "x"}, {R, A}),
+    "/admin/calendar/confirm/": ({"year": 2026}, {A}),
+    "/admin/calendar/withdraw/": ({"year": 2026}, {A}),
+    "/admin/calendar/import/": ({"source": "x"}, {A}),
+    "/admin/brokers/holiday/add/": ({"name": ""}, {A}),
+    "/admin/brokers/sessionrule/add/": ({"source": ""}, {A}),
     "/admin/risk/riskpolicy/add/": ({"reason": ""}, {R, A}),
     "/admin/brokers/brokeraccount/add/": ({"name": ""}, {A}),
     "/admin/brokers/brokeraccount/{account}/change/": ({"name": ""}, {A}),
+    "/admin/brokers/brokeraccount/{account}/session/ask/": ({"way": ""}, {A}),
+    "/admin/brokers/brokeraccount/{account}/session/login/": ({"pin": "x"}, {A}),
+    "/admin/brokers/brokeraccount/consent/": ({"tokenId": "x"}, {A}),
     "/admin/brokers/instrument/add/": ({"symbol": ""}, {A}),
+    "/admin/alerts/channel/add/": ({"name": ""}, {A}),
+    "/admin/alerts/escalationstep/add/": ({"number": ""}, {A}),
+    "/admin/chat/telegramuser/add/": ({"telegram_id": ""}, {A}),
+    "/admin/chat/telegramcommand/add/": ({"text": "/halt all x"}, set()),
     "/admin/auth/user/add/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/change/": ({"username": ""}, {A}),
     "/admin/auth/user/{person}/password/": ({"password1": ""}, {A}),
     "/admin/people/{person}/second-factor/": ({"reason": ""}, {A}),
     "/admin/auth/group/add/": ({"name": "x"}, set()),
 }
-HIDDEN = {"auth.user": {A}, "auth.group": {A}, "people.personchange": {A}}
+HIDDEN = {
+    "auth.user": {A},
+    "auth.group": {A},
+    "people.personchange": {A},
+    "chat.telegramuser": {A},
+}
 
 
 def somebody(who):
@@ -68,12 +96,13 @@ def somebody(who):
 @pytest.fixture
 def places(new_order, account, owner):  # noqa: F811
     switch.halt(DESK, "x", "x")
-    order = working(new_order())
+    order = happens(working(new_order()), Event.PARTIAL, filled_quantity=4)
     return {
         "pk": order.pk,
         "account": account.pk,
         "asked": resuming.ask(DESK, owner, "x").pk,
         "person": member("paul", V).pk,
+        "alert": Alert.objects.earliest("pk").pk,
     }
 
 
@@ -123,9 +152,11 @@ def test_the_action_on_alerts(who, places):
 @pytest.mark.parametrize("who", WHO)
 def test_the_socket(who, places):
     client = entered(somebody(who))
-    rights = feeding.rights({"session": client.session})
+    rights = feeding.rights_of({"session": client.session})
     assert rights.may_view == (who in EVERYBODY)
     assert rights.may_cancel == (who in {T, R, A})
+    assert rights.may_modify == rights.may_place == (who in {T, A})
+    assert rights.may_halt == (who in {R, A})
     if who != "stranger":
         return
 

@@ -46,7 +46,7 @@ def test_setting_up_from_the_password_to_the_desk(viewer):
     device = TOTPDevice.objects.get(user=viewer)
     assert "<svg" in page
     assert "http://" not in re.sub(r"http://(www.w3.org|testserver)", "", page)
-    key = re.search(r"<code>([A-Z2-7 ]+)</code>", page)[1].replace(" ", "")
+    key = re.search(r'<code class="desk-key">([A-Z2-7 ]+)</code>', page)[1].replace(" ", "")
     assert key in device.config_url
     assert not device.confirmed
     _, codes = set_up(client)

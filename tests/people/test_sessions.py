@@ -97,10 +97,10 @@ def test_reading_the_rights_of_a_socket_touches_nothing(viewer):
     scope = {"session": client.session}
     before = client.session["entry_seen"]
     with at(minutes=20):
-        assert feeding.rights(scope).may_view
+        assert feeding.rights_of(scope).may_view
     assert client.session["entry_seen"] == before
     with at(minutes=31):
-        assert not feeding.rights(scope).may_view
+        assert not feeding.rights_of(scope).may_view
 
 
 def test_keys_on_the_live_page_are_activity_but_do_not_wake_what_is_over(viewer):
@@ -109,7 +109,7 @@ def test_keys_on_the_live_page_are_activity_but_do_not_wake_what_is_over(viewer)
     with at(minutes=20):
         feeding.touch(scope)
     with at(minutes=45):
-        assert feeding.rights(scope).may_view
+        assert feeding.rights_of(scope).may_view
     with at(minutes=60):
         feeding.touch(scope)
         assert signed_out(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apps.risk import approvals
+from apps.risk.admin import RiskPolicyForm
 from apps.risk.models import Approval, RiskPolicy
 from tests.desk.conftest import account, desk_switch  # noqa: F401 - fixtures of the desk's tests
 from tests.people.conftest import approval_above, entered
@@ -18,23 +19,20 @@ def in_force(account):  # noqa: F811
 
 def post(person, account, **different):  # noqa: F811
     now = in_force(account)
-    fields = {
-        "account": account.pk,
-        "max_order_quantity": now.max_order_quantity,
-        "max_order_value": now.max_order_value,
-        "max_open_orders": now.max_open_orders,
-        "max_data_age": now.max_data_age,
-        "approval_above_value": now.approval_above_value or "",
-        "order_types": now.order_types,
-        "reason": "as agreed",
-    }
-    return entered(person).post("/admin/risk/riskpolicy/add/", fields | different)
+    fields = {name: getattr(now, name) for name in RiskPolicyForm.Meta.fields}
+    fields |= {"account": account.pk, "reason": "as agreed"} | different
+    fields = {name: "" if value is None else value for name, value in fields.items()}
+    return entered(person).post("/admin/risk/riskpolicy/add/", fields)
 
 
 TIGHTER = [
     {"max_order_quantity": 10},
     {"max_order_value": "1000"},
     {"approval_above_value": "500"},
+    {"protection_percent": "0.25"},
+    {"price_band_percent": "5"},
+    {"max_quote_age": 2},
+    {"check_margin": True},
     {"order_types": ["LIMIT"]},
     {},
 ]
@@ -43,6 +41,9 @@ WIDER = [
     {"max_order_value": "9000000"},
     {"max_open_orders": 999},
     {"max_data_age": 999},
+    {"max_quote_age": 60},
+    {"protection_percent": "5"},
+    {"stop_protection_percent": "9"},
     {"approval_above_value": "3000"},
     {"approval_above_value": ""},
     {"approval_above_value": "", "max_order_quantity": 1},
@@ -71,6 +72,21 @@ def test_one_person_alone_widens_nothing(different, account, rita, ruben):  # no
     assert (now.version, now.created_by) == (3, "rita, approved by ruben")
     for name, value in different.items():
         assert str(getattr(now, name) or "").removesuffix(".00") == str(value)
+
+
+LET_GO = {"check_margin": False, "refuse_unknown_margin": False, "price_band_percent": ""}
+
+
+@pytest.mark.parametrize("name", LET_GO)
+def test_letting_go_of_a_check_is_wider(name, account, rita, ruben):  # noqa: F811
+    post(rita, account, check_margin=True, price_band_percent="5")
+    before = getattr(in_force(account), name)
+    assert post(rita, account, **{name: LET_GO[name]})["Location"] == "/admin/approvals/"
+    assert getattr(in_force(account), name) == before
+    asked = Approval.objects.get()
+    assert asked.payload["wider"] == [name]
+    approvals.decide(asked.pk, ruben, "agreed", approve=True)
+    assert not getattr(in_force(account), name)
 
 
 def test_a_new_type_of_order_is_wider(account, rita):  # noqa: F811

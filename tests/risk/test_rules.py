@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.brokers.market import Market, Phase, always_open
 from apps.brokers.port import (
     Intent,
     OrderRequest,
@@ -28,13 +29,18 @@ ALL = [
     rules.KnownAccount(),
     rules.TestMode(),
     rules.Switch(),
+    rules.Ready(),
     rules.Tradable(),
+    rules.MarketOpen(),
     rules.QuantityAndLot(),
     rules.PriceAndTick(),
+    rules.PriceBand(),
+    rules.TriggerSide(),
     rules.AllowedOrderType(),
     rules.OrderValue(),
     rules.OpenOrders(),
     rules.AgeOfData(),
+    rules.Margin(),
     rules.ExitCap(),
     rules.SecondPerson(),
 ]
@@ -93,6 +99,8 @@ def snapshot(**different: Any) -> Snapshot:
         "funds_age": 3.0,
         "net_position": 0,
         "position_age": 3.0,
+        "not_ready": (),
+        "market": always_open("NSE_FNO"),
     }
     return Snapshot(**(fields | different))
 
@@ -102,10 +110,23 @@ def refusals(seen: Snapshot) -> dict[str, str]:
     return {name: reason for name, reason in answers.items() if reason is not None}
 
 
+def test_hours_that_nobody_knows_trap_no_exit():
+    for market in (None, UNKNOWN):
+        assert refusals(snapshot(request=EXIT, net_position=130, market=market)) == {}
+
+
+def test_the_decision_keeps_what_it_saw_of_the_market():
+    seen = json.loads(json.dumps(snapshot(market=CLOSED).as_json()))
+    assert seen["market"]["why"] == "holiday: x"
+
+
 def test_a_plain_entry_passes_every_rule():
     assert refusals(snapshot()) == {}
 
 
+CLOSED = Market(segment="NSE_FNO", phase=Phase.CLOSED, why="holiday: x")
+UNKNOWN = Market(segment="NSE_FNO", phase=Phase.UNKNOWN, why="nobody confirmed 2027")
+EXIT = request(side=Side.SELL, intent=Intent.EXIT)
 CASES = [
     ("unknown account", {"account_known": False}, "known account"),
     ("disabled account", {"account_enabled": False}, "known account"),
@@ -117,6 +138,8 @@ CASES = [
     ("no risk row", {"switch": None}, "switch"),
     ("no desk row", {"desk_switch": None}, "switch"),
     ("a word that is no switch", {"switch": "RELAXED"}, "switch"),
+    ("not ready", {"not_ready": ("token: it ended",)}, "ready"),
+    ("readiness not known", {"not_ready": None}, "ready"),
     ("not in the master", {"instrument": None}, "tradable"),
     ("not tradable", {"instrument": replace(INSTRUMENT, tradable=False)}, "tradable"),
     ("expired", {"instrument": replace(INSTRUMENT, expiry=dt.date(2026, 11, 22))}, "tradable"),
@@ -132,8 +155,8 @@ CASES = [
     ("negative price", {"request": request(price=Decimal(-5))}, "price and tick"),
     ("not a number", {"request": request(price=Decimal("NaN"))}, "price and tick"),
     ("off the tick", {"request": request(price=Decimal("100.02"))}, "price and tick"),
-    ("below the band", {"request": request(price=Decimal("49.95"))}, "price and tick"),
-    ("above the band", {"request": request(price=Decimal("150.05"))}, "price and tick"),
+    ("below the band", {"request": request(price=Decimal("49.95"))}, "price band"),
+    ("above the band", {"request": request(price=Decimal("150.05"))}, "price band"),
     (
         "a market order with a price",
         {"request": request(order_type=OrderType.MARKET)},
@@ -193,6 +216,19 @@ CASES = [
         "a test exit at a live account",
         {"request": request(test=True, intent=Intent.EXIT), "environment": "live"},
         "test mode",
+    ),
+    ("hours nobody knows", {"market": None}, "market open"),
+    ("a holiday", {"market": CLOSED}, "market open"),
+    ("an unconfirmed year", {"market": UNKNOWN}, "market open"),
+    (
+        "after market at an exchange that is always open",
+        {"request": request(after_market=True)},
+        "market open",
+    ),
+    (
+        "an exit on a holiday",
+        {"request": EXIT, "net_position": 130, "market": CLOSED},
+        "market open",
     ),
     ("a test nobody knows where", {"request": request(test=True), "environment": ""}, "test mode"),
     ("too many open", {"open_orders": 5}, "open orders"),
@@ -291,10 +327,13 @@ def snapshots(draw: Any) -> Snapshot:
         pending=draw(st.integers(0, 200)),
         last_price=draw(st.none() | prices),
         last_price_age=draw(age),
+        margin_required=draw(st.none() | prices.map(abs)),
+        margin_age=draw(age),
+        margin_available=draw(st.none() | prices),
     )
 
 
-@given(snapshots(), st.integers(0, 4))
+@given(snapshots(), st.integers(0, 6))
 def test_a_tighter_limit_never_turns_a_no_into_a_yes(seen, which):
     tighter = [
         replace(LIMITS, max_order_quantity=65),
@@ -302,6 +341,8 @@ def test_a_tighter_limit_never_turns_a_no_into_a_yes(seen, which):
         replace(LIMITS, max_open_orders=1),
         replace(LIMITS, max_data_age=5),
         replace(LIMITS, approval_above_value=Decimal(1000)),
+        replace(LIMITS, price_band_percent=Decimal(1)),
+        replace(LIMITS, check_margin=True),
     ][which]
     if refusals(seen):
         assert refusals(replace(seen, limits=tighter))

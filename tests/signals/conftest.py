@@ -99,6 +99,7 @@ def quiet_account(desk_switch: Any) -> BrokerAccount:
         client_id="1000000001",
         rest_url="http://127.0.0.1:9/v2",
         feed_url="ws://127.0.0.1:9",
+        calendar="always_open",
     )
     equip(account)
     return account

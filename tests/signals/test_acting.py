@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Heartbeat
 from apps.orders import guard
 from apps.orders.models import Order
 from apps.risk.models import SwitchState, TradingState
@@ -281,3 +281,8 @@ def test_prices_arrive_as_they_were_written(trading):
     signal = trading.heard(price=1400.05)
     act(signal.pk)
     assert Order.objects.get().price == Decimal("1400.05")
+
+
+def test_each_pass_of_the_sweep_is_a_sign_of_life(db):
+    tasks.sweep_signals()
+    assert Heartbeat.objects.filter(name=sweeping.SWEEP).exists()

@@ -144,5 +144,5 @@ def test_the_shell_example_of_the_readme_works(trading, desk, exchange, reliance
     assert '"received"' in follow(["bash", "-c", code], trading, desk)
     signal = Signal.objects.get()
     assert signal.fate in {"ACTED", "REFUSED"}
-    assert signal.order.order_type == "MARKET"
+    assert (signal.order.asked_type, signal.order.order_type) == ("MARKET", "LIMIT")
     assert Quote.objects.filter(instrument=reliance).exists() or signal.fate == "REFUSED"

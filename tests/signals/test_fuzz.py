@@ -9,11 +9,13 @@ import time
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.signals import reading, signing
+from apps.signals.models import Signal
 from apps.signals.reading import read
 from apps.signals.signing import Untrusted, authenticate
 from apps.signals.wish import BadSignal, Wish
@@ -118,6 +120,34 @@ def test_what_is_read_can_be_stored_and_read_back(values):
     assert Wish.model_validate(stored).as_json() == stored
 
 
+@pytest.fixture(scope="module")
+def at_the_door():
+    """The web process as its server calls it; answers with the status."""
+    from tradingops.asgi import PagesAndSignals
+
+    application = PagesAndSignals()
+
+    async def ask(path, headers=(), query=b"", bodies=(b"{}",), method="POST"):
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query,
+            "headers": [(b"host", b"localhost"), *headers],
+        }
+        line = ApplicationCommunicator(application, scope)
+        for number, body in enumerate(bodies, 1):
+            more = number < len(bodies)
+            await line.send_input({"type": "http.request", "body": body, "more_body": more})
+        answer = await line.receive_output(5)
+        await line.wait(5)
+        return int(answer["status"])
+
+    yield lambda *args, **named: asyncio.run(ask(*args, **named))
+    application._threads.submit(lambda: connection.close()).result()
+
+
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -130,22 +160,35 @@ def test_what_is_read_can_be_stored_and_read_back(values):
     ],
 )
 @pytest.mark.parametrize("query", [b"", b"\xff", b"a=%00"])
-def test_any_content_type_and_query_at_the_real_door(content_type, query, sender):
-    from tradingops.asgi import application
+def test_any_content_type_and_query_at_the_real_door(content_type, query, sender, at_the_door):
+    told = at_the_door(sender.source.path, [(b"content-type", content_type)], query)
+    assert told in {400, 401}
 
-    async def ask() -> int:
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": sender.source.path,
-            "raw_path": sender.source.path.encode(),
-            "query_string": query,
-            "headers": [(b"host", b"localhost"), (b"content-type", content_type)],
-        }
-        line = ApplicationCommunicator(application, scope)
-        await line.send_input({"type": "http.request", "body": b"{}"})
-        answer = await line.receive_output(5)
-        await line.wait(5)
-        return int(answer["status"])
 
-    assert asyncio.run(ask()) in {400, 401}
+def test_a_signed_signal_in_pieces_at_the_real_door(sender, at_the_door):
+    body = json.dumps(GOOD).encode()
+    signed = sender.headers(body, message_id="m1")
+    headers = [(name.encode(), value.encode()) for name, value in signed.items()]
+    assert at_the_door(sender.source.path, headers, bodies=(body[:5], body[5:], b"")) == 202
+    assert at_the_door(sender.source.path, headers, bodies=(body,)) == 202
+    assert Signal.objects.count() == 1
+
+
+def test_what_is_no_signal_at_the_real_door(sender, at_the_door):
+    assert at_the_door(sender.source.path, method="GET") == 405
+    assert at_the_door("/hooks/nobody/") == 404
+    assert at_the_door(sender.source.path, bodies=(b"x" * 20_000,)) == 413
+
+
+def test_a_connection_that_died_costs_no_signal_at_the_real_door(sender, at_the_door):
+    at_the_door("/hooks/" + "x" * 43 + "/")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    body = json.dumps(GOOD).encode()
+    signed = sender.headers(body, message_id="m2")
+    headers = [(name.encode(), value.encode()) for name, value in signed.items()]
+    assert at_the_door(sender.source.path, headers, bodies=(body,)) == 202
+    assert Signal.objects.count() == 1

@@ -58,12 +58,12 @@ def ready_live(live_account: Any) -> Any:
 
 def make_live(account: BrokerAccount) -> None:
     BrokerAccount.objects.filter(pk=account.pk).update(
-        **LIVE, armed_until=timezone.now() + timedelta(hours=1)
+        **LIVE, armed_until=timezone.now() + timedelta(hours=1), calendar="exchange"
     )
 
 
 def test_without_test_mode_the_live_account_would_have_got_it(
-    ready_live, reliance, source_of, no_bells, armed
+    ready_live, reliance, source_of, no_bells, armed, open_market
 ):
     """What the other tests prove is the test mode's doing and nothing else's."""
     sender = source_of(ready_live)

@@ -30,6 +30,8 @@ PIN = {"segment": "NSE_EQ", "securityId": "2885"}
         ("faults", {"fault": "slow", "seconds": -1}, "seconds: a number from 0 is needed"),
         ("faults", {"fault": "slow", "acept": True}, "acept: unknown field; allowed are fault"),
         ("feed", {"action": "stop"}, "action: 'stop' is not one of disconnect, silence, resume"),
+        ("market_feed", {"action": "stop"}, "action: 'stop' is not one of disconnect, silence, f"),
+        ("market_feed", {"action": "disconnect", "reason": "x"}, "reason: a whole number from 1"),
         ("feed", {"action": "silence", "client_id": "9"}, "client_id: unknown; known are 1000"),
         ("token", {"client_id": "9", "token": "t"}, "client_id: unknown; known are 1000"),
         ("token", {"client_id": CLIENT, "token": "token-2"}, "token: already in use"),

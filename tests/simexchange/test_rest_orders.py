@@ -335,3 +335,35 @@ def test_the_request_log_holds_bodies_but_never_the_token(server: Server) -> Non
     assert log[0]["body"]["correlationId"] == "logged"
     assert (log[0]["endpoint"], log[0]["status"], log[0]["client_id"]) == ("place", 200, CLIENT)
     assert "token-1" not in json.dumps(log)
+
+
+LEG = {
+    "exchangeSegment": "NSE_EQ",
+    "transactionType": "BUY",
+    "quantity": 10,
+    "productType": "INTRADAY",
+    "securityId": "2885",
+    "price": 1400,
+}
+
+
+def test_several_margins_in_the_form_of_the_portal(server: Server, sdk) -> None:
+    option = LEG | {"exchangeSegment": "NSE_FNO", "securityId": "53104", "quantity": 65}
+    body = sdk.margin_calculator_multi([LEG, option | {"price": 100}])["data"]
+    assert body["totalMargin"] == 2800 + 6500
+    assert (body["equityMargin"], body["foMargin"]) == (2800, 6500)
+    server.settled(server.place(price=1400, quantity=10))
+    held = sdk.margin_calculator_multi([LEG], include_position=True, include_order=True)["data"]
+    assert held["totalMargin"] == 5600
+
+
+def test_several_margins_in_the_form_of_the_classic_page(server: Server) -> None:
+    asked = {"includePosition": False, "includeOrders": False, "scripts": [LEG, LEG]}
+    body = server.call("POST", "/margincalculator/multi", asked).json()
+    assert body.keys() == payload("margincalculator-multi.response").keys()
+    assert body["total_margin"] == "5600.00"
+
+
+@pytest.mark.parametrize("body", [{}, {"scripList": 1}, {"scripts": ["x"]}, {"scripts": [{}]}])
+def test_several_margins_of_nothing_are_refused(server: Server, body: dict) -> None:
+    assert server.call("POST", "/margincalculator/multi", body).status_code == 400

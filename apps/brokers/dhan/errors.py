@@ -1,24 +1,52 @@
-"""DhanHQ's ways of saying no, and what each of them means for us.
+"""DhanHQ's ways of saying no, and what each of them means for us: one table.
 
 Sources: DhanHQ v2 documentation, introduction and annexure pages (``errorType``, ``errorCode``,
-``errorMessage``; data APIs with ``status`` and numbered texts); messages recorded on the wire.
+``errorMessage``; data APIs with ``status`` and numbered texts); portal, errors and rate-limit
+pages (``E001``, ``AUTH001``, ``RL001``); messages recorded on the wire. The documentation does not
+say which errors pass by themselves: that column is our reading.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from apps.brokers.port import ReadFailed
 from apps.brokers.storable import clean_text
 
-RATE_CODES = {"DH-904", "RL001", "805"}
-# The broker's own trouble: after an order, nobody knows whether it went through.
-AMBIGUOUS_CODES = {"DH-908", "DH-909", "DH-910", "800"}
-TOKEN_CODES = {"DH-901", "AUTH001", "807", "808", "809", "810"}
-ACCESS_CODES = {"DH-902", "DH-903", "806"}
 _FAILED = {"failed", "failure", "error"}
 _MAX_MESSAGE = 500
+
+
+class After(Enum):
+    """What an error means for a request that would have changed something."""
+
+    NOTHING = "it was turned away at the door and provably did nothing"
+    NO = "it was refused"
+    DOUBT = "nobody knows: only the books can tell"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """``kind`` is one word for pages; ``transient``: a read may be asked again."""
+
+    kind: str
+    transient: bool
+    after: After
+
+
+@dataclass(frozen=True)
+class _Row:
+    codes: frozenset[str]  # empty: whatever the code
+    words: str  # a pattern that the message must contain; empty: whatever the message
+    meaning: Meaning
+
+    def fits(self, complaint: Complaint) -> bool:
+        if self.codes and complaint.code not in self.codes:
+            return False
+        return bool(re.search(self.words, complaint.text, re.IGNORECASE))
 
 
 @dataclass(frozen=True)
@@ -28,32 +56,76 @@ class Complaint:
     code: str
     text: str
 
-    @property
-    def about_rate(self) -> bool:
-        """Too many calls; nothing was done."""
-        return self.code in RATE_CODES
-
-    @property
-    def ambiguous(self) -> bool:
-        """The broker failed inside: a request that changes something may have been done."""
-        return self.code in AMBIGUOUS_CODES
-
-    @property
-    def kind(self) -> str:
-        """One word for pages: rate, server, token, address, access or refused."""
-        text = self.text.casefold()
-        if "invalid ip" in text or self.code == "DH-911":
-            return "address"
-        if self.code in TOKEN_CODES or "invalid token" in text:
-            return "token"
-        if self.code in ACCESS_CODES:
-            return "access"
-        if self.about_rate:
-            return "rate"
-        return "server" if self.ambiguous else "refused"
-
     def __str__(self) -> str:
         return f"{self.code}: {self.text}" if self.code else self.text
+
+
+def _row(codes: str, kind: str, after: After, *, transient: bool = False, words: str = "") -> _Row:
+    return _Row(frozenset(codes.split()), words, Meaning(kind, transient, after))
+
+
+# The first row that fits counts. An auth failure may come coded as an order error, and a wrong
+# address as an input error, so some codes are told apart by their message (recorded).
+TABLE = (
+    _row("", "address", After.NO, words=r"\binvalid ip\b"),
+    _row("DH-911", "address", After.NO),
+    _row("DH-901 AUTH001", "token", After.NOTHING),
+    _row("", "token", After.DOUBT, words=r"\binvalid token\b"),
+    _row("807 808 809 810", "token", After.DOUBT),
+    _row("DH-902 DH-903", "access", After.NO),
+    _row("806", "access", After.NO),
+    _row("DH-904", "rate", After.NOTHING, transient=True),
+    _row("805 RL001", "rate", After.DOUBT, transient=True),
+    _row("DH-905 DH-906 DH-907 E001", "refused", After.NO),
+    _row("804 811 812 813 814", "refused", After.NO),
+    _row("DH-908 DH-909 DH-910 800", "server", After.DOUBT, transient=True),
+    _row("DH-1111", "empty", After.NO),  # no holdings, said as HTTP 500 (recorded)
+)
+_UNLISTED = Meaning("refused", transient=False, after=After.NO)
+# An answer without an error that we can read: by its HTTP status alone.
+_BARE = {
+    401: Meaning("token", transient=False, after=After.DOUBT),
+    403: Meaning("access", transient=False, after=After.NO),
+    429: Meaning("rate", transient=True, after=After.NOTHING),
+}
+_OWN_TROUBLE = Meaning("server", transient=True, after=After.DOUBT)
+# What a 5xx does not turn into trouble that passes by itself.
+_STAYS = {"token", "address", "access", "empty"}
+
+
+def meaning_of(status: int | None, complaint: Complaint | None) -> Meaning:
+    """What an answer with this HTTP status and this error means."""
+    status = status or 0
+    found = _bare(status) if complaint is None else _by_words(complaint, status)
+    if status >= 500:
+        return replace(found, after=After.DOUBT) if found.kind in _STAYS else _OWN_TROUBLE
+    if found.kind == "token" and complaint is not None:
+        return replace(found, after=_after_bad_token(status, complaint, found.after))
+    return found
+
+
+def _after_bad_token(status: int, complaint: Complaint, after: After) -> After:
+    """A documented error under 401 comes from the door; one inside a 200 has been further in."""
+    if status == 401 and complaint.code and is_listed(complaint):
+        return After.NOTHING
+    return after if 400 <= status < 500 else After.DOUBT
+
+
+def _by_words(complaint: Complaint, status: int) -> Meaning:
+    """Words that say nothing to us leave the status to speak."""
+    unlisted = _BARE.get(status, _UNLISTED)
+    return next((row.meaning for row in TABLE if row.fits(complaint)), unlisted)
+
+
+def _bare(status: int) -> Meaning:
+    if status in _BARE:
+        return _BARE[status]
+    return Meaning("refused", transient=False, after=After.DOUBT)
+
+
+def is_listed(complaint: Complaint) -> bool:
+    """False for a code that no documentation and no recording has shown yet."""
+    return not complaint.code or any(complaint.code in row.codes for row in TABLE)
 
 
 def complaint_in(body: object) -> Complaint | None:
@@ -93,10 +165,5 @@ def _message(body: Mapping[str, object]) -> str:
 
 def read_failed(status: int | None, complaint: Complaint) -> ReadFailed:
     """The complaint as a failed read; only rate and inner trouble can pass by themselves."""
-    transient = complaint.about_rate or complaint.ambiguous or (status or 0) >= 500
-    kind = complaint.kind
-    if kind in {"token", "address", "access"}:
-        transient = False
-    elif (status or 0) >= 500:
-        kind = "server"
-    return ReadFailed(f"HTTP {status}: {complaint}", transient=transient, kind=kind)
+    meaning = meaning_of(status, complaint)
+    return ReadFailed(f"HTTP {status}: {complaint}", transient=meaning.transient, kind=meaning.kind)

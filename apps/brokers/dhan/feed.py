@@ -16,7 +16,7 @@ from websocket import (
 from websocket._abnf import frame_buffer
 
 TURN = 0.5  # seconds of one turn: how long a wish to stop may go unheard
-MAX_FRAME = 1024 * 1024  # bytes; an order update has about one thousand
+MAX_FRAME = 1024 * 1024  # bytes; an order update has about one thousand, a price at most 162
 _FRAGMENT = 1
 
 
@@ -24,7 +24,7 @@ class Refused(Exception):
     """The handshake was answered, but not with a WebSocket."""
 
     def __init__(self, status: int | None) -> None:
-        super().__init__(f"the order feed answers the handshake with HTTP {status}")
+        super().__init__(f"answers the handshake with HTTP {status}")
         self.status = status
 
 
@@ -32,7 +32,7 @@ class _BoundedBuffer(frame_buffer):
     def recv_length(self) -> None:
         super().recv_length()
         if (self.length or 0) > MAX_FRAME:
-            raise WebSocketPayloadException("a frame of the order feed is larger than 1 MB")
+            raise WebSocketPayloadException("a frame is larger than 1 MB")
 
 
 class FeedSocket(websocket.WebSocket):
@@ -61,7 +61,7 @@ class FeedSocket(websocket.WebSocket):
             raise WebSocketTimeoutException("the turn is over")
         fragments = self.cont_frame.cont_data
         if fragments and len(fragments[_FRAGMENT]) > MAX_FRAME:
-            raise WebSocketPayloadException("a message of the order feed is larger than 1 MB")
+            raise WebSocketPayloadException("a message is larger than 1 MB")
         return super()._recv(bufsize)  # type: ignore[no-untyped-call]
 
 

@@ -20,6 +20,7 @@ MOST_PRICE = Decimal(10) ** 10
 _FINEST = Decimal("0.00000001")
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,30})?", re.ASCII)
 _ID = re.compile(r"[0-9A-Za-z_-]{1,40}", re.ASCII)
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}", re.ASCII)
 _ABSENT = {"", "NA", "N/A"}
 
 
@@ -84,6 +85,13 @@ def identifier(value: object) -> str:
     return value
 
 
+def token(value: object) -> str:
+    """A secret that can stand in an HTTP header, whole."""
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise ValueError("is not a token")
+    return value
+
+
 def word(value: object) -> str:
     """A text that is there."""
     found = _text(value)
@@ -97,6 +105,10 @@ def _text(value: object) -> str | None:
         return None
     text = clean_text(str(value).strip()) if isinstance(value, str) or abs(value) < 10**40 else ""
     return None if text.upper() in _ABSENT else text
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _absent(value: object) -> bool:
@@ -113,8 +125,10 @@ def _units_or_none(value: object) -> int | None:
 
 
 Id = Annotated[str, BeforeValidator(identifier)]
+Token = Annotated[str, BeforeValidator(token)]
 Word = Annotated[str, BeforeValidator(word)]
 Text = Annotated[str | None, BeforeValidator(_text)]
+Flag = Annotated[bool | None, BeforeValidator(_flag)]
 Units = Annotated[int, BeforeValidator(units)]
 SomeUnits = Annotated[int, BeforeValidator(some_units)]
 SignedUnits = Annotated[int, BeforeValidator(signed_units)]

@@ -38,14 +38,6 @@ class Oddity:
     text: str
 
 
-@dataclass(frozen=True)
-class Farewell:
-    """The broker is about to close the connection, and why."""
-
-    text: str
-    about_token: bool
-
-
 def login(client_id: str, token: str) -> str:
     """The first frame of a connection; a good one is never answered."""
     request = {"MsgCode": _LOGIN_CODE, "ClientId": client_id, "Token": token}
@@ -85,10 +77,8 @@ def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
-def binary_frame(payload: bytes) -> Farewell | Oddity:
-    """The only binary frame that means something here is code 50 with its reason."""
+def binary_frame(payload: bytes) -> int | Oddity:
+    """The reason for the broker's leaving: the only binary frame here that means something."""
     if len(payload) < _REASON_AT + 2 or payload[0] != _FAREWELL_CODE:
         return Oddity("binary", "the order feed sent bytes that mean nothing to us")
-    reason = struct.unpack_from("<h", payload, _REASON_AT)[0]
-    meaning = REASONS.get(reason, "a reason that is not documented")
-    return Farewell(f"the broker ends the order feed: {reason}, {meaning}", reason in TOKEN_REASONS)
+    return int(struct.unpack_from("<h", payload, _REASON_AT)[0])

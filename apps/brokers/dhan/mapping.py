@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from apps.brokers.dhan import words
 from apps.brokers.dhan.schemas import (
+    AddressBody,
+    CloseRow,
     FundsBody,
+    LevelRow,
+    MarginBody,
+    MarginsBody,
+    MintedBody,
     OrderFrame,
     OrderRow,
     PositionRow,
     ProfileBody,
+    QuoteRow,
     TradeRow,
     read,
 )
 from apps.brokers.port import (
+    Address,
     BadWire,
     Fill,
     Funds,
+    Level,
+    Margin,
+    Minted,
     ModifyRequest,
     OrderReport,
     OrderRequest,
     OrderType,
     Position,
     Profile,
+    QuoteNews,
     Segment,
 )
 from apps.brokers.storable import storable
@@ -175,6 +187,121 @@ def _token_validity(text: str | None) -> dt.datetime | None:
         return None
 
 
+def address_from_body(body: object) -> Address:
+    """The list of addresses. A key that is missing, or no address, is not known."""
+    found = read(AddressBody, body, "address")
+    registered = [text for text in (found.primary, found.secondary) if text]
+    return Address(
+        detected=(found.detected or "")[:45],
+        registered=tuple(registered),
+        orders_allowed=found.orders_allowed,
+    )
+
+
+def minted_from_body(body: object) -> Minted:
+    """A new token; ``expiryTime`` is ISO text without offset, Indian time (authentication page)."""
+    found = read(MintedBody, body, "token reply")
+    return Minted(found.token, found.client_id, _token_end(found.expiry))
+
+
+def _token_end(text: str | None) -> dt.datetime | None:
+    try:
+        at = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=INDIA)
+
+
+def quotes_from_body(body: object, wanted: Sequence[tuple[Segment, str]]) -> list[QuoteNews]:
+    """What the market quote says of these instruments; the unknown are missing (recorded)."""
+    data = body.get("data") if isinstance(body, Mapping) else None
+    if not isinstance(data, Mapping):
+        raise BadWire("quotes: data is not an object")
+    found = []
+    for segment, security_id in wanted:
+        rows = data.get(words.SEGMENT_WORD[segment])
+        row = rows.get(security_id) if isinstance(rows, Mapping) else None
+        if row is not None:
+            found.append(_quote(segment, security_id, row))
+    return found
+
+
+def _quote(segment: Segment, security_id: str, row: object) -> QuoteNews:
+    what = f"quote of {segment} {security_id}"
+    found = read(QuoteRow, row, what)
+    depth = found.depth
+    return QuoteNews(
+        segment=segment,
+        security_id=security_id,
+        last_price=found.last_price,
+        traded_at=_trade_time(found.traded),
+        close=read(CloseRow, found.ohlc, what).close,
+        open_interest=found.open_interest,
+        bids=None if depth is None else _levels(depth.get("buy", []), what),
+        asks=None if depth is None else _levels(depth.get("sell", []), what),
+        lower_circuit=found.lower_circuit,
+        upper_circuit=found.upper_circuit,
+    )
+
+
+def _levels(rows: Sequence[object], what: str) -> tuple[Level, ...]:
+    found = (read(LevelRow, row, f"{what}, depth") for row in rows)
+    return tuple(
+        Level(price=row.price, quantity=row.quantity, orders=row.orders)
+        for row in found
+        if row.price is not None
+    )
+
+
+def _trade_time(text: str | None) -> dt.datetime | None:
+    """``DD/MM/YYYY HH:MM:SS``, Indian time; the year 1980 is "never" (market quote page)."""
+    try:
+        at = dt.datetime.strptime(text or "", "%d/%m/%Y %H:%M:%S").replace(tzinfo=INDIA)
+    except ValueError:
+        return None
+    return None if at.year < 2000 else at
+
+
+def margin_arguments(request: OrderRequest) -> dict[str, Any]:
+    """The request as keyword arguments of the SDK's ``margin_calculator``."""
+    trigger = request.trigger_price
+    return {
+        "security_id": str(request.security_id),
+        "exchange_segment": words.SEGMENT_WORD[request.segment],
+        "transaction_type": words.SIDE_WORD[request.side],
+        "quantity": request.quantity,
+        "product_type": words.PRODUCT_WORD[request.product],
+        "price": _float(request.price, needed=True),
+        "trigger_price": -1 if trigger is None else float(trigger),  # the SDK leaves out -1
+    }
+
+
+def margin_row(request: OrderRequest) -> dict[str, Any]:
+    """The request as one row of the calculator for several orders."""
+    row = {
+        "exchangeSegment": words.SEGMENT_WORD[request.segment],
+        "transactionType": words.SIDE_WORD[request.side],
+        "quantity": request.quantity,
+        "productType": words.PRODUCT_WORD[request.product],
+        "securityId": str(request.security_id),
+        "price": _float(request.price, needed=True),
+    }
+    trigger = request.trigger_price
+    return row if trigger is None else {**row, "triggerPrice": float(trigger)}
+
+
+def margin_from_body(body: object) -> Margin:
+    """The calculator's answer for one order, rupees. Raises ``BadWire``."""
+    found = read(MarginBody, body, "margin")
+    return Margin(required=found.required, available=found.available, raw=storable(body))
+
+
+def margins_from_body(body: object) -> Margin:
+    """The calculator's answer for several orders, which says nothing of what is free."""
+    found = read(MarginsBody, body, "margin")
+    return Margin(required=found.required, available=None, raw=storable(body))
+
+
 def place_arguments(request: OrderRequest) -> dict[str, Any]:
     """The request as keyword arguments of the SDK's ``place_order``."""
     return {
@@ -182,10 +309,12 @@ def place_arguments(request: OrderRequest) -> dict[str, Any]:
         "exchange_segment": words.SEGMENT_WORD[request.segment],
         "transaction_type": words.SIDE_WORD[request.side],
         "quantity": request.quantity,
-        "order_type": words.ORDER_TYPE_WORD[request.order_type],
+        "order_type": _type_word(request.order_type),
         "product_type": words.PRODUCT_WORD[request.product],
         "validity": words.VALIDITY_WORD[request.validity],
         "disclosed_quantity": request.disclosed_quantity,
+        "after_market_order": request.after_market,
+        "amo_time": words.AFTER_MARKET_TIME,
         "tag": request.correlation_id,
         **_prices(request),
     }
@@ -195,7 +324,7 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
     """The request as keyword arguments of the SDK's ``modify_order``; quantity is the total."""
     return {
         "order_id": request.broker_order_id,
-        "order_type": words.ORDER_TYPE_WORD[request.order_type],
+        "order_type": _type_word(request.order_type),
         "leg_name": None,
         "quantity": request.quantity,
         "disclosed_quantity": request.disclosed_quantity,
@@ -204,11 +333,17 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
     }
 
 
+def _type_word(order_type: OrderType) -> str:
+    if order_type not in words.ORDER_TYPE_WORD:
+        raise ValueError(f"{order_type} is never sent as such")
+    return words.ORDER_TYPE_WORD[order_type]
+
+
 def _prices(request: OrderRequest | ModifyRequest) -> dict[str, float]:
     """The SDK speaks float; every price on a tick of 0.0001 survives the way there and back."""
     stop = request.order_type is OrderType.STOP_LIMIT
     return {
-        "price": _float(request.price, needed=request.order_type is not OrderType.MARKET),
+        "price": _float(request.price, needed=True),
         "trigger_price": _float(request.trigger_price, needed=stop),
     }
 
@@ -223,12 +358,9 @@ def _float(value: Decimal | None, *, needed: bool) -> float:
 def body_to_send(payload: dict[str, Any], client_id: str) -> dict[str, Any]:
     """The SDK's body without what must be left out, and with the client id.
 
-    The broker refuses empty texts (recorded in the sandbox), a MARKET order has no price, and
-    only a stop order has a trigger.
+    The broker refuses empty texts (recorded in the sandbox), and only a stop order has a trigger.
     """
     body = {key: value for key, value in payload.items() if value is not None and value != ""}
-    if body.get("orderType") == words.ORDER_TYPE_WORD[OrderType.MARKET]:
-        body.pop("price", None)
     if body.get("orderType") != words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]:
         body.pop("triggerPrice", None)
     if not body.get("disclosedQuantity"):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -12,26 +11,36 @@ import tenacity
 
 from apps.brokers.budget import Budget
 from apps.brokers.dhan.client import ReadClient
-from apps.brokers.dhan.errors import complaint_in, read_failed
-from apps.brokers.dhan.fields import price as read_price
+from apps.brokers.dhan.errors import complaint_in, meaning_of, read_failed
 from apps.brokers.dhan.mapping import (
+    address_from_body,
     fill_from_row,
     funds_from_body,
+    margin_arguments,
+    margin_from_body,
+    margin_row,
+    margins_from_body,
     position_from_row,
     profile_from_body,
+    quotes_from_body,
     report_from_row,
 )
 from apps.brokers.dhan.words import SEGMENT_WORD
 from apps.brokers.journal import close_call
 from apps.brokers.models import BrokerAccount, CallOutcome, WireCall
 from apps.brokers.port import (
+    Address,
     BadWire,
     Fill,
     Funds,
     Known,
+    Margin,
+    NotSent,
     OrderReport,
+    OrderRequest,
     Position,
     Profile,
+    QuoteNews,
     ReadFailed,
     Segment,
 )
@@ -41,7 +50,7 @@ from apps.brokers.wire import Reply
 
 T = TypeVar("T")
 ATTEMPTS = 3
-_KINDS = {401: "token", 403: "access", 429: "rate"}
+MOST_QUOTES = 1000  # in one call (market quote page)
 PATIENCE = 4.0  # seconds after which no further attempt begins
 
 
@@ -119,20 +128,37 @@ class DhanReporting:
         """Who we are to the broker; the SDK's own call for it bypasses every transport."""
         return self._read("profile", lambda client: client.line.get("/profile"), profile_from_body)
 
-    def last_price(self, segment: Segment, security_id: str) -> Known[Decimal]:
-        """Last traded price, rupees; an unknown instrument is missing from a 200 (recorded)."""
-        if not (security_id.isascii() and security_id.isdigit()):
-            raise ReadFailed("a security id is a number", transient=False, kind="request")
-        word = SEGMENT_WORD[segment]
+    def address(self) -> Known[Address]:
+        """From where orders are taken (``GET /ip/getIP``); where it sees us is on the wire only."""
+        return self._read("address", lambda client: client.line.get("/ip/getIP"), address_from_body)
 
-        def understand(body: Any) -> Decimal:  # noqa: ANN401 - JSON is any
-            return _price_in(body, word, security_id)
+    def quotes(self, wanted: Callable[[], Sequence[tuple[Segment, str]]]) -> Known[list[QuoteNews]]:
+        """Up to 1000 instruments in one call; unknown ones are missing from a 200 (recorded)."""
+        asked: list[tuple[Segment, str]] = []
 
+        def ask(client: ReadClient) -> Reply:
+            asked[:] = [key for key in wanted() if _is_number(key[1])][:MOST_QUOTES]
+            by_segment: dict[str, list[int]] = {}
+            for segment, security_id in asked:
+                by_segment.setdefault(SEGMENT_WORD[segment], []).append(int(security_id))
+            reply: Reply = client.quote_data(by_segment)
+            return reply
+
+        def understand(body: Any) -> list[QuoteNews]:  # noqa: ANN401 - JSON is any
+            return quotes_from_body(body, asked)
+
+        return self._read("quotes", ask, understand, budget=Budget.QUOTE)
+
+    def margin(self, requests: Sequence[OrderRequest]) -> Known[Margin]:
+        """One order by ``/margincalculator``, several by ``/margincalculator/multi``."""
+        if len(requests) == 1:
+            terms = margin_arguments(requests[0])
+            return self._read(
+                "margin", lambda client: client.margin_calculator(**terms), margin_from_body
+            )
+        rows = [margin_row(request) for request in requests]
         return self._read(
-            "last price",
-            lambda client: client.ticker_data({word: [int(security_id)]}),
-            understand,
-            budget=Budget.QUOTE,
+            "margins", lambda client: client.margin_calculator_multi(rows), margins_from_body
         )
 
     def _reports(self, body: object) -> list[OrderReport]:
@@ -186,6 +212,8 @@ class _Attempt:
         try:
             value = understand([] if absent(reply) else self._usable(reply))
         except ReadFailed as error:
+            if error.kind == "token" and self._client.line.token_changed():
+                error.transient = True  # it was replaced while the read was under way
             self._close(CallOutcome.FAILED, reply, text=str(error))
             raise
         self._close(CallOutcome.ANSWERED, reply, response=_summary(reply.body))
@@ -202,8 +230,9 @@ class _Attempt:
             transient = kind not in {"token", "access"}
             raise self._failed(reply.trouble.why, transient=transient, kind=kind)
         if reply.status != 200:
+            meaning = meaning_of(reply.status, None)
             raise self._failed(
-                f"HTTP {reply.status}", transient=(reply.status or 0) >= 500, kind=_kind(reply)
+                f"HTTP {reply.status}", transient=meaning.transient, kind=meaning.kind
             )
         return reply.body
 
@@ -221,11 +250,12 @@ def _passes(error: BaseException) -> bool:
 
 
 def _kind(reply: Reply) -> str:
+    """One word for an answer that cannot be used, or for none."""
     if reply.status is None:
-        return "network"
-    if reply.status >= 500:
-        return "server"
-    return _KINDS.get(reply.status, "refused" if reply.trouble is None else "answer")
+        unsent = isinstance(reply.trouble, NotSent) and reply.trouble.about_session
+        return "token" if unsent else "network"
+    kind = meaning_of(reply.status, None).kind
+    return "answer" if kind == "refused" else kind
 
 
 def _unknown_correlation(reply: Reply) -> bool:
@@ -234,7 +264,7 @@ def _unknown_correlation(reply: Reply) -> bool:
         reply.status == 404
         and complaint is not None
         and complaint.code == "DH-906"
-        and complaint.kind == "refused"
+        and meaning_of(reply.status, complaint).kind == "refused"
     )
 
 
@@ -244,21 +274,8 @@ def _rows(body: object, what: str) -> list[Any]:
     return body
 
 
-def _price_in(body: object, word: str, security_id: str) -> Decimal:
-    found = body
-    for key in ("data", word, security_id, "last_price"):
-        if not isinstance(found, dict):
-            raise BadWire(f"last price: {key} has no place to be in")
-        found = found.get(key)
-        if found is None:
-            raise ReadFailed("the broker has no price for it", transient=False, kind="quote")
-    try:
-        price = read_price(found)
-    except ValueError as error:
-        raise BadWire(f"last price: last_price {error}") from None
-    if not price:
-        raise ReadFailed("the broker has no price for it", transient=False, kind="quote")
-    return price
+def _is_number(security_id: str) -> bool:
+    return security_id.isascii() and security_id.isdigit()
 
 
 def _summary(body: object) -> dict[str, int]:

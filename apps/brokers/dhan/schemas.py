@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from apps.brokers.dhan.fields import (
+    Flag,
     Id,
     NoPrice,
     NoUnits,
@@ -19,6 +20,7 @@ from apps.brokers.dhan.fields import (
     SignedUnits,
     SomeUnits,
     Text,
+    Token,
     Units,
     Word,
 )
@@ -131,6 +133,68 @@ class ProfileBody(_Reply):
     client_id: Word = Field(alias="dhanClientId")
     token_validity: Text = Field(None, alias="tokenValidity")
     active_segment: Text = Field(None, alias="activeSegment")
+
+
+class AddressBody(_Reply):
+    """From where orders are taken; the last two keys are on the wire and not in the documents."""
+
+    primary: Text = Field(None, alias="primaryIP")
+    secondary: Text = Field(None, alias="secondaryIP")
+    detected: Text = Field(None, alias="detectedIP")
+    orders_allowed: Flag = Field(None, alias="ordersAllowed")
+
+
+class MintedBody(_Reply):
+    """A new token. ``RenewToken`` calls it ``token`` on the wire, the documents ``accessToken``."""
+
+    token: Token = Field(validation_alias=AliasChoices("accessToken", "token"))
+    client_id: Text = Field(None, alias="dhanClientId")
+    expiry: Text = Field(None, alias="expiryTime")
+
+
+class ConsentBody(_Reply):
+    """A consent that waits for a login in the browser."""
+
+    consent_id: Id = Field(alias="consentAppId")
+
+
+class QuoteRow(_Reply):
+    """One instrument of the market quote; a price of 0 is no price."""
+
+    last_price: NoPrice
+    traded: Text = Field(None, alias="last_trade_time")
+    lower_circuit: NoPrice = Field(None, alias="lower_circuit_limit")
+    upper_circuit: NoPrice = Field(None, alias="upper_circuit_limit")
+    open_interest: NoUnits = Field(None, alias="oi")
+    ohlc: dict[str, object] = Field(default_factory=dict)
+    depth: dict[str, list[dict[str, object]]] | None = None
+
+
+class CloseRow(_Reply):
+    """``ohlc`` of a market quote; its close is the previous day's while the market is open."""
+
+    close: NoPrice = None
+
+
+class LevelRow(_Reply):
+    """One level of depth; an empty one is zeros."""
+
+    price: NoPrice
+    quantity: Units
+    orders: Units
+
+
+class MarginBody(_Reply):
+    """The margin calculator. ``availableBalance`` is spelt right here, unlike in the fund limit."""
+
+    required: Price = Field(alias="totalMargin")
+    available: Rupees = Field(alias="availableBalance")
+
+
+class MarginsBody(_Reply):
+    """The same for several orders: the names of the portal's page, or those of the classic one."""
+
+    required: Price = Field(validation_alias=AliasChoices("totalMargin", "total_margin"))
 
 
 M = TypeVar("M", bound=_Reply)

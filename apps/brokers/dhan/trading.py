@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from apps.brokers.dhan.client import DhanClient
-from apps.brokers.dhan.errors import Complaint, complaint_in
+from apps.brokers.dhan.errors import After, Complaint, complaint_in, meaning_of
 from apps.brokers.dhan.mapping import modify_arguments, place_arguments
 from apps.brokers.dhan.schemas import OrderReply, read
 from apps.brokers.dhan.words import state_of
@@ -64,8 +64,8 @@ class DhanTrading:
         match outcome:
             case Refused(code=code, text=text):
                 return Refused(line.scrubbed(code), line.scrubbed(text))
-            case NotSent(why=why):
-                return NotSent(line.scrubbed(clean_text(why)))
+            case NotSent(why=why, about_session=about_session):
+                return NotSent(line.scrubbed(clean_text(why)), about_session)
             case Unknown(why=why):
                 return Unknown(line.scrubbed(clean_text(why)))
         return outcome
@@ -90,7 +90,7 @@ def _from_success(reply: Reply, complaint: Complaint | None, asked_id: str) -> O
     if complaint is not None:
         has_id = isinstance(reply.body, dict) and bool(reply.body.get("orderId"))
         if complaint.code.startswith("DH-") and not has_id:
-            return _meaning(complaint)
+            return _meaning(reply.status or 0, complaint)
         return Unknown(f"HTTP {reply.status}, but it speaks of a failure: {complaint}")
     try:
         found = read(OrderReply, reply.body, "reply")
@@ -103,15 +103,18 @@ def _from_success(reply: Reply, complaint: Complaint | None, asked_id: str) -> O
 
 def _from_refusal(status: int, reply: Reply, complaint: Complaint | None) -> Outcome:
     if complaint is not None:
-        return _meaning(complaint, f"HTTP {status}")
-    if status in (401, 403) and isinstance(reply.body, dict):
-        return Refused(f"HTTP {status}", "the broker does not let us in")
+        return _meaning(status, complaint)
+    if status == 403 and isinstance(reply.body, dict):
+        return Refused("HTTP 403", "the broker does not let us in")
     return Unknown(f"HTTP {status} without an error that DhanHQ documents")
 
 
-def _meaning(complaint: Complaint, code: str = "") -> Outcome:
-    if complaint.code == "DH-904":
-        return NotSent(f"over the broker's rate limit ({complaint})")
-    if complaint.ambiguous:
-        return Unknown(f"the broker failed inside ({complaint})")
-    return Refused(complaint.code or code, complaint.text)
+def _meaning(status: int, complaint: Complaint) -> Outcome:
+    meaning = meaning_of(status, complaint)
+    if meaning.after is After.NO:
+        return Refused(complaint.code or f"HTTP {status}", complaint.text)
+    if meaning.after is After.DOUBT:
+        return Unknown(f"HTTP {status}, in doubt ({complaint})")
+    if meaning.kind == "token":
+        return NotSent(f"the broker does not accept the token ({complaint})", about_session=True)
+    return NotSent(f"over the broker's rate limit ({complaint})")

@@ -34,6 +34,17 @@ SOCKET_SEGMENTS = {
     ("BSE", "C"): Segment.BSE_CURRENCY,
     ("MCX", "M"): Segment.MCX_COMM,
 }
+# Segments of the market feed (annexure page).
+FEED_SEGMENTS = {
+    0: Segment.INDEX,
+    1: Segment.NSE_EQ,
+    2: Segment.NSE_FNO,
+    3: Segment.NSE_CURRENCY,
+    4: Segment.BSE_EQ,
+    5: Segment.MCX_COMM,
+    7: Segment.BSE_CURRENCY,
+    8: Segment.BSE_FNO,
+}
 PRODUCTS = {
     "CNC": Product.DELIVERY,
     "INTRADAY": Product.INTRADAY,
@@ -63,12 +74,14 @@ PRODUCT_WORD = {
     Product.MARGIN: "MARGIN",
     Product.MTF: "MTF",
 }
+# MARKET and STOP_LOSS_MARKET are missing: the broker would make limits of its own of them.
 ORDER_TYPE_WORD = {
     OrderType.LIMIT: "LIMIT",
-    OrderType.MARKET: "MARKET",
     OrderType.STOP_LIMIT: "STOP_LOSS",
 }
 SIDE_WORD = {Side.BUY: "BUY", Side.SELL: "SELL"}
+# An after-market order of ours is for the opening itself (annexure, AMO time).
+AFTER_MARKET_TIME = "OPEN"
 VALIDITY_WORD = {Validity.DAY: "DAY", Validity.IOC: "IOC"}
 
 # Texts that the broker puts into the field of reasons when all is well.

@@ -8,8 +8,9 @@ import sys
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount
+from apps.brokers.models import AccessToken, BrokerAccount
 
 
 def show_example(parser: CommandParser, example: str) -> None:
@@ -32,6 +33,12 @@ def find_account(name: str) -> BrokerAccount:
         names = ", ".join(BrokerAccount.objects.values_list("name", flat=True)) or "none yet"
         raise CommandError(f"There is no account {name!r}. Accounts: {names}.")
     return account
+
+
+def token_line(account: BrokerAccount, token: AccessToken) -> str:
+    """That a new token is in force, and until when; never the token."""
+    until = f" until {timezone.localtime(token.expires_at):%d %b %H:%M}" if token.expires_at else ""
+    return f"The new token of {account.name} is in force{until}."
 
 
 def refusal(error: ValidationError) -> CommandError:

@@ -18,6 +18,7 @@ class Verb(models.TextChoices):
     MODIFY = "MODIFY"
     CANCEL = "CANCEL"
     READ = "READ"
+    TOKEN = "TOKEN"  # noqa: S105 - a word
 
 
 class CallOutcome(models.TextChoices):
@@ -68,6 +69,11 @@ class WireCall(models.Model):
                 condition=models.Q(outcome=""),
                 name="wirecall_open",
             ),
+            models.Index(
+                fields=["account", "-id"],
+                condition=models.Q(what="margin"),
+                name="wirecall_of_margin",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -85,13 +91,25 @@ class WireCall(models.Model):
                 name="words_of_the_journal",
             ),
             models.CheckConstraint(
-                condition=models.Q(verb="READ") | models.Q(correlation_id__isnull=False),
+                condition=models.Q(verb__in=["READ", "TOKEN"])
+                | models.Q(correlation_id__isnull=False),
                 name="sending_is_about_an_order",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.what} #{self.pk}"
+
+    def may_leave_until(self, boot_deadline: float) -> None:
+        """Give this object the right to leave once; nothing that is read from a row has it."""
+        self.boot_deadline = boot_deadline
+
+    def use_up(self) -> float:
+        """Take the right, for good: until when on the boot clock. Raises ``LookupError``."""
+        if self.boot_deadline is None:
+            raise LookupError(f"journal row {self.pk} may not leave from here, or has left")
+        deadline, self.boot_deadline = self.boot_deadline, None
+        return deadline
 
     @property
     def duration(self) -> dt.timedelta | None:

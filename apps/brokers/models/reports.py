@@ -16,6 +16,7 @@ class FundsReport(models.Model):
     utilised = models.DecimalField(max_digits=18, decimal_places=2)
     opening = models.DecimalField(max_digits=18, decimal_places=2)
     collateral = models.DecimalField(max_digits=18, decimal_places=2)
+    mark = models.BigIntegerField(default=0, help_text="The moment before the read began.")
 
     def __str__(self) -> str:
         return f"{self.available} at {self.as_of:%H:%M:%S}"

@@ -9,7 +9,9 @@ from typing import Any
 from django import template
 from django.utils import timezone
 
+from apps.alerts.models import SEVERITY_TONES, Severity
 from apps.desk import timeline, words
+from apps.orders.models import Order
 
 register = template.Library()
 register.filter("rupees", words.rupees)
@@ -19,6 +21,7 @@ register.filter("clock", words.ist)
 register.filter("status_word", words.status_word)
 register.filter("status_tone", words.status_tone)
 register.filter("fate_tone", timeline.fate_tone)
+register.filter("severity_tone", lambda word: SEVERITY_TONES[Severity(word)])
 
 
 @register.filter
@@ -31,3 +34,21 @@ def stamp(at: dt.datetime | None) -> str:
 def pretty(value: Any) -> str:  # noqa: ANN401
     """JSON for reading."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+
+
+@register.filter
+def in_one_line(order: Order) -> str:
+    """The order as a dialog names it, with the kind of account it is on."""
+    where = f"{order.account.name} ({order.account.environment.upper()})"
+    return f"{order.side} {words.grouped(order.quantity)} {order.instrument.symbol} on {where}"
+
+
+@register.filter
+def terms_json(order: Order) -> str:
+    """The terms that can be changed, and the text that says which ones a person saw."""
+    terms = {"quantity": str(order.quantity), "seen": order.terms_in_words}
+    for name in ("price", "trigger_price"):
+        value = getattr(order, name)
+        if value is not None:
+            terms[name] = words.plain(value)
+    return json.dumps(terms)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.desk import switches
 from apps.desk.forms import SwitchForm
-from apps.desk.pages import actor_of, desk_page, show, user_of
+from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show, user_of
 from apps.risk import approvals, resuming, switch
 from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import StateChange
@@ -30,22 +28,27 @@ def turn(request: HttpRequest) -> HttpResponse:
     """Halt at once; resuming only asks for a second person. Both need a reason."""
     form = SwitchForm(request.POST)
     if not form.is_valid():
-        return _show(request, form)
+        return _again(request, form)
     said = form.cleaned_data
     act = _ask_to_resume if said["to"] == "resume" else _halt
     try:
         text = act(request, said["scope"], said["reason"])
     except (switch.NoRiskState, NotAllowed, NotOpen) as error:
         form.add_error(None, f"{error}.")
-        return _show(request, form)
-    messages.success(request, text)
-    return redirect("desk:switches")
+        return _again(request, form)
+    return done(request, text, "desk:switches")
+
+
+def _again(request: HttpRequest, form: SwitchForm) -> HttpResponse:
+    return refused(form) if from_dialog(request) else _show(request, form)
 
 
 def _halt(request: HttpRequest, scope: str, reason: str) -> str:
     actor = actor_of(request)
     change = switch.halt(scope, reason, actor.name, actor.user)
-    return str(change) if change else f"{scope}: nothing to change."
+    if change is None:
+        return f"{scope} is halted already."
+    return f"{scope} is halted: only exits and cancels go."
 
 
 def _ask_to_resume(request: HttpRequest, scope: str, reason: str) -> str:

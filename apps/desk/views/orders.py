@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.contrib import messages
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.desk import timeline, words
+from apps.desk import rights, rows, timeline, words
 from apps.desk.forms import ModifyForm, ReasonForm
-from apps.desk.pages import actor_of, desk_page, show
+from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show
+from apps.desk.views import prices
 from apps.orders import services
-from apps.orders.models import Order
+from apps.orders.models import Modification, Order
 from apps.orders.services import BadOrder, TooLate
-from apps.orders.states import AT_BROKER, Status
+from apps.orders.states import Status
 from apps.risk.models import Hold
 
 
@@ -31,7 +33,7 @@ def _order(pk: int) -> Order:
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     """All that is known of one order."""
     order = _order(pk)
-    may = request.user.has_perm
+    its = rights.of(request.user)
     return show(
         request,
         "order",
@@ -41,14 +43,12 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         hold=Hold.objects.filter(correlation_id=order.correlation_id).first(),
         change=services.change_under_way(order),
         explained=words.EXPLAINED.get(Status(order.status), ""),
-        can_cancel=order.can_cancel and may("orders.cancel_order"),
-        can_modify=_can_modify(order) and may("orders.modify_order"),
+        rights=its,
+        scopes=[order.account.name],
         replaced_by=Order.objects.filter(replaces=order),
+        **rows.offers(order, its),
+        now=prices.seen(order.account, order.instrument),
     )
-
-
-def _can_modify(order: Order) -> bool:
-    return order.status in AT_BROKER and order.cancel_wanted_at is None
 
 
 @desk_page("orders.view_order", "orders.cancel_order")
@@ -57,13 +57,11 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the reason, then wish the order cancelled."""
     order = _order(pk)
     form = ReasonForm(request.POST or None)
-    if request.method == "POST" and _done(form, lambda: _cancel(request, order, form)):
-        return _well(request, order, "Cancel asked for.")
+    if request.method == "POST" and form.is_valid():
+        with _refusals_on(form):
+            services.cancel(order, actor_of(request), form.cleaned_data["reason"])
+            return done(request, "Cancel asked for.", "desk:order", order.pk)
     return _ask(request, order, form, "cancel", f"Cancel {order.side} {order.instrument.symbol}")
-
-
-def _cancel(request: HttpRequest, order: Order, form: Form) -> None:
-    services.cancel(order, actor_of(request), form.cleaned_data["reason"])
 
 
 @desk_page("orders.view_order", "orders.modify_order")
@@ -73,39 +71,37 @@ def modify(request: HttpRequest, pk: int) -> HttpResponse:
     order = _order(pk)
     form = ModifyForm(order, request.POST or None)
     confirming = request.method == "POST" and form.is_valid()
-    sure = confirming and "confirmed" in request.POST
-    if sure and _done(form, lambda: _modify(request, order, form)):
-        return redirect("desk:order", pk=order.pk)
+    if confirming and "confirmed" in request.POST:
+        with _refusals_on(form):
+            why = form.cleaned_data["reason"]
+            change = services.modify(order, actor_of(request), why, **form.terms())
+            return _reviewed(request, form, change)
     title = f"Change {order.side} {order.instrument.symbol}"
     return _ask(request, order, form, "modify", title, confirming=confirming)
 
 
-def _modify(request: HttpRequest, order: Order, form: ModifyForm) -> None:
-    change = services.modify(order, actor_of(request), form.cleaned_data["reason"], **form.terms())
+def _reviewed(request: HttpRequest, form: Form, change: Modification) -> HttpResponse:
+    """Say what risk made of the new terms."""
     if change.settled_at is None:
-        messages.success(request, "New terms approved and on their way.")
-    else:
-        messages.error(request, f"New terms refused. {change.reason}")
+        said = "New terms approved and on their way."
+        return done(request, said, "desk:order", change.order_id)
+    said = f"New terms refused. {change.reason}"
+    if from_dialog(request):
+        form.add_error(None, said)
+        return refused(form)
+    messages.error(request, said)
+    return redirect("desk:order", change.order_id)
 
 
-def _done(form: Form, act: Callable[[], None]) -> bool:
-    """Act when the form is right; what the desk refuses is shown at its field."""
-    if not form.is_valid():
-        return False
+@contextmanager
+def _refusals_on(form: Form) -> Iterator[None]:
+    """What the desk refuses is shown at its field."""
     try:
-        act()
+        yield
     except BadOrder as error:
         form.add_error(error.field if error.field in form.fields else None, error.text)
     except TooLate as error:
         form.add_error(None, f"Too late: {error}.")
-    return form.is_valid()
-
-
-def _well(request: HttpRequest, order: Order, text: str) -> HttpResponse:
-    if request.accepts("text/html"):
-        messages.success(request, text)
-        return redirect("desk:order", pk=order.pk)
-    return JsonResponse({"ok": True, "text": text})
 
 
 def _ask(
@@ -117,7 +113,7 @@ def _ask(
     *,
     confirming: bool = False,
 ) -> HttpResponse:
-    if not request.accepts("text/html"):
-        return JsonResponse({"ok": False, "errors": form.errors.get_json_data()}, status=422)
+    if from_dialog(request):
+        return refused(form)
     context = {"order": order, "form": form, "confirming": confirming and not form.errors}
     return show(request, template, title, **context)

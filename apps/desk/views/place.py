@@ -7,19 +7,23 @@ import secrets
 from decimal import Decimal
 
 from django.contrib import messages
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.brokers.models import Instrument, Quote
-from apps.desk import words
+from apps.brokers.calendar import market_for
+from apps.brokers.market import Asked, refusal
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.port import Intent
+from apps.brokers.searching import suggestions
+from apps.desk import exits, words
 from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
-from apps.orders import services
+from apps.desk.views import prices
+from apps.orders import inputs, services
 from apps.orders.models import Order, Source
-from apps.orders.services import BadOrder
+from apps.orders.services import BadOrder, OrderIntent
 from apps.orders.states import Status
 
 SUGGESTIONS = 20
@@ -44,6 +48,29 @@ def page(request: HttpRequest) -> HttpResponse:
     return redirect("desk:order", pk=order.pk)
 
 
+@desk_page("orders.view_order", "orders.place_order")
+@require_safe
+def leave(request: HttpRequest, pk: int) -> HttpResponse:
+    """The form, filled in to close the position behind an order. Looking changes nothing."""
+    orders = Order.objects.select_related("account", "instrument")
+    order = get_object_or_404(orders, pk=pk)
+    found = exits.way_out(order)
+    said = exits.in_words(order, found)
+    if not found.left:
+        messages.warning(request, said)
+        return redirect("desk:order", pk=order.pk)
+    initial = {
+        "account": order.account_id,
+        "instrument": order.instrument.exact_name,
+        "side": found.side,
+        "quantity": found.left,
+        "product": order.product,
+        "intent": Intent.EXIT,
+        "strategy": order.strategy,
+    }
+    return _show(request, PlaceForm(initial=initial), exiting=said)
+
+
 def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
     """The order, new or already placed with this key; None with the error on the form."""
     known = Order.objects.filter(request_key=key).exists()
@@ -65,26 +92,43 @@ def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
     return order
 
 
-def _show(request: HttpRequest, form: PlaceForm) -> HttpResponse:
-    return show(request, "place", "Place order", form=form)
+def _show(request: HttpRequest, form: PlaceForm, exiting: str = "") -> HttpResponse:
+    title = "Exit a position" if exiting else "Place order"
+    return show(request, "place", title, form=form, exiting=exiting)
 
 
 def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
     """Say what would be sent, where and what it is worth; the key makes the answer count once."""
     wanted = form.wanted()
-    quote = Quote.objects.filter(instrument=wanted.instrument).first()
-    price = wanted.price or (quote.last_price if quote else None)
+    now = prices.seen(wanted.account, wanted.instrument)
+    limit = inputs.limit_now(wanted) if wanted.price is None else wanted.price
+    price = limit or (now.quote.last_price if now.quote else None)
     return show(
         request,
         "place_confirm",
         "Send this order?",
         form=form,
         wanted=wanted,
-        quote=quote,
+        now=now,
+        limit=limit,
         value=_value(price, wanted.quantity),
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
+        **_market(wanted),
         request_key=secrets.token_hex(16),
     )
+
+
+def _market(wanted: OrderIntent) -> dict[str, object]:
+    """The market at this moment, and why it would not take the order."""
+    instrument = wanted.instrument
+    market = market_for(wanted.account, instrument.segment, instrument.security_id)
+    asked = Asked(
+        order_type=inputs.SENT_AS.get(wanted.order_type, wanted.order_type),
+        validity=wanted.validity,
+        exiting=wanted.intent is Intent.EXIT,
+        after_market=wanted.after_market,
+    )
+    return {"market": market, "not_taken": refusal(market, asked)}
 
 
 def _value(price: Decimal | None, quantity: int) -> str:
@@ -101,29 +145,23 @@ def _lots(quantity: int, lot_size: int) -> str:
 @desk_page("orders.place_order")
 @require_safe
 def instruments(request: HttpRequest) -> JsonResponse:
-    """Instruments whose symbol or name holds every word, the nearest expiry first."""
-    found = Instrument.objects.filter(tradable=True)
-    asked = request.GET.get("q", "").split()[:6]
-    for word in asked:
-        found = found.filter(symbol__icontains=word) | found.filter(name__icontains=word)
-    if not asked:
-        found = found.none()
-    today = timezone.localdate()
-    living = (
-        found.exclude(expiry__lt=today)
-        .order_by(F("expiry").asc(nulls_first=True), "symbol")
-        .select_related("quote")
-    )
-    return JsonResponse({"instruments": [_suggestion(row) for row in living[:SUGGESTIONS]]})
+    """What can be traded and is probably meant, the nearest expiry first."""
+    found = suggestions(request.GET.get("q", ""), timezone.localdate(), SUGGESTIONS)
+    account = _account(request.GET.get("account", ""))
+    return JsonResponse({"instruments": [_suggestion(row, account) for row in found]})
 
 
-def _suggestion(row: Instrument) -> dict[str, object]:
-    quote = getattr(row, "quote", None)
+def _account(pk: str) -> BrokerAccount | None:
+    return BrokerAccount.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+
+
+def _suggestion(row: Instrument, account: BrokerAccount | None) -> dict[str, object]:
+    market = market_for(account, row.segment, row.security_id) if account else None
     return {
-        "value": f"{row.segment}:{row.security_id}:{row.symbol}",
+        "value": row.exact_name,
         "symbol": row.symbol,
         "about": " · ".join(filter(None, [row.segment, row.name])),
         "lot": row.lot_size,
-        "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}"
-        + (f", last {words.rupees(quote.last_price)}" if quote else ""),
+        "market": market.sentence() if market else "",
+        "facts": f"Lot {words.grouped(row.lot_size)}, tick {words.rupees(row.tick_size)}",
     }

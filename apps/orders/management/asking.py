@@ -70,6 +70,7 @@ def shown(order: Order) -> dict[str, Any]:
         "side": order.side,
         "quantity": order.quantity,
         "type": order.order_type,
+        "asked_type": order.asked_type or order.order_type,
         "price": None if order.price is None else f"{order.price.normalize():f}",
         "status": order.status,
         "filled_quantity": order.filled_quantity,

@@ -39,7 +39,7 @@ class Command(BaseCommand):
 def _table(account: BrokerAccount, findings: list[Finding]) -> str:
     lines = [f"{account.name}  {account.broker}  {account.environment}  {account.rest_url}"]
     for finding in findings:
-        lines.append(f"  {'ok ' if finding.ok else 'BAD'}  {finding.check:<10} {finding.text}")
+        lines.append(f"  {'ok ' if finding.ok else 'BAD'}  {finding.check:<14} {finding.text}")
     return "\n".join(lines)
 
 

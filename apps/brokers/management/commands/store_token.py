@@ -8,7 +8,13 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.brokers.accounts import expiry, store_token
-from apps.brokers.management.asking import find_account, read_token, refusal, show_example
+from apps.brokers.management.asking import (
+    find_account,
+    read_token,
+    refusal,
+    show_example,
+    token_line,
+)
 
 
 class Command(BaseCommand):
@@ -29,5 +35,4 @@ class Command(BaseCommand):
             token = store_token(account, read_token(), expiry(options["token_expires"]))
         except ValidationError as error:
             raise refusal(error) from None
-        until = f" until {token.expires_at:%Y-%m-%d %H:%M %Z}" if token.expires_at else ""
-        self.stdout.write(f"The new token of {account.name} is in force{until}.")
+        self.stdout.write(token_line(account, token))

@@ -1,20 +1,18 @@
-// The health page asks again every three seconds, and says so when nobody answers.
+// The health page asks again every few seconds, and says so when nobody answers.
+
+import { askAgain, clock } from "./again.js";
 
 const holder = document.getElementById("desk-health");
 
-async function again() {
-  try {
-    const answer = await fetch(holder.dataset.again, { cache: "no-store", redirect: "error", headers: { "X-Asked-By-Itself": "1" } });
-    if (!answer.ok) throw new Error(String(answer.status));
-    holder.innerHTML = await answer.text();
+askAgain(holder.dataset.again, {
+  take: (html) => {
+    holder.innerHTML = html;
     holder.classList.remove("desk-stale");
-  } catch {
+  },
+  silent: (heard) => {
     holder.classList.add("desk-stale");
     const sum = holder.querySelector(".desk-health-sum");
     sum.className = "desk-health-sum desk-tone-alarm";
-    sum.firstChild.textContent = "The web process does not answer; what follows is old";
-  }
-  setTimeout(again, 3000);
-}
-
-setTimeout(again, 3000);
+    sum.firstChild.textContent = `The web process does not answer since ${clock(heard)}; what follows is old`;
+  },
+});

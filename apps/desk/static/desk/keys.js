@@ -1,6 +1,9 @@
-// Keys of the live page: j k ↓ ↑ move, Enter opens, c cancels, / searches, ? helps.
+// Keys of the live page: j k ↓ ↑ choose a row, Enter opens it, m c e h act on it, p places an
+// order, / searches, ? helps. A key does what the row's own button does, or nothing.
 
-export function startKeys(page, body, form, openCancel) {
+import { openDialog } from "./dialogs.js";
+
+export function startKeys(page, body, form) {
   const help = document.getElementById("desk-help");
   document.getElementById("desk-help-open").addEventListener("click", () => help.showModal());
 
@@ -17,6 +20,10 @@ export function startKeys(page, body, form, openCancel) {
     row.scrollIntoView({ block: "nearest" });
   };
   const selected = () => body.querySelector(".desk-selected");
+  const act = (where, name) => {
+    const link = where?.querySelector(`[data-act="${name}"]`);
+    if (link) openDialog(link);
+  };
   const search = form.elements.text;
   const acts = {
     j: () => move(1),
@@ -24,10 +31,11 @@ export function startKeys(page, body, form, openCancel) {
     k: () => move(-1),
     ArrowUp: () => move(-1),
     Enter: () => selected()?.querySelector("a.desk-link").click(),
-    c: () => {
-      const button = selected()?.querySelector("[data-cancel]");
-      if (button) openCancel(button);
-    },
+    m: () => act(selected(), "modify"),
+    c: () => act(selected(), "cancel"),
+    e: () => act(selected(), "exit"),
+    h: () => act(selected() ?? page, "halt"),
+    p: () => document.getElementById("desk-place-link")?.click(),
     "/": () => search.focus(),
     "?": () => help.showModal(),
   };
@@ -45,9 +53,9 @@ export function startKeys(page, body, form, openCancel) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.closest("input, select, textarea")) return;
     if (event.key === "Enter" && event.target.closest("a, button")) return;
-    const act = acts[event.key];
-    if (!act) return;
+    const meant = acts[event.key];
+    if (!meant) return;
     event.preventDefault();
-    act();
+    meant();
   });
 }

@@ -1,6 +1,7 @@
 // The live order page: rows that keep themselves right, filters, keys, ages.
 
-import { openCancel, setUpCancel } from "./cancel.js";
+import { tickAges } from "./ages.js";
+import { setUpDialogs } from "./dialogs.js";
 import { startKeys } from "./keys.js";
 import { Sheet } from "./sheet.js";
 import { LiveSocket } from "./socket.js";
@@ -39,7 +40,7 @@ function catchUp(snapshot = false) {
 
 function take(message) {
   if (message.type === "snapshot") {
-    if (message.filters && JSON.stringify(message.filters) !== JSON.stringify(filters)) return;
+    if (message.filters && !same(message.filters, filters)) return;
     const selected = body.querySelector(".desk-selected")?.dataset.id;
     sheet.replace(message);
     document.getElementById(`order-${selected}`)?.classList.add("desk-selected");
@@ -54,9 +55,10 @@ function take(message) {
     document.getElementById("desk-banner").innerHTML = message.banner;
     if (sheet.behind(message.seq)) catchUp();
   }
+  if (message.type === "row" || message.type === "snapshot") offerStrategies();
   empty.hidden = body.rows.length > 0;
   page.setAttribute("aria-busy", "false");
-  tick();
+  tickAges(body);
 }
 
 function showState(state, heard) {
@@ -72,31 +74,37 @@ function showState(state, heard) {
   page.classList.toggle("desk-stale", state === "stale");
 }
 
-function tick() {
-  const now = Date.now();
-  for (const age of body.querySelectorAll("time.desk-age")) {
-    age.textContent = lasting((now - Date.parse(age.dateTime)) / 1000);
-  }
-}
-
-function lasting(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-}
-
 function refilter() {
   const said = new FormData(form);
   filters = {
     account: said.get("account") ? Number(said.get("account")) : null,
     group: said.get("group"),
+    source: said.get("source"),
+    strategy: said.get("strategy"),
     text: said.get("text").trim(),
   };
   const address = new URLSearchParams([...said].filter(([, value]) => value && value !== "all"));
   history.replaceState(null, "", address.size ? `?${address}` : location.pathname);
+  document.getElementById("desk-all").hidden = !address.size;
   page.setAttribute("aria-busy", "true");
   socket.send(ask("catch_up", true));
+}
+
+function same(one, other) {
+  return Object.keys(one).every((name) => one[name] === other[name]);
+}
+
+// A strategy that has just begun to trade can be chosen at once.
+function offerStrategies() {
+  const choice = form.elements.strategy;
+  const known = new Set([...choice.options].map((option) => option.value));
+  for (const row of body.rows) {
+    const name = row.dataset.strategy;
+    if (!name || known.has(name)) continue;
+    known.add(name);
+    const after = [...choice.options].slice(1).find((option) => option.value > name);
+    choice.add(new Option(name, name), after ?? null);
+  }
 }
 
 let typing = null;
@@ -122,7 +130,8 @@ function here() {
 document.addEventListener("pointerdown", here);
 document.addEventListener("keydown", here);
 
-setUpCancel(page);
-startKeys(page, body, form, openCancel);
-setInterval(tick, 1000);
-tick();
+document.getElementById("desk-show").hidden = true; // choices count at once from here on
+setUpDialogs(page);
+startKeys(page, body, form);
+setInterval(() => tickAges(body), 1000);
+tickAges(body);

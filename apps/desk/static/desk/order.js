@@ -1,14 +1,20 @@
-// One order's page: cancel dialog, copy button, and word when the order has changed.
+// One order's page: its dialogs, copy button, and word when the order has changed.
 
-import { setUpCancel } from "./cancel.js";
+import { setUpDialogs } from "./dialogs.js";
+import { watchPrice } from "./prices.js";
 import { LiveSocket } from "./socket.js";
 
 const page = document.getElementById("desk-order");
 const changed = document.getElementById("desk-changed");
 const account = page.dataset.account;
+const price = document.getElementById("desk-last-price");
 const seen = { [account]: Number(page.dataset.seq) };
 
-setUpCancel(page, () => location.reload());
+if (price.dataset.watch) {
+  const wanted = { address: price.dataset.watch, instrument: price.dataset.instrument };
+  watchPrice(price, () => wanted, "");
+}
+setUpDialogs(page, () => location.reload());
 page.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

@@ -1,9 +1,13 @@
 // The order form: instruments as you type, lots in words, prices only where the type has them.
 
+import { watchPrice } from "./prices.js";
+
 const form = document.getElementById("desk-place");
 const box = form.elements.instrument;
 const list = document.getElementById("desk-suggestions");
 const facts = document.getElementById("desk-instrument-facts");
+const last = document.getElementById("desk-last-price");
+const market = document.getElementById("desk-market");
 const lots = document.getElementById("desk-lots");
 let found = [];
 let at = -1;
@@ -16,7 +20,8 @@ box.setAttribute("aria-autocomplete", "list");
 
 async function suggest() {
   const asked = box.value;
-  const answer = await fetch(`${form.dataset.suggest}?q=${encodeURIComponent(asked)}`);
+  const account = encodeURIComponent(form.elements.account.value);
+  const answer = await fetch(`${form.dataset.suggest}?q=${encodeURIComponent(asked)}&account=${account}`);
   if (!answer.ok || box.value !== asked) return;
   found = (await answer.json()).instruments;
   at = -1;
@@ -56,7 +61,9 @@ function choose(index) {
   chosen = found[index];
   box.value = chosen.value;
   facts.textContent = chosen.facts;
+  market.textContent = chosen.market;
   open(false);
+  askPrice();
   sayLots();
 }
 
@@ -70,9 +77,16 @@ function sayLots() {
     : `${whole} lot${whole === 1 ? "" : "s"} of ${chosen.lot}.`;
 }
 
+function watched() {
+  const account = form.elements.account.value;
+  const instrument = box.value;
+  if (!account || !instrument.includes(":")) return null;
+  return { address: last.dataset.watch.replace("/0/", `/${account}/`), instrument };
+}
+
 function showPrices() {
   const type = form.elements.order_type.value;
-  for (const [name, used] of [["price", type !== "MARKET"], ["trigger_price", type === "STOP_LIMIT"]]) {
+  for (const [name, used] of [["price", !type.endsWith("MARKET")], ["trigger_price", type.startsWith("STOP")]]) {
     const input = form.elements[name];
     input.disabled = !used;
     input.closest(".desk-field").classList.toggle("desk-unused", !used);
@@ -81,7 +95,7 @@ function showPrices() {
 
 box.addEventListener("input", () => {
   chosen = null;
-  facts.textContent = "";
+  facts.textContent = market.textContent = "";
   clearTimeout(typing);
   typing = setTimeout(suggest, 150);
 });
@@ -99,5 +113,8 @@ box.addEventListener("keydown", (event) => {
 });
 box.addEventListener("blur", () => open(false));
 form.elements.quantity.addEventListener("input", sayLots);
+form.elements.account.addEventListener("change", () => (market.textContent = ""));
 form.elements.order_type.addEventListener("change", showPrices);
 showPrices();
+const askPrice = watchPrice(last, watched, "Last price ");
+form.elements.account.addEventListener("change", askPrice);

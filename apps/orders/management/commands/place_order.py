@@ -39,11 +39,12 @@ class Command(BaseCommand):
         parser.add_argument("--side", required=True, help=" or ".join(Side))
         parser.add_argument("--quantity", required=True, help="units, not lots")
         parser.add_argument("--type", default="LIMIT", help=", ".join(OrderType))
-        parser.add_argument("--price", help="rupees; not for MARKET")
-        parser.add_argument("--trigger-price", help="rupees; for STOP_LIMIT")
+        parser.add_argument("--price", help="rupees; not for MARKET or STOP_MARKET")
+        parser.add_argument("--trigger-price", help="rupees; for STOP_LIMIT and STOP_MARKET")
         parser.add_argument("--product", default="INTRADAY", help=", ".join(Product))
         parser.add_argument("--validity", default="DAY", help=" or ".join(Validity))
         parser.add_argument("--intent", default="ENTRY", help=", ".join(Intent))
+        parser.add_argument("--after-market", action="store_true", help="wait for the next opening")
         parser.add_argument("--strategy", default="", help="whose order this is")
         parser.add_argument("--reason", default="", help="why, for the record")
         parser.add_argument("--key", default="", help="the same key never places a second order")
@@ -91,6 +92,7 @@ def _intent(options: dict[str, Any]) -> OrderIntent:
         product=word(Product, options["product"], "product"),
         validity=word(Validity, options["validity"], "validity"),
         intent=word(Intent, options["intent"], "intent"),
+        after_market=options["after_market"],
         strategy=options["strategy"],
     )
 

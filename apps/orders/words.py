@@ -1,0 +1,60 @@
+"""How orders are written: statuses in words and colours, amounts in Indian figures."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from apps.orders.states import Status
+
+# Status → (word, tone). Tones are classes of the style sheet.
+STATUS: dict[Status, tuple[str, str]] = {
+    Status.NEW: ("New", "quiet"),
+    Status.AWAITING_APPROVAL: ("Waits for approval", "wait"),
+    Status.APPROVED: ("Approved", "wait"),
+    Status.SENDING: ("Sending", "wait"),
+    Status.SUBMITTED: ("Submitted", "work"),
+    Status.OPEN: ("Open", "work"),
+    Status.PARTIALLY_FILLED: ("Partly filled", "work"),
+    Status.UNKNOWN: ("Unknown", "alarm"),
+    Status.FILLED: ("Filled", "good"),
+    Status.CANCELLED: ("Cancelled", "quiet"),
+    Status.EXPIRED: ("Expired", "quiet"),
+    Status.DENIED: ("Denied by risk", "bad"),
+    Status.REJECTED: ("Rejected", "bad"),
+    Status.LAPSED: ("Lapsed", "bad"),
+    Status.NEVER_ARRIVED: ("Never arrived", "bad"),
+}
+
+
+def status_word(status: str) -> str:
+    """The status as people say it."""
+    return STATUS[Status(status)][0]
+
+
+def status_tone(status: str) -> str:
+    """The status as a colour class."""
+    return STATUS[Status(status)][1]
+
+
+def grouped(whole: int) -> str:
+    """12,34,567: thousands once, then lakhs and crores."""
+    digits = str(abs(whole))
+    head, tail = digits[:-3], digits[-3:]
+    groups = [tail]
+    while head:
+        groups.insert(0, head[-2:])
+        head = head[:-2]
+    return ("-" if whole < 0 else "") + ",".join(groups)
+
+
+def rupees(amount: Decimal | None) -> str:
+    """₹1,23,456.05; four decimals only where the tick needs them."""
+    if amount is None:
+        return "–"
+    whole, _, cents = plain(abs(amount)).partition(".")
+    return f"{'-' if amount < 0 else ''}₹{grouped(int(whole))}.{cents}"
+
+
+def plain(amount: Decimal) -> str:
+    """123456.05, as a field takes it; four decimals only where the tick needs them."""
+    return f"{amount:.{2 if amount == round(amount, 2) else 4}f}"

@@ -1,0 +1,267 @@
+"""Readiness: computed, self-clearing, one query, and no entry while something is red."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar
+
+import pytest
+from django.db.models import F, Value
+from django.utils import timezone
+
+from apps.alerts.models import Heartbeat
+from apps.brokers import readiness, sessions
+from apps.brokers.journal import open_call
+from apps.brokers.models import AccessToken, BrokerSession, Verb
+from apps.brokers.readiness import Light, amber, green, red
+from apps.risk.models import RiskPolicy
+from tests.brokers.asking import ends_in, session_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WIDE = {"max_order_quantity": 1, "max_order_value": 1, "max_open_orders": 1, "max_data_age": 1}
+
+
+@pytest.fixture
+def account(at: Any) -> Any:
+    return at("http://127.0.0.1:9/v2")
+
+
+def light(account: Any, check: str) -> Light:
+    return next(one.light for one in readiness.findings_of(account) if one.check == check)
+
+
+def reason(account: Any, check: str) -> str:
+    return next(one.reason for one in readiness.findings_of(account) if one.check == check)
+
+
+def write(account: Any, **columns: Any) -> None:
+    BrokerSession.objects.update_or_create(account=account, defaults=columns)
+
+
+def test_an_account_of_which_little_is_known_may_trade(account):
+    lights = {one.check: one.light for one in readiness.findings_of(account)}
+    assert lights == {
+        "token": Light.AMBER,
+        "address": Light.GREEN,
+        "clock": Light.AMBER,
+        "prices": Light.GREEN,
+        "margin": Light.GREEN,
+    }
+    assert readiness.reasons_against(account) == ()
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        ({"hours": 5}, Light.GREEN),
+        ({"minutes": 59}, Light.AMBER),
+        ({"minutes": 6}, Light.AMBER),
+        ({"minutes": 4}, Light.RED),
+        ({"seconds": -1}, Light.RED),
+    ],
+)
+def test_the_light_follows_the_life_of_the_token(account, span, expected):
+    ends_in(account, **span)
+    assert light(account, "token") is expected
+
+
+def test_no_token_is_red(account):
+    AccessToken.objects.update(retired_at=timezone.now())
+    assert reason(account, "token") == "there is no access token"
+    assert light(account, "token") is Light.RED
+
+
+def test_a_refused_token_is_red_until_another_is_in_force(account):
+    sessions.refused(account, account.token().pk, "DH-901")
+    (found,) = [one for one in readiness.findings_of(account) if one.check == "token"]
+    assert (found.light, "DH-901" in found.reason) == (Light.RED, True)
+    assert found.age is not None
+    assert found.age < 60
+    assert readiness.reasons_against(account) == (f"token: {found.reason}",)
+    AccessToken.put_in_force(account, "another")
+    assert readiness.reasons_against(account) == ()
+
+
+def test_a_request_under_way_is_no_doubt_and_a_lost_one_is(account):
+    call = open_call(account, Verb.TOKEN, "renew token", budget="TOKEN")
+    write(account, minting=call)
+    assert light(account, "token") is Light.AMBER
+    type(call).objects.filter(pk=call.pk).update(outcome="UNKNOWN")
+    assert light(account, "token") is Light.RED
+    assert "which one counts is not known" in reason(account, "token")
+    write(account, minting=None)
+    assert readiness.reasons_against(account) == ()
+
+
+def test_a_request_whose_sender_died_becomes_a_doubt_by_itself(account, settings):
+    settings.CALL_TIMEOUT = settings.CONNECT_TIMEOUT = settings.SEND_WITHIN = 0.0
+    write(account, minting=open_call(account, Verb.TOKEN, "renew token", budget="TOKEN"))
+    assert light(account, "token") is Light.RED
+
+
+def test_a_wrong_address_is_red_with_our_own_and_lets_one_order_try_after_a_while(account):
+    write(account, egress="203.0.113.7")
+    sessions.address_refused(account, "DH-905: Invalid IP")
+    assert light(account, "address") is Light.RED
+    assert "203.0.113.7" in reason(account, "address")
+    write(account, address_refused_last=timezone.now() - dt.timedelta(minutes=16))
+    assert light(account, "address") is Light.AMBER
+    sessions.address_refused(account, "DH-905: Invalid IP")
+    assert light(account, "address") is Light.RED
+    sessions.address_accepted(account)
+    assert light(account, "address") is Light.GREEN
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [
+        (None, Light.AMBER),
+        (0.4, Light.GREEN),
+        (-4.9, Light.GREEN),
+        (5.1, Light.RED),
+        (-9, Light.RED),
+    ],
+)
+def test_a_clock_that_is_off_is_red(account, offset, expected):
+    write(account, clock_offset=offset, clock_at=timezone.now())
+    assert light(account, "clock") is expected
+
+
+def test_all_checks_of_all_accounts_cost_one_query(account, at, django_assert_num_queries):
+    at("http://127.0.0.1:10/v2")
+    readiness.findings_of(account)
+    with django_assert_num_queries(1):
+        readiness.findings_of(account)
+    with django_assert_num_queries(1):
+        found = readiness.findings_of_all()
+    assert len(found) == 2
+    names = ["token", "address", "clock", "prices", "margin"]
+    assert [one.check for one in found[account.name]] == names
+
+
+@pytest.mark.parametrize(
+    ("ago", "expected"), [(None, Light.AMBER), (2, Light.GREEN), (20, Light.AMBER)]
+)
+def test_a_silent_price_feed_is_shown_and_stops_nothing(account, ago, expected):
+    type(account).objects.update(market_feed_url="ws://127.0.0.1:9/market-feed")
+    if ago is not None:
+        at = timezone.now() - dt.timedelta(seconds=ago)
+        Heartbeat.objects.create(name=f"quotes:{account.name}", at=at)
+    assert light(account, "prices") is expected
+    assert readiness.reasons_against(account) == ()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], Light.AMBER),
+        (["ANSWERED"], Light.GREEN),
+        (["ANSWERED", ""], Light.GREEN),
+        (["ANSWERED", "FAILED"], Light.AMBER),
+        (["FAILED", "ANSWERED"], Light.GREEN),
+    ],
+)
+def test_a_calculator_that_did_not_answer_is_shown_and_stops_nothing(account, outcomes, expected):
+    RiskPolicy.objects.create(
+        account=account, version=2, check_margin=True, **WIDE, reason="x", created_by="x"
+    )
+    for outcome in outcomes:
+        call = open_call(account, Verb.READ, "margin", budget="READ")
+        if outcome:
+            type(call).objects.filter(pk=call.pk).update(outcome=outcome)
+    assert light(account, "margin") is expected
+    assert readiness.reasons_against(account) == ()
+
+
+# --- the list -------------------------------------------------------------------------------
+
+
+class Fine:
+    name = "fine"
+    facts: ClassVar[Any] = {"name": F("name"), "seven": Value(7)}
+
+    def look(self, facts: Any, now: dt.datetime) -> Any:
+        return green(f"{facts['name']} {facts['seven']}", since=now)
+
+
+class Foul:
+    name = "foul"
+    facts: ClassVar[Any] = {}
+
+    def look(self, facts: Any, now: dt.datetime) -> Any:
+        return red("it stinks")
+
+
+class Broken:
+    name = "broken"
+    facts: ClassVar[Any] = {}
+
+    def look(self, facts: Any, now: dt.datetime) -> Any:
+        return green(facts["nothing"])
+
+
+class Unsure:
+    name = "unsure"
+    facts: ClassVar[Any] = {}
+
+    def look(self, facts: Any, now: dt.datetime) -> Any:
+        return amber("who knows")
+
+
+HERE = "tests.brokers.test_readiness"
+
+
+def test_a_check_is_added_by_naming_it(account, settings):
+    settings.READINESS_CHECKS = [f"{HERE}.Fine", f"{HERE}.Unsure"]
+    assert reason(account, "fine") == f"{account.name} 7"
+    assert readiness.reasons_against(account) == ()
+
+
+def test_a_red_check_is_a_reason_and_a_broken_one_is_red(account, settings):
+    settings.READINESS_CHECKS = [f"{HERE}.Foul", f"{HERE}.Broken"]
+    assert readiness.reasons_against(account) == (
+        "foul: it stinks",
+        "broken: could not be worked out (KeyError)",
+    )
+
+
+@pytest.mark.parametrize("paths", [[], ["no.such.Check"], [f"{HERE}.HERE"], [f"{HERE}.light"]])
+def test_an_empty_or_broken_list_stops_entries(account, settings, paths):
+    settings.READINESS_CHECKS = paths
+    (text,) = readiness.reasons_against(account)
+    assert "READINESS_CHECKS" in text
+
+
+def test_an_account_that_is_gone_takes_no_entries(account):
+    account.pk = 10**9
+    assert readiness.reasons_against(account) == ("the account is not known",)
+
+
+def test_the_start_says_that_a_list_is_broken(settings):
+    from tradingops.checks import readiness_is_in_force
+
+    assert readiness_is_in_force() == []
+    settings.READINESS_CHECKS = []
+    (error,) = readiness_is_in_force()
+    assert error.id == "desk.E005"
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"), [(0o600, False), (0o640, True), (0o604, True), (0o400, False)]
+)
+def test_the_start_warns_of_an_environment_file_that_others_can_read(
+    settings, tmp_path, mode, told
+):
+    from tradingops.checks import secrets_are_private
+
+    settings.ENV_FILE = tmp_path / ".env"
+    assert secrets_are_private() == []
+    settings.ENV_FILE.write_text("SECRET_KEY=x\n")
+    settings.ENV_FILE.chmod(mode)
+    found = [(one.id, "chmod 600" in one.msg) for one in secrets_are_private()]
+    assert found == ([("desk.W003", True)] if told else [])
+
+
+def test_the_session_row_is_made_once(account):
+    assert sessions.session_of(account) == sessions.session_of(account)
+    assert session_of(account).failures == 0
