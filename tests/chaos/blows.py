@@ -22,6 +22,7 @@ PARTS = {
     "guard": ("manage.py", "guard"),
     "web": ("daphne",),
     "streams": ("manage.py", "stream_orders"),
+    "quotes": ("manage.py", "stream_quotes"),
 }
 STORES = {
     "valkey": (signal.SIGKILL, ("valkey-server",)),

@@ -12,8 +12,9 @@ from django.db import connection
 from apps.alerts.raising import seconds_since
 from apps.brokers.accounts import create_account
 from apps.brokers.finding import find_instrument
-from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.models import BrokerAccount, CalendarKind, Instrument
 from apps.people import roles
+from apps.risk.models import RiskPolicy
 from apps.signals.models import SignalSource
 from apps.signals.sources import open_source
 from tests.bench.signals import key_of
@@ -72,8 +73,19 @@ def _account(house: House, name: str, number: int) -> BrokerAccount:
         "client_id": client_id,
         "rest_url": f"{simulator}/v2",
         "feed_url": f"ws://{simulator.partition('//')[2]}/order-update",
+        "calendar": CalendarKind.ALWAYS_OPEN,
     }
-    return create_account(BrokerAccount(**columns), token)
+    account = create_account(BrokerAccount(**columns), token)
+    if name == POOR:
+        _ask_no_margin(account)
+    return account
+
+
+def _ask_no_margin(account: BrokerAccount) -> None:
+    """So that it is the exchange that finds out that there is no money, not the gate."""
+    policy = RiskPolicy.objects.filter(account=account).latest("version")
+    policy.pk, policy.version, policy.check_margin = None, policy.version + 1, False
+    policy.save(force_insert=True)
 
 
 def _wait_for_feeds(names: list[str], patience: float = 30) -> None:
