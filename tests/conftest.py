@@ -140,6 +140,21 @@ def at_the_exchange(exchange: Exchange) -> dict[str, str]:
     return addresses | {"calendar": "always_open"}
 
 
+# What only a running house gives: the day's list of instruments, a feed, books that are read.
+OF_A_HOUSE = (
+    "apps.brokers.conditions.InstrumentsRead",
+    "apps.orders.conditions.OrderNewsHeard",
+    "apps.orders.conditions.BooksRead",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_house(settings: Any) -> None:
+    """Entries do not wait for processes that a test does not start."""
+    checks = [path for path in settings.READINESS_CHECKS if path not in OF_A_HOUSE]
+    settings.READINESS_CHECKS = checks
+
+
 @pytest.fixture
 def make_account(exchange: Exchange, desk_switch: Any) -> Callable[..., Any]:
     """Make an account at the exchange, with a token and fresh funds and positions."""

@@ -132,7 +132,12 @@ READINESS_CHECKS = [
     "apps.brokers.conditions.TokenInForce",
     "apps.brokers.conditions.AddressAllowed",
     "apps.brokers.conditions.ClockRight",
+    "apps.brokers.conditions.InstrumentsRead",
+    "apps.brokers.conditions.CalendarConfirmed",
+    "apps.orders.conditions.OrderNewsHeard",
+    "apps.orders.conditions.BooksRead",
     "apps.brokers.conditions.PricesHeard",
+    "apps.risk.conditions.FundsRead",
     "apps.risk.conditions.MarginTold",
 ]
 # Defaults of a new account's policy; afterwards the rows decide.

@@ -9,10 +9,10 @@ from django.utils import timezone
 from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.calendar import calendar_now, tradable_segments
+from apps.brokers.conditions import NEXT_YEAR_FROM
 from apps.brokers.models import BrokerAccount, CalendarKind
 from apps.brokers.trading_hours import IST
 
-WARN_FROM_MONTH = 12
 QUIET = dt.timedelta(hours=12)  # after somebody has seen it
 
 
@@ -26,7 +26,7 @@ def watch(now: dt.datetime | None = None) -> None:
     for segment in tradable_segments():
         if why := calendar.plan(segment, today).unknown:
             tell_unknown(segment, why, now)
-        ahead = today.month >= WARN_FROM_MONTH
+        ahead = today.month >= NEXT_YEAR_FROM
         if ahead and (segment, today.year + 1) not in calendar.years:
             tell_missing_year(segment, today.year + 1, now)
 

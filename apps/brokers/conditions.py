@@ -1,4 +1,4 @@
-"""Readiness of an account: its token, its address, its clock, and the prices it hears."""
+"""Readiness of an account: token, address, clock, instruments, calendar and prices."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ import datetime as dt
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Concat
+from django.contrib.postgres.aggregates import StringAgg
+from django.db.models import CharField, F, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from apps.alerts.models import Heartbeat
-from apps.brokers.models import AccessToken, CallOutcome
+from apps.brokers.models import (
+    AccessToken,
+    CalendarKind,
+    CalendarYear,
+    CallOutcome,
+    ImportOutcome,
+    InstrumentImport,
+)
+from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.readiness import Facts, Finding, amber, green, red
+from apps.brokers.trading_hours import IST
 
 FEED_STALE = 15.0  # seconds since its last sign of life
+# Hours since the day's list of instruments was read: a day and an hour, a day and a morning.
+LIST_LATE, LIST_OLD = 25, 30
+NEXT_YEAR_FROM = 12  # the month from which next year's calendar is missed
+
+
+def last_sign(of: str) -> Subquery:
+    """When the part ``of:ACCOUNT`` last gave a sign of life."""
+    signs: QuerySet[Any] = Heartbeat.objects.filter(name=Concat(Value(f"{of}:"), OuterRef("name")))
+    return Subquery(signs.values("at")[:1])
 
 
 def _of_token(column: str) -> Subquery:
@@ -118,6 +137,76 @@ class ClockRight:
         return green(text, facts["at"])
 
 
+def _of_import(outcome: ImportOutcome, column: str) -> Subquery:
+    rows: QuerySet[Any] = InstrumentImport.objects.filter(
+        broker=OuterRef("broker"), outcome=outcome
+    )
+    return Subquery(rows.order_by("-at").values(column)[:1])
+
+
+class InstrumentsRead:
+    """Today's list of instruments is in: ids, lots, ticks and expiries are the broker's own."""
+
+    name = "instruments"
+    facts = {
+        "read_at": _of_import(ImportOutcome.APPLIED, "at"),
+        "refused_at": _of_import(ImportOutcome.REFUSED, "at"),
+        "why": _of_import(ImportOutcome.REFUSED, "why"),
+    }
+
+    def look(self, facts: Facts, now: dt.datetime) -> Finding:
+        """See the class."""
+        read_at, refused_at = facts["read_at"], facts["refused_at"]
+        refused = refused_at is not None and (read_at is None or refused_at > read_at)
+        but = f"; the newest one was refused: {facts['why'][:200]}" if refused else ""
+        if read_at is None:
+            return red(f"the broker's list was never read{but}", refused_at)
+        hours = (now - read_at).total_seconds() / 3600
+        text = f"the broker's list was read {timezone.localtime(read_at):%d %b %H:%M}{but}"
+        if hours > LIST_OLD:
+            return red(f"{text}; today's is missing", read_at)
+        return amber(text, read_at) if refused or hours > LIST_LATE else green(text, read_at)
+
+
+def _confirmed() -> Subquery:
+    """``SEGMENT:YEAR`` of every year that a person has confirmed, with commas between."""
+    name = Concat("segment", Value(":"), Cast("year", CharField()), output_field=CharField())
+    years = CalendarYear.objects.filter(confirmed_at__isnull=False).order_by()
+    one: QuerySet[Any] = years.annotate(group=Value(1)).values("group")
+    return Subquery(one.annotate(found=StringAgg(name, ",")).values("found"))
+
+
+class CalendarConfirmed:
+    """The exchange's holidays of this year are confirmed, somewhere at least.
+
+    Where they are not, the rule ``MarketOpen`` refuses: one segment must not stop the others.
+    """
+
+    name = "calendar"
+    facts = {"kind": F("calendar"), "confirmed": _confirmed()}
+
+    def look(self, facts: Facts, now: dt.datetime) -> Finding:
+        """See the class."""
+        if facts["kind"] == CalendarKind.ALWAYS_OPEN:
+            return green("it trades at all hours")
+        confirmed = set((facts["confirmed"] or "").split(","))
+        today = now.astimezone(IST)
+        missing = _not_in(confirmed, today.year)
+        if len(missing) == len(SEGMENTS):
+            return red(f"the holidays of {today.year} are not confirmed")
+        if missing:
+            return amber(
+                f"{today.year} is not confirmed for {', '.join(missing)}: no entries there"
+            )
+        if today.month >= NEXT_YEAR_FROM and (later := _not_in(confirmed, today.year + 1)):
+            return amber(f"{today.year + 1} is not confirmed for {', '.join(later)} yet")
+        return green(f"{today.year} is confirmed")
+
+
+def _not_in(confirmed: set[str], year: int) -> list[str]:
+    return [segment for segment, _ in SEGMENTS if f"{segment}:{year}" not in confirmed]
+
+
 class PricesHeard:
     """The feed of prices on the account's token lives. Stops nothing: the desk asks one by one.
 
@@ -127,11 +216,7 @@ class PricesHeard:
     name = "prices"
     facts = {
         "feed": F("market_feed_url"),
-        "heard_at": Subquery(
-            Heartbeat.objects.filter(name=Concat(Value("quotes:"), OuterRef("name"))).values("at")[
-                :1
-            ]
-        ),
+        "heard_at": last_sign("quotes"),
     }
 
     def look(self, facts: Facts, now: dt.datetime) -> Finding:

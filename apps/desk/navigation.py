@@ -40,6 +40,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
                 "admin:alerts_alert_changelist",
                 "alerts.view_alert",
             ),
+            ("Ready to trade", "fact_check", "desk:ready", "brokers.view_brokeraccount"),
             ("Health", "monitor_heart", "desk:health", "alerts.view_heartbeat"),
             ("Quotes", "price_change", "admin:brokers_quote_changelist", "brokers.view_quote"),
         ],

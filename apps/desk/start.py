@@ -13,10 +13,11 @@ from django.utils import timezone
 from apps.alerts import acknowledging
 from apps.alerts.models import Alert, Severity
 from apps.brokers.models import BrokerAccount
-from apps.desk import health, rights, switches
+from apps.desk import health, ready, rights, switches
 from apps.desk.blotter import ALIVE
 from apps.desk.doubts import doubtful
 from apps.desk.health import Health, Part
+from apps.desk.ready import Board
 from apps.orders.models import Fill, Order, Unattributed, trading_day
 from apps.orders.states import Status
 from apps.risk import approvals
@@ -34,6 +35,7 @@ class Line:
     account: BrokerAccount
     switch: TradingState | None
     feed: Part | None
+    board: Board | None
     working: int
     orders: int
     filled: int
@@ -70,7 +72,10 @@ def read(user: User) -> dict[str, Any]:
         found["strangers"] = Unattributed.objects.filter(
             order=None, trading_day=trading_day()
         ).count()
-        found["lines"] = _lines(alive, states)
+        accounts = list(BrokerAccount.objects.filter(enabled=True))
+        boards = ready.boards(accounts) if may("brokers.view_brokeraccount") else []
+        found["lines"] = _lines(accounts, alive, states, boards)
+        found["unready"] = [board for board in boards if board.reds]
     if may("risk.view_approval"):
         found |= _waiting(user)
     if may("alerts.view_alert"):
@@ -86,8 +91,13 @@ def _switches() -> dict[int | None, TradingState]:
     return {state.account_id: state for state in TradingState.objects.all()}
 
 
-def _lines(alive: Health | None, states: dict[int | None, TradingState]) -> list[Line]:
-    accounts = list(BrokerAccount.objects.filter(enabled=True))
+def _lines(
+    accounts: list[BrokerAccount],
+    alive: Health | None,
+    states: dict[int | None, TradingState],
+    boards: list[Board],
+) -> list[Line]:
+    shown = {board.account.pk: board for board in boards}
     today = {"account__in": accounts, "trading_day": trading_day()}
     by_status = Order.objects.filter(**today).order_by().values_list("account", "status")
     orders = {(a, status): n for a, status, n in by_status.annotate(Count("pk"))}
@@ -99,6 +109,7 @@ def _lines(alive: Health | None, states: dict[int | None, TradingState]) -> list
             account,
             states.get(account.pk),
             parts.get(f"feed:{account.name}"),
+            shown.get(account.pk),
             working[account.pk],
             sum(n for (pk, _), n in orders.items() if pk == account.pk),
             orders.get((account.pk, Status.FILLED), 0),
@@ -141,9 +152,11 @@ def _needs(found: dict[str, Any]) -> list[Need]:
     doubts, alive = found.get("doubts", []), found["health"]
     critical, warnings = found.get("critical", 0), found.get("warnings", 0)
     deciding: list[Approval] = found.get("to_decide", [])
+    unready: list[Board] = found.get("unready", [])
     needs = [
         (len(doubts), "alarm", f"{len(doubts)} in doubt", "#start-doubts"),
         (bool(alive and alive.failing), "alarm", _failing(alive), "#start-health"),
+        (bool(unready), "alarm", _unready(unready), "#start-accounts"),
         (critical, "alarm", f"{critical} critical alert{_s(critical)}", "#start-alerts"),
         (len(deciding), "wait", f"{len(deciding)} to approve or refuse", "#start-approvals"),
         (warnings, "wait", f"{warnings} warning{_s(warnings)}", "#start-alerts"),
@@ -155,6 +168,12 @@ def _failing(alive: Health | None) -> str:
     failing = alive.failing if alive else []
     more = f" and {len(failing) - 2} more" if len(failing) > 3 else ""
     return f"{', '.join(failing[: 2 if more else 3])}{more} silent"
+
+
+def _unready(boards: list[Board]) -> str:
+    if len(boards) == 1:
+        return f"{boards[0].account.name} takes no entries"
+    return f"{len(boards)} accounts take no entries"
 
 
 def _s(count: int) -> str:

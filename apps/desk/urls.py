@@ -14,6 +14,7 @@ from apps.desk.views import (
     orders,
     place,
     prices,
+    ready,
     signals,
     start,
 )
@@ -40,6 +41,7 @@ urlpatterns = [
     path("admin/calendar/confirm/", calendar.confirm, name="calendar_confirm"),
     path("admin/calendar/withdraw/", calendar.withdraw, name="calendar_withdraw"),
     path("admin/calendar/import/", calendar.take_in, name="calendar_import"),
+    path("admin/ready/", ready.page, name="ready"),
     path("admin/health/", health.page, name="health"),
     path("admin/alerts/acknowledge/<int:pk>/", alerts.acknowledge, name="acknowledge"),
 ]

@@ -1,11 +1,11 @@
-"""Readiness of what the rules ask for and people should see coming: the margin."""
+"""Readiness of what the rules ask for and people should see coming: funds and margin."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from apps.brokers.models import CallOutcome, WireCall
 from apps.brokers.readiness import Facts, Finding, amber, green
@@ -20,6 +20,29 @@ def _last_read(column: str) -> Subquery:
 def _in_force(column: str) -> Subquery:
     policies: QuerySet[Any] = RiskPolicy.objects.filter(account=OuterRef("pk"))
     return Subquery(policies.order_by("-version").values(column)[:1])
+
+
+class FundsRead:
+    """Funds and positions are younger than the policy asks. Stops nothing: both are read again
+    before an entry, and the rule ``AgeOfData`` looks at what came of it."""
+
+    name = "funds"
+    facts = {
+        "funds": F("funds__as_of"),
+        "positions": F("positions__as_of"),
+        "limit": _in_force("max_data_age"),
+    }
+
+    def look(self, facts: Facts, now: dt.datetime) -> Finding:
+        """See the class."""
+        missing = [name for name in ("funds", "positions") if facts[name] is None]
+        if missing:
+            return amber(f"{' and '.join(missing)} not read yet")
+        oldest = min(facts["funds"], facts["positions"])
+        limit = facts["limit"]
+        if limit is not None and now - oldest > dt.timedelta(seconds=limit):
+            return amber(f"older than the {limit} s that the policy allows: read again", oldest)
+        return green("funds and positions are fresh", oldest)
 
 
 class MarginTold:

@@ -6,24 +6,38 @@ import datetime as dt
 from typing import Any, ClassVar
 
 import pytest
+import time_machine
+from django.contrib.auth.models import User
 from django.db.models import F, Value
 from django.utils import timezone
 
 from apps.alerts.models import Heartbeat
 from apps.brokers import readiness, sessions
 from apps.brokers.journal import open_call
-from apps.brokers.models import AccessToken, BrokerSession, Verb
+from apps.brokers.models import (
+    AccessToken,
+    BrokerAccount,
+    BrokerSession,
+    CalendarYear,
+    FundsReport,
+    InstrumentImport,
+    PositionsReport,
+    Verb,
+)
+from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.readiness import Light, amber, green, red
 from apps.risk.models import RiskPolicy
 from tests.brokers.asking import ends_in, session_of
+from tradingops import settings as house_settings
 
 pytestmark = pytest.mark.django_db(transaction=True)
+ago = dt.timedelta
 WIDE = {"max_order_quantity": 1, "max_order_value": 1, "max_open_orders": 1, "max_data_age": 1}
 
 
 @pytest.fixture
 def account(at: Any) -> Any:
-    return at("http://127.0.0.1:9/v2")
+    return at("http://127.0.0.1:9/v2", calendar="always_open")
 
 
 def light(account: Any, check: str) -> Light:
@@ -44,7 +58,9 @@ def test_an_account_of_which_little_is_known_may_trade(account):
         "token": Light.AMBER,
         "address": Light.GREEN,
         "clock": Light.AMBER,
+        "calendar": Light.GREEN,
         "prices": Light.GREEN,
+        "funds": Light.AMBER,
         "margin": Light.GREEN,
     }
     assert readiness.reasons_against(account) == ()
@@ -127,7 +143,9 @@ def test_a_clock_that_is_off_is_red(account, offset, expected):
     assert light(account, "clock") is expected
 
 
-def test_all_checks_of_all_accounts_cost_one_query(account, at, django_assert_num_queries):
+def test_all_checks_of_all_accounts_cost_one_query(
+    account, at, house_checks, django_assert_num_queries
+):
     at("http://127.0.0.1:10/v2")
     readiness.findings_of(account)
     with django_assert_num_queries(1):
@@ -135,7 +153,8 @@ def test_all_checks_of_all_accounts_cost_one_query(account, at, django_assert_nu
     with django_assert_num_queries(1):
         found = readiness.findings_of_all()
     assert len(found) == 2
-    names = ["token", "address", "clock", "prices", "margin"]
+    names = ["token", "address", "clock", "instruments", "calendar"]
+    names += ["order feed", "books", "prices", "funds", "margin"]
     assert [one.check for one in found[account.name]] == names
 
 
@@ -170,6 +189,127 @@ def test_a_calculator_that_did_not_answer_is_shown_and_stops_nothing(account, ou
         if outcome:
             type(call).objects.filter(pk=call.pk).update(outcome=outcome)
     assert light(account, "margin") is expected
+    assert readiness.reasons_against(account) == ()
+
+
+# --- what a running house gives -------------------------------------------------------------
+
+
+@pytest.fixture
+def house_checks(settings):
+    settings.READINESS_CHECKS = house_settings.READINESS_CHECKS
+
+
+def read(outcome: str, hours: float, why: str = "", broker: str = "dhan") -> None:
+    InstrumentImport.objects.create(
+        broker=broker, source="x", outcome=outcome, why=why, at=timezone.now() - ago(hours=hours)
+    )
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected", "told"),
+    [
+        ([], Light.RED, "never read"),
+        ([("REFUSED", 1)], Light.RED, "never read; the newest one was refused: half of it"),
+        ([("APPLIED", 3)], Light.GREEN, "was read"),
+        ([("APPLIED", 26)], Light.AMBER, "was read"),
+        ([("APPLIED", 31)], Light.RED, "today's is missing"),
+        ([("APPLIED", 3), ("REFUSED", 1)], Light.AMBER, "refused: half of it"),
+        ([("REFUSED", 3), ("APPLIED", 1)], Light.GREEN, "was read"),
+    ],
+)
+def test_the_light_follows_the_age_of_the_instruments(
+    account, house_checks, imports, expected, told
+):
+    for outcome, hours in imports:
+        read(outcome, hours, "half of it" if outcome == "REFUSED" else "")
+    assert light(account, "instruments") is expected
+    assert told in reason(account, "instruments")
+
+
+def test_another_brokers_list_says_nothing_of_ours(account, house_checks):
+    read("APPLIED", 1, broker="other")
+    assert light(account, "instruments") is Light.RED
+
+
+@pytest.mark.parametrize(
+    ("check", "part", "limit"), [("order feed", "feed", 15), ("books", "reconcile", 125)]
+)
+def test_the_light_follows_the_last_sign_of_feed_and_books(
+    account, house_checks, settings, check, part, limit
+):
+    settings.IDLE_RECONCILE_EVERY, settings.CALL_TIMEOUT = 60, 5
+    assert light(account, check) is Light.RED
+    for age, expected in ((limit - 2, Light.GREEN), (limit + 1, Light.RED)):
+        at = timezone.now() - ago(seconds=age)
+        Heartbeat.objects.update_or_create(name=f"{part}:{account.name}", defaults={"at": at})
+        assert light(account, check) is expected
+
+
+@pytest.fixture
+def by_the_exchange(account):
+    BrokerAccount.objects.filter(pk=account.pk).update(calendar="exchange")
+    CalendarYear.objects.all().delete()
+
+    def confirm(year: int, *segments: str) -> None:
+        person = User.objects.get_or_create(username="carla")[0]
+        for segment in segments:
+            CalendarYear.objects.create(
+                segment=segment,
+                year=year,
+                source="circular",
+                confirmed_by=person,
+                confirmed_at=timezone.now(),
+            )
+
+    return confirm
+
+
+ALL = [name for name, _ in SEGMENTS]
+
+
+@pytest.mark.parametrize(
+    ("day", "years", "expected", "told"),
+    [
+        ("2026-06-01", {}, Light.RED, "the holidays of 2026 are not confirmed"),
+        ("2026-06-01", {2025: ALL}, Light.RED, "2026"),
+        ("2026-06-01", {2026: ALL}, Light.GREEN, "2026 is confirmed"),
+        ("2026-06-01", {2026: ["NSE_EQ"]}, Light.AMBER, "no entries there"),
+        ("2026-12-01", {2026: ALL}, Light.AMBER, "2027 is not confirmed"),
+        ("2026-12-31", {2026: ALL, 2027: ALL}, Light.GREEN, "2026 is confirmed"),
+    ],
+)
+def test_the_light_follows_the_confirmed_years(
+    account, by_the_exchange, day, years, expected, told
+):
+    for year, segments in years.items():
+        by_the_exchange(year, *segments)
+    with time_machine.travel(f"{day}T10:00:00+05:30", tick=True):
+        assert light(account, "calendar") is expected
+        assert told in reason(account, "calendar")
+
+
+def test_a_year_that_is_listed_and_not_confirmed_counts_for_nothing(account, by_the_exchange):
+    for segment in ALL:
+        CalendarYear.objects.create(segment=segment, year=timezone.localdate().year, source="x")
+    assert light(account, "calendar") is Light.RED
+
+
+def test_old_funds_are_shown_and_stop_nothing(account):
+    RiskPolicy.objects.create(
+        account=account, version=2, **WIDE | {"max_data_age": 60}, reason="x", created_by="x"
+    )
+    for age, expected in ((50, Light.GREEN), (70, Light.AMBER)):
+        at = timezone.now() - ago(seconds=age)
+        FundsReport.objects.update_or_create(
+            account=account,
+            defaults=dict.fromkeys(("available", "utilised", "opening", "collateral"), 1)
+            | {"as_of": at},
+        )
+        PositionsReport.objects.update_or_create(
+            account=account, defaults={"as_of": timezone.now(), "mark": 1}
+        )
+        assert light(account, "funds") is expected
     assert readiness.reasons_against(account) == ()
 
 

@@ -147,7 +147,7 @@ def test_an_orders_page_watches_while_the_order_lives(olivia, new_order, relianc
     order = working(new_order())
     page = order_page(olivia, order)
     assert "₹2,499.95" in page
-    assert 'data-instrument="NSE_EQ:2885"' in page
+    assert f'data-instrument="{reliance.exact_name}"' in page
     happens(order, EVENT)
     assert "data-instrument" not in order_page(olivia, order)
 

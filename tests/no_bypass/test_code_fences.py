@@ -75,7 +75,8 @@ def test_nobody_else_makes_a_network_call_to_a_broker():
         "apps/alerts/telegram.py",
         "apps/signals/management/commands/send_test_signal.py",
     }
-    assert importers("requests") - to_others == {"apps/brokers/wire.py"}
+    assert importers("requests") == to_others
+    assert importers("urllib3") - to_others == {"apps/brokers/wire.py"}
     # A published file is fetched without account and token; nothing can be sent with that.
     assert importers("http.client") == {"apps/brokers/download.py"}
 

@@ -31,6 +31,12 @@ def stamp(at: dt.datetime | None) -> str:
 
 
 @register.filter
+def ago(at: dt.datetime) -> str:
+    """How long ago, in the unit that fits."""
+    return words.lasting(max(timezone.now() - at, dt.timedelta(0)))
+
+
+@register.filter
 def pretty(value: Any) -> str:  # noqa: ANN401
     """JSON for reading."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
