@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
 
-from apps.alerts.raising import seconds_since
 from apps.brokers.accounts import create_account
 from apps.brokers.finding import find_instrument
 from apps.brokers.models import BrokerAccount, CalendarKind, Instrument
+from apps.brokers.readiness import reasons_against
 from apps.people import roles
 from apps.risk.models import RiskPolicy
 from apps.signals.models import SignalSource
@@ -58,7 +59,7 @@ def open_desk(house: House, asks: list[Ask], drop: list[str]) -> Desk:
     person = User.objects.create_user(PERSON, "", PASSWORD, is_staff=True)
     roles.give(person, roles.TRADER)
     traded = {name: find_instrument(name) for name in {ask.instrument for ask in asks}}
-    _wait_for_feeds(list(accounts))
+    _wait_until_ready(accounts.values())
     return Desk(house, accounts, traded, house.url + source.path, key_of(str(secret)))
 
 
@@ -88,9 +89,11 @@ def _ask_no_margin(account: BrokerAccount) -> None:
     policy.save(force_insert=True)
 
 
-def _wait_for_feeds(names: list[str], patience: float = 30) -> None:
+def _wait_until_ready(accounts: Iterable[BrokerAccount], patience: float = 60) -> None:
+    """Their order updates are heard and their books were read: they take entries."""
     deadline = time.monotonic() + patience
-    while any(seconds_since(f"feed:{name}") is None for name in names):
-        if time.monotonic() > deadline:
-            raise RuntimeError("nobody listens to the accounts' order updates")
-        time.sleep(0.2)
+    for account in accounts:
+        while reasons := reasons_against(account):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{account} takes no entries: {', '.join(reasons)}")
+            time.sleep(0.2)
