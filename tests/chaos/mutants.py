@@ -27,9 +27,10 @@ LOST_ANSWERS = [
 ]
 NOT_TO_BE_FOUND = [
     {"fault": "lookup_404", "seconds": 600},
-    {"fault": "book_lags", "seconds": 1.5},
-    {"fault": "delayed_frames", "seconds": 3},
+    {"fault": "book_lags", "seconds": 5},
+    {"fault": "delayed_frames", "seconds": 6},
 ]
+"""Within the time in which a broker may hide an order, but long enough to send it once more."""
 NO_FENCES = [
     "DROP INDEX one_order_one_place",
     "ALTER TABLE brokers_wirecall DROP CONSTRAINT brokers_wirecall_permit_key",
@@ -51,7 +52,7 @@ MIX: dict[str, Any] = {
     "times": {
         "SEND_WITHIN": "1",
         "CALL_TIMEOUT": "2",
-        "SETTLE_TIME": "2",
+        "SETTLE_TIME": "6",
         "DECISION_LIFETIME": "120",
     },
     "patience": 60,
@@ -79,15 +80,21 @@ CONTROL = "no bug, every provocation"
 MUTANTS = [
     Mutant(CONTROL, PROVOKED, [*LOST_ANSWERS, *NOT_TO_BE_FOUND]),
     Mutant("a blind retry after an Unknown", ["blind retry"], LOST_ANSWERS),
-    Mutant("an Unknown is handed back and sent again", ["unknown is sent again"], LOST_ANSWERS),
+    Mutant(
+        "an Unknown is handed back and sent again",
+        ["unknown is sent again"],
+        [*LOST_ANSWERS, *NOT_TO_BE_FOUND],
+    ),
     Mutant("a claim without compare and set", ["two senders", *PROVOKED[:2]]),
     Mutant(
-        "the same, without the database's fences", ["two senders", *PROVOKED[:2]], drop=NO_FENCES
+        "the same, with permits spent twice and without the database's fences",
+        ["two senders", "permits are spent twice", *PROVOKED[:2]],
+        drop=NO_FENCES,
     ),
     Mutant(
         "a permit that is spent twice, without the database's fences",
         ["permits are spent twice", "unknown is sent again"],
-        LOST_ANSWERS,
+        [*LOST_ANSWERS, *NOT_TO_BE_FOUND],
         NO_FENCES,
     ),
     Mutant(
