@@ -30,7 +30,7 @@ bench: dev-packages ## measure the desk on a house of its own: ARGS="--quick"; a
 chaos: dev-packages ## prove that no order is lost or doubled: ORDERS=2000 SEED=1; ARGS="--minutes 10"
 	@exec $(VENV)/python -m tests.chaos --orders $(or $(ORDERS),2000) --seed $(or $(SEED),1) $(ARGS)
 
-mutants: dev-packages ## prove that the proof catches bugs: a house for each; ten minutes
+mutants: dev-packages ## prove that the proof catches bugs: a house for each; a quarter of an hour
 	@exec $(VENV)/python -m tests.chaos.mutants $(ARGS)
 
 reset: python ## forget the database, the queue, the secrets and the logs

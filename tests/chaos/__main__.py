@@ -96,6 +96,8 @@ def run(house: House, plan: plans.Plan, mix: dict[str, Any]) -> int:
     storm.heal(desk)
     judge = storm.settle(desk, float(mix["patience"]), say)
     verdict = storm.verdict(raging, judge)
+    for reason, number in storm.denials():
+        print(f"  denied {number}: {reason}")
     for note in verdict.notes[:SHOWN]:
         print(f"  {note}")
     for word in mix.get("search_logs", []):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +22,7 @@ from django.db.models import Count
 from apps.orders import services
 from apps.orders.models import Order
 from apps.orders.services import BadOrder, TooLate
-from apps.orders.states import AT_BROKER
+from apps.orders.states import AT_BROKER, Status
 from apps.signals.models import Fate, Signal
 from tests.chaos.blows import Blows
 from tests.chaos.judge import Judge, Verdict
@@ -181,6 +183,12 @@ def _statuses() -> str:
     except Error as error:
         connection.close()
         return f"no database ({type(error).__name__})"
+
+
+def denials(most: int = 6) -> list[tuple[str, int]]:
+    """The commonest reasons for which the gate said no, without the numbers in them."""
+    said = Order.objects.filter(status=Status.DENIED).values_list("reason", flat=True)
+    return Counter(re.sub(r"[\d.,]+", "…", reason)[:100] for reason in said).most_common(most)
 
 
 def heal(desk: Desk) -> None:
