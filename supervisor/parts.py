@@ -46,7 +46,7 @@ def parts_of(plan: Plan) -> list[Part]:
         _feed("guard", _manage("guard")),
         _feed("alerts", _manage("deliver_alerts")),
         _feed("telegram", _manage("telegram")),
-        *([_feed("demo_trader", _manage("demo_trader"))] if plan.demo else []),
+        *([_demo_trader(plan)] if plan.demo else []),
     ]
 
 
@@ -78,6 +78,11 @@ def _exchange(plan: Plan) -> Part:
 
 def _feed(name: str, argv: tuple[str, ...]) -> Part:
     return Part(name, argv, Tier.FEED, grace=2.0)
+
+
+def _demo_trader(plan: Plan) -> Part:
+    """Its signals come by the front door, as anybody's."""
+    return _feed("demo_trader", _manage("demo_trader", "--desk", f"http://127.0.0.1:{plan.port}"))
 
 
 def _worker(name: str, threads: int, queues: str) -> tuple[str, ...]:

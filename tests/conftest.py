@@ -148,11 +148,16 @@ OF_A_HOUSE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def no_house(settings: Any) -> None:
-    """Entries do not wait for processes that a test does not start."""
+def no_house_in(settings: Any) -> None:
+    """Entries do not wait for processes that nobody has started."""
     checks = [path for path in settings.READINESS_CHECKS if path not in OF_A_HOUSE]
     settings.READINESS_CHECKS = checks
+
+
+@pytest.fixture(autouse=True)
+def no_house(settings: Any) -> None:
+    """A test starts no house, unless it says so."""
+    no_house_in(settings)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ DELIVER_ALSO = ["apps.chat.schedule.post_due"]
 
 
 def _hours(text: str) -> tuple[dt.time, dt.time]:
-    """``09:15-15:30``: the hours of reports on weekdays; the day's end is told at the second."""
+    """``09:15-15:30``: the hours of reports on weekdays where the calendar gives none."""
     try:
         opens, closes = (dt.time.fromisoformat(part.strip()) for part in text.split("-"))
     except ValueError:

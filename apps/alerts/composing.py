@@ -33,9 +33,11 @@ def text_of(messages: Sequence[Message]) -> str:
 
 
 def _several(messages: Sequence[Message]) -> str:
-    lines = [f"{len(messages)} alerts:"]
+    """The worst first: what does not fit is on the desk alone."""
+    critical = sum(message.severity == Severity.CRITICAL for message in messages)
+    lines = [f"{len(messages)} alerts{f', {critical} CRITICAL' if critical else ''}:"]
     room = LONGEST - 60
-    for message in messages:
+    for message in sorted(messages, key=lambda row: -Severity(row.severity).rank):
         line = f"{message.severity}: {_line(message.text, LONGEST_LINE)} (alert {message.alert_id})"
         if room < len(line):
             lines.append(f"… and {len(messages) - len(lines) + 1} more on the desk")

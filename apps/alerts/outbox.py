@@ -11,7 +11,7 @@ import random
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils import timezone
 
 from apps.alerts.models import Channel, Delivery, DeliveryState, Purpose, Severity
@@ -19,9 +19,10 @@ from apps.alerts.models.delivery import UNDER_WAY
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.alerts.trouble import Trouble
 
-BATCH = 50
+BATCH = 500  # a storm is few messages: a chat takes about twenty a minute
 DEAD_AFTER = 3  # failures in a row
 LONGEST_PAUSE = 300.0  # seconds
+SILENT = dt.timedelta(seconds=LONGEST_PAUSE)  # for so long a channel may only put us off
 LEASE_SLACK = 7.0  # seconds on top of the longest attempt; more than apprise needs to start
 
 
@@ -40,7 +41,7 @@ def claim(channel_id: int) -> list[Delivery]:
             return []
         due = due.select_related("message__alert")
         _drop(due, now)
-        rows = _together(list(due.order_by("id")[:BATCH]))
+        rows = _together(list(due.order_by(_WORST_FIRST, "id")[:BATCH]))
         lease = now + dt.timedelta(seconds=settings.ALERT_SEND_TIMEOUT + LEASE_SLACK)
         Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
             state=DeliveryState.SENDING, attempts=F("attempts") + 1, next_try_at=lease
@@ -74,7 +75,7 @@ def failed(rows: list[Delivery], trouble: Trouble) -> None:
         if channel is None:
             return
         if trouble.wait is not None:
-            _write(channel, not_before=now + dt.timedelta(seconds=trouble.wait))
+            _put_off(channel, rows, trouble, now)
             return
         channel.failures += 1
         pause = dt.timedelta(seconds=_pause(channel.failures, permanent=trouble.permanent))
@@ -89,12 +90,29 @@ def failed(rows: list[Delivery], trouble: Trouble) -> None:
         )
 
 
+def _put_off(channel: Channel, rows: list[Delivery], trouble: Trouble, now: dt.datetime) -> None:
+    """It asks us to wait, which is no failure; but who hears nothing for long must be told."""
+    until = now + dt.timedelta(seconds=trouble.wait or 0)
+    if until - min(row.message.created_at for row in rows) > SILENT:
+        _bury(channel, trouble, now)
+    _write(channel, not_before=until, dead_since=channel.dead_since, last_error=str(trouble))
+
+
 def _drop(due: QuerySet[Delivery], now: dt.datetime) -> None:
-    """What somebody has seen meanwhile, and what is too old to be of use."""
+    """What somebody has seen meanwhile, and what is too old to be of use.
+
+    A critical alert that is open is never too old: whoever comes back must hear of it.
+    """
     seen = due.filter(message__alert__acknowledged_at__isnull=False)
     seen.update(state=DeliveryState.DROPPED, settled_at=now, error="acknowledged before it went")
     late = due.filter(message__expires_at__lte=now)
+    late = late.exclude(message__purpose=Purpose.ALERT, message__severity=Severity.CRITICAL)
     late.update(state=DeliveryState.FAILED, settled_at=now)
+
+
+_WORST_FIRST = Case(
+    *(When(message__severity=word, then=Value(-word.rank)) for word in Severity), default=Value(0)
+)
 
 
 def _together(rows: list[Delivery]) -> list[Delivery]:

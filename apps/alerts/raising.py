@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import structlog
 from django.db import connection
 from django.utils import timezone
@@ -34,10 +36,19 @@ def raise_alert(key: str, text: str, severity: Severity = Severity.WARNING) -> N
     log.warning("alert", alert_key=key, severity=severity.value, text=text)
 
 
-def settle_alert(key: str, why: str) -> None:
-    """Close an open alert whose cause is gone; nobody's name is put to it. None open: nothing."""
-    Alert.objects.filter(key=key[:200], acknowledged_at=None).update(
-        acknowledged_at=timezone.now(), acknowledged_reason=why[:300]
+STEADY = dt.timedelta(seconds=90)  # without a repeat; longer than any trouble is kept back
+
+
+def settle_alert(key: str, why: str, steady: dt.timedelta = dt.timedelta(0)) -> None:
+    """Close an open alert whose cause is gone; nobody's name is put to it. None open: nothing.
+
+    ``steady``: only when it was not raised for so long, or what comes and goes would be news
+    each time.
+    """
+    now = timezone.now()
+    mine = Alert.objects.filter(key=key[:200], acknowledged_at=None)
+    mine.filter(last_raised__lte=now - steady).update(
+        acknowledged_at=now, acknowledged_reason=why[:300]
     )
 
 

@@ -56,7 +56,8 @@ _DUE = """
         OR array_position(told.ranks, alert.severity::text)
            > array_position(told.ranks, last.severity::text)
     )
-    ORDER BY alert.id LIMIT %(batch)s::int
+    ORDER BY array_position(told.ranks, alert.severity::text) DESC, alert.id
+    LIMIT %(batch)s::int
 """
 
 

@@ -7,15 +7,13 @@ edit, so that one small statement per question is enough and an edit counts at o
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
 from apps.brokers.budget import Budget
-from apps.brokers.market import Market, Phase, always_open
+from apps.brokers.market import Market, always_open
 from apps.brokers.models import (
     BrokerAccount,
     CalendarKind,
@@ -30,7 +28,7 @@ from apps.brokers.models import (
 from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.port import Segment
 from apps.brokers.session_rules import Subject
-from apps.brokers.trading_hours import ANYTHING, IST, Calendar
+from apps.brokers.trading_hours import IST, Calendar
 
 LAST_ORDERS = 500
 SHARES = {Segment.NSE_EQ.value, Segment.BSE_EQ.value}
@@ -90,36 +88,6 @@ def calendar_now() -> Calendar:
         cursor.execute(_STAMP)
         row = cursor.fetchone()
     return _calendar(row[0] if row else None)
-
-
-@dataclass(frozen=True)
-class SegmentState:
-    """One line of a board: can this account trade there by the calendar, and if not, why."""
-
-    segment: str
-    ok: bool
-    text: str
-
-
-def calendar_state(
-    account: BrokerAccount,
-    segments: Iterable[str] | None = None,
-    now: dt.datetime | None = None,
-) -> list[SegmentState]:
-    """Green where the calendar knows what happens today, red where it does not.
-
-    A market that is closed by its rules is green, and its text says when it opens. Without
-    ``segments``: those in which the account trades.
-    """
-    wanted = traded_segments(account) if segments is None else sorted(set(segments))
-    if account.calendar == CalendarKind.ALWAYS_OPEN:
-        return [SegmentState(name, True, always_open(name).sentence()) for name in wanted]
-    calendar, now = calendar_now(), now or timezone.now()
-    markets = [calendar.market(name, now, ANYTHING) for name in wanted]
-    return [
-        SegmentState(market.segment, market.phase is not Phase.UNKNOWN, market.sentence())
-        for market in markets
-    ]
 
 
 def traded_segments(account: BrokerAccount) -> list[str]:

@@ -7,13 +7,14 @@ import datetime as dt
 from django.utils import timezone
 
 from apps.alerts.models import Alert, Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.calendar import calendar_now, tradable_segments
 from apps.brokers.conditions import NEXT_YEAR_FROM
 from apps.brokers.models import BrokerAccount, CalendarKind
 from apps.brokers.trading_hours import IST
 
 QUIET = dt.timedelta(hours=12)  # after somebody has seen it
+STEADY = dt.timedelta(minutes=15)  # without an order that met it: one share's hours may be unknown
 
 
 def watch(now: dt.datetime | None = None) -> None:
@@ -26,9 +27,13 @@ def watch(now: dt.datetime | None = None) -> None:
     for segment in tradable_segments():
         if why := calendar.plan(segment, today).unknown:
             tell_unknown(segment, why, now)
+        else:
+            settle_alert(f"calendar:{segment}", "today's hours are known", STEADY)
         ahead = today.month >= NEXT_YEAR_FROM
         if ahead and (segment, today.year + 1) not in calendar.years:
             tell_missing_year(segment, today.year + 1, now)
+        elif ahead:
+            settle_alert(f"calendar:{segment}:{today.year + 1}", "the year is confirmed")
 
 
 def tell_unknown(segment: str, why: str, now: dt.datetime) -> None:
@@ -49,5 +54,5 @@ def tell_missing_year(segment: str, year: int, now: dt.datetime) -> None:
 def _tell(key: str, text: str, severity: Severity, now: dt.datetime) -> None:
     """Not again while somebody has just acknowledged it."""
     seen = Alert.objects.filter(key=key, acknowledged_at__gt=now - QUIET)
-    if not seen.exists():
+    if not seen.exclude(acknowledged_by=None).exists():
         raise_alert(key, text, severity)

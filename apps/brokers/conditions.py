@@ -19,7 +19,9 @@ from apps.brokers.models import (
     CallOutcome,
     ImportOutcome,
     InstrumentImport,
+    is_simulated,
 )
+from apps.brokers.models.accounts import environment_of
 from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.readiness import Facts, Finding, amber, green, red
 from apps.brokers.trading_hours import IST
@@ -150,6 +152,8 @@ class InstrumentsRead:
     name = "instruments"
     facts = {
         "read_at": _of_import(ImportOutcome.APPLIED, "at"),
+        "source": _of_import(ImportOutcome.APPLIED, "source"),
+        "address": F("rest_url"),
         "refused_at": _of_import(ImportOutcome.REFUSED, "at"),
         "why": _of_import(ImportOutcome.REFUSED, "why"),
     }
@@ -161,6 +165,8 @@ class InstrumentsRead:
         but = f"; the newest one was refused: {facts['why'][:200]}" if refused else ""
         if read_at is None:
             return red(f"the broker's list was never read{but}", refused_at)
+        if is_simulated(facts["source"]) and environment_of(facts["address"]) == "live":
+            return red("the list is a simulated exchange's: import the broker's own", read_at)
         hours = (now - read_at).total_seconds() / 3600
         text = f"the broker's list was read {timezone.localtime(read_at):%d %b %H:%M}{but}"
         if hours > LIST_OLD:

@@ -16,13 +16,36 @@ class NotFound(LookupError):
     """No instrument, or several, answer to the text; the message says which would."""
 
 
-def find_instrument(text: str) -> Instrument:
+def find_instrument(text: str, *, leaving: bool = False) -> Instrument:
     """The instrument named ``SYMBOL``, ``SEGMENT:SYMBOL`` or ``SEGMENT:SECURITY_ID[:SYMBOL]``.
 
     Exactly that one, in any case of letters. An id that names another symbol than the one beside
-    it is refused: the broker may have given the id to another contract since.
+    it is refused: the broker may have given the id to another contract since. ``leaving`` also
+    finds, when nothing tradable is meant, what a position can only be left in.
     """
-    text = text.strip()
+    try:
+        return _find_tradable(text.strip())
+    except NotFound:
+        found = _leavable(text.strip()) if leaving else []
+        if len(found) == 1:
+            return found[0]
+        raise
+
+
+def _leavable(text: str) -> list[Instrument]:
+    """Up to two that the file lost, or that a person blocked, by the same three forms."""
+    segment, _, name = text.rpartition(":") if text.count(":") < 2 else text.partition(":")
+    rows = Instrument.objects.filter(Instrument.leavable_today(timezone.localdate()))
+    if segment:
+        rows = rows.filter(segment=segment.upper())
+    security_id, _, symbol = name.partition(":")
+    if symbol:
+        return list(rows.filter(security_id=security_id, symbol__iexact=symbol)[:2])
+    by_id = rows.filter(security_id=name) if segment else rows.none()
+    return list(by_id[:2]) or list(rows.filter(symbol__iexact=name)[:2])
+
+
+def _find_tradable(text: str) -> Instrument:
     segment, _, name = text.partition(":") if ":" in text else ("", "", text)
     today = timezone.localdate()
     named = read_rows(Instrument, _CALLED, [text, today], 2)

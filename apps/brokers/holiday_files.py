@@ -78,22 +78,41 @@ def read(content: bytes, source: str = "") -> list[Holiday]:
 
 
 def _csv_lines(text: str) -> list[tuple[str, dict[str, Any]]]:
-    rows = csv.DictReader(io.StringIO(text))
-    names = [name.strip().lower() for name in rows.fieldnames or []]
-    _check_columns(names)
-    rows.fieldnames = names
-    lines = []
-    for row in rows:
-        if None in row:
-            raise BadFile([f"line {rows.line_num}: has more values than the header has columns"])
-        if any(row.values()):
-            lines.append((f"line {rows.line_num}", dict(row)))
+    """One record a line: a quote that is left open would swallow the days after it."""
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[tuple[str, dict[str, Any]]] = []
+    names: list[str] = []
+    while (values := _next_record(rows)) is not None:
+        where = f"line {rows.line_num}"
+        if not names:
+            names = [name.strip().lower() for name in values]
+            _check_columns(names)
+        elif len(values) > len(names):
+            raise BadFile([f"{where}: has more values than the header has columns"])
+        elif any(values):
+            lines.append((where, dict(zip(names, values, strict=False))))
+    if not names:
+        _check_columns(names)
     return lines
+
+
+def _next_record(rows: Any) -> list[str] | None:  # noqa: ANN401 - csv's reader has no public type
+    line = rows.line_num + 1
+    try:
+        values: list[str] | None = next(rows, None)
+    except csv.Error as error:
+        end = "a quote is opened here and not closed" if rows.line_num > line else "broken quoting"
+        raise BadFile([f"line {line}: {end} ({error})"]) from None
+    if values is not None and rows.line_num != line:
+        raise BadFile([f"line {line}: a quote is opened here and not closed"])
+    return values
 
 
 def _json_lines(text: str) -> list[tuple[str, dict[str, Any]]]:
     try:
-        rows = json.loads(text)
+        rows = json.loads(text, object_pairs_hook=_once_each)
+    except RecursionError:
+        raise BadFile(["the file is nested too deeply; a JSON list of objects is needed"]) from None
     except ValueError as error:
         raise BadFile([f"the file is not JSON: {error}"]) from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -101,6 +120,15 @@ def _json_lines(text: str) -> list[tuple[str, dict[str, Any]]]:
     for row in rows:
         _check_columns(list(row))
     return [(f"entry {number}", row) for number, row in enumerate(rows, 1)]
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadFile([f"{twice} stands there twice in one entry"])
+    return values
 
 
 def _check_columns(names: list[str]) -> None:
@@ -148,6 +176,8 @@ def _text(name: str, value: object) -> str:
         return ""
     if not isinstance(value, str):
         raise ValidationError({name: "Must be text."})
+    if not value.strip().isprintable():
+        raise ValidationError({name: "Must be plain text on one line."})
     return value.strip()
 
 

@@ -23,12 +23,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.download import DownloadFailed, download, shown
 from apps.brokers.locks import turn_if_free, turn_taken
 from apps.brokers.masterfile import BadMaster, Reading, open_master
 from apps.brokers.merging import Merged, Refused, merge, renew_statistics, staged
-from apps.brokers.models import BrokerAccount, ImportOutcome, InstrumentImport
+from apps.brokers.models import BrokerAccount, ImportOutcome, InstrumentImport, is_simulated
 from apps.brokers.reporting import master_of
 from apps.brokers.storable import clean_text
 
@@ -179,6 +179,7 @@ class _Run:
         return row
 
     def _judge(self, reading: Reading) -> None:
+        self._keep_apart()
         if self._wish.layout not in {"", reading.layout}:
             text = f"this is the {reading.layout} file, not the {self._wish.layout} one"
             raise Refused(text)
@@ -196,6 +197,16 @@ class _Run:
                 "short. If it is right all the same, import it once with --even-if-fewer"
             )
 
+    def _keep_apart(self) -> None:
+        """What a live account trades by is never overwritten by what a simulation made up."""
+        accounts = BrokerAccount.objects.filter(broker=self._wish.broker, enabled=True)
+        live = [account.name for account in accounts if account.environment == "live"]
+        if live and is_simulated(self._source):
+            raise Refused(
+                f"this is a simulated exchange's file, and {', '.join(live)} trades at the real "
+                "one: set DHAN_INSTRUMENTS_URL to the broker's file, or disable the account"
+            )
+
     def _apply(self, reading: Reading) -> InstrumentImport:
         self._tell(f"{reading.rows:,} rows read; comparing")
         today = timezone.localdate(timezone=INDIA)
@@ -208,6 +219,7 @@ class _Run:
                 even_if_fewer=self._wish.even_if_fewer,
             )
             row = self._row(ImportOutcome.APPLIED, "", merged)
+            settle_alert(f"instruments:refused:{self._wish.broker}", "a file was imported since")
             self._alert(reading, merged)
         log.info("instruments imported", source=self._source, rows=row.rows, seconds=row.seconds)
         return row

@@ -23,6 +23,8 @@ MERGE_SECONDS = 120
 COPY_SECONDS = 600
 MOST_MISSING = 0.02  # of the contracts that live on
 MOST_SWAPPED = 0.01
+MOST_RESIZED = 0.5  # revisions of lots and ticks have met far fewer at once
+FEW_RESIZED = 100
 NAMED = 10
 
 _TABLE = """
@@ -61,6 +63,7 @@ _COMPARE = """
                          = regexp_replace(s.underlying, '[^A-Z0-9]', '', 'g'))
         END AS same,
         i.closed <> 'GONE' AND (i.expiry IS NULL OR i.expiry >= %(today)s) AS lives,
+        (i.lot_size, i.tick_size) IS DISTINCT FROM (s.lot_size, s.tick_size) AS resized,
         (i.symbol, i.name, i.series, i.lot_size, i.tick_size, i.underlying, i.expiry, i.strike,
          i.option_type, i.closed, i.isin, i.freeze_quantity, i.lower_limit, i.upper_limit,
          i.limits_on, i.tradable)
@@ -86,6 +89,7 @@ _COMPARE = """
 _COUNT = """
     SELECT (SELECT count(*) FROM staged_instrument),
         count(*), count(*) FILTER (WHERE NOT same), count(*) FILTER (WHERE same AND differs),
+        count(*) FILTER (WHERE same AND lives AND resized),
         count(*) FILTER (WHERE NOT same AND lives), count(*) FILTER (WHERE lives),
         (SELECT count(*) FROM brokers_instrument
          WHERE retired_at IS NULL AND closed <> 'GONE'
@@ -105,6 +109,13 @@ _MISSING = """
         AND NOT EXISTS (SELECT 1 FROM compared_instrument c WHERE c.id = i.id)
         AND (segment, security_id) NOT IN (SELECT * FROM unclear_instrument)
     ORDER BY segment, symbol LIMIT %(named)s
+"""
+_RESIZED = """
+    SELECT s.segment, s.symbol, s.lot_size, i.lot_size, trim_scale(s.tick_size),
+        trim_scale(i.tick_size)
+    FROM compared_instrument c JOIN brokers_instrument i ON i.id = c.id
+        JOIN staged_instrument s ON s.line = c.line
+    WHERE c.same AND c.lives AND c.resized ORDER BY s.line LIMIT 3
 """
 _RETIRE = """
     UPDATE brokers_instrument i
@@ -206,7 +217,8 @@ def merge(
     """Compare, judge, write. Call inside the transaction that also writes the history.
 
     Raises ``Refused`` when the file cannot be true: too much of what lives is not in it, or too
-    many ids of living contracts mean others. ``even_if_fewer`` waives the first of the two.
+    many ids of living contracts mean others, or most lots or ticks are others. ``even_if_fewer``
+    waives the first and the last.
     """
     values: dict[str, Any] = {"today": today, "limits_on": limits_on, "now": now, "named": NAMED}
     with connection.cursor() as cursor:
@@ -215,9 +227,10 @@ def merge(
         cursor.execute(_EXPIRE, values)
         cursor.execute(_COMPARE, values)
         cursor.execute(_COUNT, values)
-        listed, known, reused, changed, swapped, still_there, living = cursor.fetchone()
+        listed, known, reused, changed, resized, swapped, there, living = cursor.fetchone()
         if not even_if_fewer:
-            _refuse_missing(cursor, values, living - still_there, living)
+            _refuse_missing(cursor, values, living - there, living)
+            _refuse_resized(cursor, values, resized, there)
         names = _swapped(cursor, values, swapped, living)
         cursor.execute(_RETIRE, values)
         cursor.execute(_CHANGE, values)
@@ -243,6 +256,19 @@ def _refuse_missing(cursor: Any, values: dict[str, Any], missing: int, living: i
         f"{missing:,} of {living:,} instruments that live on are not in it, such as {named}: the "
         "file is cut short, or it is another market's. If it is right all the same, import it "
         "once with --even-if-fewer"
+    )
+
+
+def _refuse_resized(cursor: Any, values: dict[str, Any], resized: int, there: int) -> None:  # noqa: ANN401
+    """A file in other units than before would make every price and quantity wrong."""
+    if resized <= max(there * MOST_RESIZED, FEW_RESIZED):
+        return
+    cursor.execute(_RESIZED, values)
+    named = "; ".join(f"{a}:{b} lot {c}, was {d}, tick {e}, was {f}" for a, b, c, d, e, f in cursor)
+    raise Refused(
+        f"{resized:,} of {there:,} instruments that live on have another lot or tick, such as "
+        f"{named}: the file is in other units. If it is right all the same, import it once with "
+        "--even-if-fewer"
     )
 
 

@@ -539,11 +539,16 @@ class OrderStream(Protocol):
         self,
         on_report: Callable[[OrderReport], None],
         on_life: Callable[[], None],
+        on_lost: Callable[[str], None],
         on_trouble: Callable[[str], None],
         on_connected: Callable[[], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+        """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life.
+
+        ``on_lost`` says why nothing is heard now, which the next life ends; ``on_trouble`` what
+        was heard and means nothing to us, which nothing ends.
+        """
 
 
 class QuoteStream(Protocol):
@@ -554,10 +559,11 @@ class QuoteStream(Protocol):
         wanted: Callable[[], Sequence[Watched]],
         on_news: Callable[[Sequence[QuoteNews], dt.datetime], None],
         on_life: Callable[[], None],
+        on_lost: Callable[[str], None],
         on_trouble: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        """Listen until ``should_stop``; reconnect for ever. ``on_life`` only on proof of life."""
+        """Listen until ``should_stop``; reconnect for ever; the rest as in ``OrderStream``."""
 
     def oddities(self) -> Mapping[str, int]:
         """How often the broker sent what means nothing to us, by kind."""

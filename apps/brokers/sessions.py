@@ -17,7 +17,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import STEADY, raise_alert, settle_alert
 from apps.alerts.secrets import Secret, decrypted
 from apps.brokers.models import AccessToken, BrokerAccount, BrokerSession, LoginCredentials
 
@@ -146,6 +146,7 @@ def _accepted_again(account: BrokerAccount, token_id: int) -> None:
     )
     if cleared:
         log.info("session works again", account=account.name)
+        settle_alert(f"session:{account.name}", "the broker accepts the token again", STEADY)
 
 
 def address_refused(account: BrokerAccount, text: str) -> None:
@@ -173,6 +174,7 @@ def address_accepted(account: BrokerAccount) -> None:
     BrokerSession.objects.filter(account=account).update(
         address_refused_at=None, address_refused_last=None, address_text=""
     )
+    settle_alert(f"address:{account.name}", "orders are taken from our address again", STEADY)
 
 
 def _note(account: BrokerAccount, hearing: Hearing) -> None:
@@ -218,6 +220,7 @@ def start_afresh(account: BrokerAccount) -> None:
     BrokerSession.objects.filter(account=account).update(
         minting=None, next_try_at=None, failures=0, failure_text=""
     )
+    settle_alert(f"session:{account.name}", "another token is in force")
 
 
 def tell(

@@ -285,8 +285,8 @@ def _take(
     """Put the new token in force; one that a person stored meanwhile is their last word."""
     in_force = account.token()
     if (in_force.pk if in_force else None) != (before.pk if before else None):
-        sessions.tell(account, "a token was stored while the desk asked for one: check the account")
         sessions.start_afresh(account)
+        sessions.tell(account, "a token was stored while the desk asked for one: check the account")
         return in_force
     ends = minted.expires_at
     if ends is not None and not timezone.now() < ends < timezone.now() + LONGEST:

@@ -181,7 +181,7 @@ def _exchange(
             "User-Agent": settings.USER_AGENT,
             "Accept-Encoding": "gzip, deflate",
         },
-        timeout=urllib3.Timeout(settings.CONNECT_TIMEOUT, settings.CALL_TIMEOUT),
+        timeout=urllib3.Timeout(connect=settings.CONNECT_TIMEOUT, read=settings.CALL_TIMEOUT),
         retries=False,
         redirect=False,
         preload_content=False,

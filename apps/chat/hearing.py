@@ -78,7 +78,7 @@ def read(update: dict[str, Any]) -> Heard | None:
     return Heard(
         sender["id"],
         chat["id"],
-        _storable(name)[:80],
+        _on_one_line(_storable(name))[:80],
         _storable(text)[:LONGEST],
         dt.datetime.fromtimestamp(message["date"], dt.UTC),
     )
@@ -118,6 +118,11 @@ def _columns(bot: TelegramBot, number: int, heard: Heard) -> dict[str, Any]:
         "text": heard.text,
         "sent_at": heard.sent_at,
     }
+
+
+def _on_one_line(name: str) -> str:
+    """A name stands in an alert: it must not look like another line of it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
 def _storable(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from apps.brokers.models import BrokerAccount, PositionsReport
 from apps.chat import words
 from apps.chat.figures import Strategy, of_today
@@ -18,9 +20,10 @@ def strategies() -> str:
     return "\n".join([f"Strategies, {words.now()}", *_body()])
 
 
-def day_end() -> str:
-    """The same at the end, with what is left open."""
-    return "\n".join([f"The day's end, {words.now()}", *_body(), *_left(), words.how_it_is()])
+def day_end(closed: Iterable[str] = ()) -> str:
+    """The same when these segments have closed, with what is left open."""
+    of = f" of {', '.join(closed)}" if closed else ""
+    return "\n".join([f"The day's end{of}, {words.now()}", *_body(), *_left(), words.how_it_is()])
 
 
 def _body() -> list[str]:

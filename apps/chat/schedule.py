@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from django.conf import settings
 from django.utils import timezone
@@ -14,9 +15,9 @@ from django.utils import timezone
 from apps.alerts.models import Channel, Message, Purpose
 from apps.alerts.spreading import post
 from apps.chat import reports
+from apps.chat.hours import Span, spans_of
 
 DAY_END_WORTH = dt.timedelta(hours=12)
-_SATURDAY = 5
 
 
 def post_due() -> None:
@@ -25,9 +26,9 @@ def post_due() -> None:
     for channel in Channel.objects.filter(enabled=True, heartbeat_minutes__isnull=False):
         _heartbeat(channel, now)
     listening = list(Channel.objects.filter(enabled=True, reports=True))
-    if listening and now.weekday() < _SATURDAY:
-        _report(listening, now)
-        _day_end(listening, now)
+    if listening and (spans := spans_of(now)):
+        _report(listening, spans, now)
+        _day_end(listening, spans, now)
 
 
 def _heartbeat(channel: Channel, now: dt.datetime) -> None:
@@ -37,26 +38,25 @@ def _heartbeat(channel: Channel, now: dt.datetime) -> None:
     _say(Purpose.HEARTBEAT, slot, reports.heartbeat, [channel], now + every)
 
 
-def _report(listening: list[Channel], now: dt.datetime) -> None:
-    """Every so many minutes from the open on, the first one an interval after it."""
-    opens, closes = settings.REPORT_HOURS
+def _report(listening: list[Channel], spans: tuple[Span, ...], now: dt.datetime) -> None:
+    """Every so many minutes from the first opening on, the first one an interval after it."""
     every = dt.timedelta(minutes=settings.STRATEGY_REPORT_MINUTES)
-    if not every or not opens <= now.time() < closes:
+    if not every or not any(span.holds(now) for span in spans):
         return
-    number = (now - _at(now, opens)) // every
+    number = (now - min(span.opens for span in spans)) // every
     if number:
         slot = f"report:{now:%Y-%m-%d}:{every}:{number}"
         _say(Purpose.REPORT, slot, reports.strategies, listening, now + every)
 
 
-def _day_end(listening: list[Channel], now: dt.datetime) -> None:
-    if now.time() >= settings.REPORT_HOURS[1]:
-        slot = f"day-end:{now:%Y-%m-%d}"
-        _say(Purpose.REPORT, slot, reports.day_end, listening, now + DAY_END_WORTH)
-
-
-def _at(day: dt.datetime, time: dt.time) -> dt.datetime:
-    return day.replace(hour=time.hour, minute=time.minute, second=0, microsecond=0)
+def _day_end(listening: list[Channel], spans: tuple[Span, ...], now: dt.datetime) -> None:
+    """One for each time at which something closes; of those that were missed the last."""
+    closed = [span for span in spans if span.closes <= now]
+    if closed:
+        slot = f"day-end:{closed[-1].closes:%Y-%m-%d:%H%M}"
+        names = [span.segment for span in closed if span.segment]
+        compose = partial(reports.day_end, names)
+        _say(Purpose.REPORT, slot, compose, listening, now + DAY_END_WORTH)
 
 
 def _say(

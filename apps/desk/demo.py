@@ -5,6 +5,7 @@ Everything goes through the same doors as real trading; only the addresses are a
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import time
@@ -19,7 +20,7 @@ from django.contrib.auth.models import User
 from django.db import Error, close_old_connections, transaction
 from django.utils import timezone
 
-from apps.brokers import asking, importing
+from apps.brokers import asking, importing, readiness
 from apps.brokers.importing import Busy, Wish
 from apps.brokers.models import (
     AccessToken,
@@ -33,6 +34,9 @@ from apps.brokers.port import Intent, OrderType, ReadFailed, Side
 from apps.orders.models import UNDER_WAY, Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate, cancel, modify, place
 from apps.people import roles
+from apps.signals.models import SignalSource
+from apps.signals.sending import send
+from apps.signals.sources import open_source
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +44,7 @@ USERNAME = "admin"
 ACCOUNTS = {"paper-1": ("1000000001", "token-1"), "paper-2": ("1000000002", "token-2")}
 PRICES_BY = "paper-1"  # the account on whose token prices are listened to
 FRESH = 10.0  # seconds
+STRATEGY = "demo-strategy"
 TRADER = Actor(name="demo trader")
 # What the demo trader trades: every other market of the exchange sleeps until it is asked for.
 SHARES = ("RELIANCE", "TCS", "HDFCBANK", "INFY", "SBIN", "ITC")
@@ -97,6 +102,13 @@ def make_accounts() -> list[BrokerAccount]:
     return made
 
 
+def make_source() -> None:
+    """A strategy outside the desk that sends signed signals to the first account."""
+    if not SignalSource.objects.filter(name=STRATEGY).exists():
+        account = BrokerAccount.objects.get(name=PRICES_BY)
+        open_source(SignalSource(name=STRATEGY, account=account, strategy="breakout"))
+
+
 def import_instruments() -> None:
     """Import the simulated exchange's own master file, as a broker's.
 
@@ -109,12 +121,15 @@ def import_instruments() -> None:
             raise NoExchange(f"{settings.SIMEXCHANGE_URL} gave no instruments: {row.why}")
 
 
-def trade(should_stop: Callable[[], bool], *, pause: float = 2.0) -> None:
-    """Place, change and cancel small orders through the gate until ``should_stop``."""
+def trade(should_stop: Callable[[], bool], desk: str = "", *, pause: float = 2.0) -> None:
+    """Place, change and cancel small orders through the gate until ``should_stop``.
+
+    With the address of the ``desk`` some come as signals, by HTTP.
+    """
     chance = random.Random()  # noqa: S311 - a demo, not a secret
     while not should_stop():
         try:
-            step(chance)
+            step(chance, desk)
         except (BadOrder, TooLate, ReadFailed, LookupError) as error:
             log.info("demo step skipped", why=str(error))
         except Error as error:
@@ -123,10 +138,12 @@ def trade(should_stop: Callable[[], bool], *, pause: float = 2.0) -> None:
         time.sleep(pause * chance.uniform(0.6, 1.4))
 
 
-def step(chance: random.Random) -> None:
+def step(chance: random.Random, desk: str = "") -> None:
     """One thing a trader would do: mostly place, sometimes change or cancel."""
     accounts = BrokerAccount.objects.filter(name__in=ACCOUNTS, enabled=True)
     account = chance.choice(list(accounts))
+    if readiness.reasons_against(account):
+        return  # just started, or something is broken: the board says what
     working = list(
         Order.objects.working()
         .filter(account=account, source=Source.DEMO, cancel_wanted_at=None)
@@ -143,8 +160,29 @@ def step(chance: random.Random) -> None:
             modify(order, TRADER, "demo: follow the market", price=price)
     elif draw < 0.6 and (held := _held(account)):
         _close(account, *chance.choice(held), chance)
+    elif desk and draw < 0.7 and account.name == PRICES_BY:
+        _signal(account, chance, desk)
     else:
         _place(account, chance)
+
+
+def _signal(account: BrokerAccount, chance: random.Random, desk: str) -> None:
+    """One signal of the demo strategy, if there is one; nobody who hears it is a skipped step."""
+    source = SignalSource.objects.filter(name=STRATEGY, enabled=True).first()
+    if source is None:
+        return
+    share = chance.choice([row for row in _watched() if row.segment == "NSE_EQ"])
+    wish = {
+        "instrument": f"NSE_EQ:{share.symbol}",
+        "side": Side.BUY,
+        "quantity": chance.randint(5, 40),
+        "type": OrderType.LIMIT,
+        "price": str(_near(share, Side.BUY, chance, account)),
+        "intent": Intent.ENTRY,
+        "reason": "demo: above its range",
+    }
+    with suppress(OSError):  # what requests raises when nobody answers
+        send(source, desk, json.dumps(wish).encode())
 
 
 def _held(account: BrokerAccount) -> list[tuple[Instrument, int]]:

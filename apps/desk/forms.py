@@ -104,7 +104,8 @@ class PlaceForm(forms.Form):
     def clean_instrument(self) -> Instrument:
         """The one tradable instrument that is meant."""
         try:
-            return find_instrument(self.cleaned_data["instrument"])
+            leaving = self.data.get("intent") == Intent.EXIT
+            return find_instrument(self.cleaned_data["instrument"], leaving=leaving)
         except NotFound as error:
             raise ValidationError(f"{error}. Choose one of the list.") from None
 

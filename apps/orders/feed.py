@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from apps.alerts.raising import raise_alert, sign_of_life
+from apps.alerts.raising import STEADY, raise_alert, settle_alert, sign_of_life
 from apps.brokers import reporting, sessions
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderReport
@@ -29,6 +29,7 @@ def listen(account: BrokerAccount, should_stop: Callable[[], bool]) -> None:
     reporting.stream_of(account).run(
         on_report=listener.report,
         on_life=listener.alive,
+        on_lost=listener.lost,
         on_trouble=listener.trouble,
         on_connected=listener.connected,
         should_stop=should_stop,
@@ -38,6 +39,7 @@ def listen(account: BrokerAccount, should_stop: Callable[[], bool]) -> None:
 class _Listener:
     def __init__(self, account: BrokerAccount) -> None:
         self.account = account
+        self.name = f"feed:{account.name}"
         self.last_written = 0.0
 
     def report(self, report: OrderReport) -> None:
@@ -52,20 +54,25 @@ class _Listener:
         self._mark_for_reconciliation()
 
     def alive(self) -> None:
-        """Write at most one sign of life a second."""
+        """Write at most one sign of life a second; once it is steady the loss is history."""
         if time.monotonic() - self.last_written < 1.0:
             return
         self.last_written = time.monotonic()
-        self._quietly(lambda: sign_of_life(f"feed:{self.account.name}"))
+        self._quietly(lambda: sign_of_life(self.name))
+        self._quietly(lambda: settle_alert(self.name, "it is heard again", STEADY))
+
+    def lost(self, text: str) -> None:
+        """Told to people, unless a refused token explains it, which they know already."""
+        self._quietly(lambda: self._tell_lost(text))
+
+    def _tell_lost(self, text: str) -> None:
+        if not sessions.is_refused(self.account):
+            raise_alert(self.name, f"feed of {self.account.name}: {text}")
 
     def trouble(self, text: str) -> None:
-        """Told to people, unless a refused token explains it, which they know already."""
-        self._quietly(lambda: self._tell(text))
-
-    def _tell(self, text: str) -> None:
-        if not sessions.is_refused(self.account):
-            name = self.account.name
-            raise_alert(f"feed:{name}", f"feed of {name}: {text}")
+        """What came and means nothing to us stays told until somebody has looked."""
+        said = f"feed of {self.account.name}: {text}"
+        self._quietly(lambda: raise_alert(f"{self.name}:odd", said))
 
     def connected(self) -> None:
         """What happened while nobody listened is in the books: read them."""

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert, seconds_since, sign_of_life
+from apps.alerts.raising import STEADY, raise_alert, seconds_since, settle_alert, sign_of_life
 from apps.orders import reconcile
 from apps.orders.sweep import SWEEP, sweep
 
@@ -38,6 +38,7 @@ def watch(should_stop: Callable[[], bool]) -> None:
 def _turn(*, acting: bool) -> bool:
     sign_of_life(OWN_NAME, "acting" if acting else "watching")
     if not nobody_sweeps():
+        settle_alert(ALERT, "the workers sweep again", STEADY)
         return False
     if not acting:
         raise_alert(ALERT, "nobody swept for seconds: the guard acts", Severity.CRITICAL)

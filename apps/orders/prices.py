@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, close_old_connections, connection
 
-from apps.alerts.raising import raise_alert, sign_of_life
+from apps.alerts.raising import STEADY, raise_alert, settle_alert, sign_of_life
 from apps.brokers import quotes, reporting
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Market, QuoteNews, Segment, Watched
@@ -39,6 +39,7 @@ def listen(account: BrokerAccount, should_stop: Callable[[], bool]) -> None:
         wanted=keeper.wanted,
         on_news=keeper.hear,
         on_life=keeper.alive,
+        on_lost=keeper.lost,
         on_trouble=keeper.trouble,
         should_stop=lambda: should_stop() or not keeping.is_alive(),
     )
@@ -50,6 +51,7 @@ class Keeper:
 
     def __init__(self, account: BrokerAccount, oddities: Callable[[], Mapping[str, int]]) -> None:
         self._account = account
+        self._name = f"quotes:{account.name}"
         self._market: Market = account.market
         self._oddities = oddities
         self._lock = threading.Lock()
@@ -57,6 +59,7 @@ class Keeper:
         self._wanted_until: dict[Key, float] = {}
         self._pictures: dict[Key, Picture] = {}
         self._news: set[Key] = set()
+        self._losses: list[str] = []
         self._troubles: list[str] = []
         self._lives = False
         self._looked_at = float("-inf")
@@ -88,8 +91,13 @@ class Keeper:
         """The feed lives; the other thread writes it down."""
         self._lives = True
 
+    def lost(self, text: str) -> None:
+        """Nothing is heard; the other thread tells people."""
+        with self._lock:
+            self._losses.append(text)
+
     def trouble(self, text: str) -> None:
-        """People must know; the other thread tells them."""
+        """Something odd was heard; the other thread tells people."""
         with self._lock:
             self._troubles.append(text)
 
@@ -113,7 +121,8 @@ class Keeper:
             self.look()
         if self._lives and now - self._signed_at >= SIGN_EVERY:
             self._lives, self._signed_at = False, now
-            sign_of_life(f"quotes:{self._account.name}", self._detail())
+            sign_of_life(self._name, self._detail())
+            settle_alert(self._name, "it is heard again", STEADY)
         self._tell()
 
     def flush(self) -> int:
@@ -152,10 +161,11 @@ class Keeper:
 
     def _tell(self) -> None:
         with self._lock:
+            losses, self._losses = self._losses, []
             troubles, self._troubles = self._troubles, []
-        name = self._account.name
-        for text in _each_once(troubles):
-            raise_alert(f"quotes:{name}", f"prices by {name}: {text}")
+        for key, texts in ((self._name, losses), (f"{self._name}:odd", troubles)):
+            for text in _each_once(texts):
+                raise_alert(key, f"prices by {self._account.name}: {text}")
 
     def _quietly(self, work: Callable[[], object]) -> None:
         """The stream outlives the database: what cannot be written now is written later."""

@@ -14,7 +14,7 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from apps.alerts.models import Heartbeat, Severity
-from apps.alerts.raising import raise_alert, sign_of_life
+from apps.alerts.raising import STEADY, raise_alert, settle_alert, sign_of_life
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
@@ -68,6 +68,7 @@ def _reconcile(account: BrokerAccount) -> None:
     if done:
         _adopt_strangers(account)
         sign_of_life(f"reconcile:{account.name}")
+        settle_alert(f"books:{account.name}", "they can be read again", STEADY)
 
 
 def _read_books(account: BrokerAccount) -> bool:

@@ -32,6 +32,7 @@ class InstrumentFacts:
     upper_limit: Decimal | None
     expiry: dt.date | None
     tradable: bool
+    leavable: bool = False  # not tradable, and still what the position is in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,7 @@ class Snapshot:
     margin_age: float | None = None
     margin_available: Decimal | None = None
     margin_reserved: Decimal = Decimal(0)
+    simulated_facts: bool = False  # the instruments are from a simulated exchange's file
 
     @property
     def exiting(self) -> bool:
@@ -223,7 +225,12 @@ class Ready:
 
 
 class Tradable:
-    """The instrument is in the master, tradable and not expired."""
+    """The instrument is in the master, tradable and not expired.
+
+    What the file lost or a person blocked can still be left. A live entry needs the broker's own
+    master: in a simulation's an id may mean another contract, and lots, ticks and price limits
+    are made up.
+    """
 
     name = "tradable"
 
@@ -232,10 +239,13 @@ class Tradable:
         instrument = snapshot.instrument
         if instrument is None:
             return "the instrument is not in the master"
-        if not instrument.tradable or snapshot.request.segment is Segment.INDEX:
+        may_go = instrument.tradable or (snapshot.exiting and instrument.leavable)
+        if not may_go or snapshot.request.segment is Segment.INDEX:
             return "the instrument cannot be traded"
         if instrument.expiry is not None and instrument.expiry < snapshot.today:
             return f"the contract expired on {instrument.expiry:%d %b %Y}"
+        if snapshot.simulated_facts and snapshot.environment == "live" and not snapshot.exiting:
+            return "the instruments are a simulated exchange's: import the broker's own file"
         return None
 
 

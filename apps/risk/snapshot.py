@@ -14,7 +14,14 @@ from django.utils import timezone
 
 from apps.brokers import readiness
 from apps.brokers.ages import age_of
-from apps.brokers.models import BrokerAccount, Instrument, PositionsReport, Quote
+from apps.brokers.models import (
+    BrokerAccount,
+    ImportOutcome,
+    Instrument,
+    PositionsReport,
+    Quote,
+    is_simulated,
+)
 from apps.brokers.port import Intent, Market, OrderRequest
 from apps.brokers.rows import columns_of, from_columns
 from apps.risk import book, hours, margin
@@ -34,6 +41,7 @@ class Seen:
     funds_as_of: dt.datetime | None
     positions: PositionsReport | None
     open_orders: int
+    simulated_facts: bool
 
 
 # The desk's switch is held in share mode, so that a halt waits for what is being written down.
@@ -43,11 +51,15 @@ _LOOK = f"""
            {columns_of(Quote, "real")}, {columns_of(Quote, "simulated")},
            desk.switch, funds.as_of, report.as_of, report.mark, report.rows,
            (SELECT count(*) FROM risk_hold
-            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s)
+            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s),
+           (SELECT source FROM brokers_instrumentimport
+            WHERE broker = account.broker AND outcome = '{ImportOutcome.APPLIED}'
+            ORDER BY at DESC LIMIT 1)
     FROM brokers_brokeraccount account
     LEFT JOIN brokers_instrument instrument
         ON instrument.segment = %s AND instrument.security_id = %s
-        AND (instrument.id = %s OR (%s IS NULL AND instrument.retired_at IS NULL))
+        AND (instrument.id = %s::bigint
+             OR (%s::bigint IS NULL AND instrument.retired_at IS NULL))
     LEFT JOIN LATERAL (SELECT * FROM risk_riskpolicy WHERE account_id = account.id
                        ORDER BY version DESC LIMIT 1) policy ON true
     LEFT JOIN (SELECT switch FROM risk_tradingstate WHERE scope = '{DESK}' FOR SHARE) desk ON true
@@ -73,13 +85,14 @@ def look(request: OrderRequest) -> Seen | None:
     policy, at = from_columns(RiskPolicy, row, at)
     real, at = from_columns(Quote, row, at)
     simulated, at = from_columns(Quote, row, at)
-    desk, funds_at, positions_at, mark, rows, open_orders = row[at:]
+    desk, funds_at, positions_at, mark, rows, open_orders, master = row[at:]
     positions = None
     if positions_at is not None:
         positions = PositionsReport(as_of=positions_at, mark=mark, rows=json.loads(rows))
     assert account is not None
     quote = real if account.market is Market.REAL else simulated
-    return Seen(account, instrument, policy, desk, quote, funds_at, positions, open_orders)
+    made_up = is_simulated(master or "")
+    return Seen(account, instrument, policy, desk, quote, funds_at, positions, open_orders, made_up)
 
 
 def _named(request: OrderRequest) -> list[Any]:
@@ -107,6 +120,7 @@ def take_snapshot(
         switch=state.switch if state else None,
         desk_switch=seen.desk_switch,
         instrument=_facts(seen.instrument, timezone.localdate()),
+        simulated_facts=seen.simulated_facts,
         limits=limits,
         open_orders=seen.open_orders - (1 if changes else 0),
         last_price=quote.last_price if quote else None,
@@ -169,6 +183,7 @@ def _facts(instrument: Instrument | None, today: dt.date) -> InstrumentFacts | N
         upper_limit=upper_limit,
         expiry=instrument.expiry,
         tradable=instrument.tradable,
+        leavable=instrument.leavable,
     )
 
 

@@ -14,6 +14,7 @@ from apps.alerts.raising import raise_alert
 from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount
+from apps.brokers.port import Intent
 from apps.brokers.rows import columns_of, from_columns, update_rows
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, place_at_once
@@ -102,7 +103,7 @@ def _place(signal: Signal) -> None:
 
 def _intent(signal: Signal) -> OrderIntent:
     wish = Wish.model_validate(signal.wish)
-    instrument = find_instrument(wish.instrument)
+    instrument = find_instrument(wish.instrument, leaving=wish.intent is Intent.EXIT)
     return OrderIntent(
         account=signal.account,
         instrument=instrument,

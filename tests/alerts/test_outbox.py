@@ -52,15 +52,66 @@ def test_an_alert_arrives_with_its_number_and_time(telegram, bot_api):
 
 
 def test_a_storm_is_one_message(telegram, bot_api):
-    for number in range(80):
+    for number in range(1000):
         raise_alert(f"key {number}", f"order {number} is lost")
-    spread()
+    while spread():
+        pass
     assert work_off(telegram.pk)
     assert work_off(telegram.pk)
     assert not work_off(telegram.pk)
     assert set(states()) == {"DELIVERED"}
-    assert [text.splitlines()[0] for text in bot_api.texts] == ["50 alerts:", "30 alerts:"]
+    assert [text.splitlines()[0] for text in bot_api.texts] == ["500 alerts:", "500 alerts:"]
     assert all(len(text) <= 3500 for text in bot_api.texts)
+
+
+def test_the_worst_of_a_storm_comes_first(telegram, bot_api, monkeypatch):
+    monkeypatch.setattr("apps.alerts.spreading.BATCH", 20)
+    for number in range(60):
+        raise_alert(f"key {number}", f"order {number} waits " + "long " * 30)
+    raise_alert("worst", "a position has no stop", Severity.CRITICAL)
+    spread()  # in the first batch, though it was raised last
+    assert Message.objects.filter(text="a position has no stop").exists()
+    while spread():
+        pass
+    work_off(telegram.pk)
+    first, worst = bot_api.texts[0].splitlines()[:2]
+    assert first == "61 alerts, 1 CRITICAL:"
+    assert worst.startswith("CRITICAL: a position has no stop")
+
+
+def test_who_only_puts_us_off_for_long_is_dead(telegram, bot_api):
+    bot_api.always["sendMessage"] = api.too_many(60)
+    tell("look", Severity.CRITICAL)
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        for _ in range(5):
+            work_off(telegram.pk)
+            clock.shift(62 * SECOND)
+        assert fresh(telegram).failures == 0
+        assert fresh(telegram).dead_since is not None
+        assert "is dead" in dead_alert(telegram).text
+        del bot_api.always["sendMessage"]
+        clock.shift(62 * SECOND)
+        work_off(telegram.pk)
+    assert fresh(telegram).dead_since is None
+    assert dead_alert(telegram) is None
+
+
+def test_an_hour_of_waiting_is_told_at_once(telegram, bot_api):
+    bot_api.next(api.too_many(3600))
+    tell()
+    work_off(telegram.pk)
+    assert "is dead" in dead_alert(telegram).text
+
+
+def test_a_critical_alert_is_said_when_the_channel_is_back_after_a_night(telegram, bot_api):
+    bot_api.always["sendMessage"] = api.bad_gateway
+    tell("the feed is silent", Severity.CRITICAL)
+    tell("a small thing")
+    work_off(telegram.pk)
+    del bot_api.always["sendMessage"]
+    with time_machine.travel(timezone.now() + 9 * 3600 * SECOND):
+        work_off(telegram.pk)
+    assert [text.splitlines()[0] for text in bot_api.texts] == ["CRITICAL: the feed is silent"]
 
 
 def test_many_long_alerts_say_how_many_more_there_are(telegram, bot_api):

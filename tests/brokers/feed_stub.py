@@ -99,6 +99,7 @@ class Listener:
 
     stream: DhanOrderStream
     reports: list[OrderReport] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     lives: list[float] = field(default_factory=list)
     connected: list[float] = field(default_factory=list)
@@ -128,6 +129,7 @@ class Listener:
             self.stream.run(
                 self.on_report or self.reports.append,
                 lambda: self.lives.append(time.monotonic()),
+                self.losses.append,
                 self.troubles.append,
                 lambda: self.connected.append(time.monotonic()),
                 lambda: self.stopping,

@@ -8,7 +8,6 @@ import sys
 from decimal import Decimal
 
 import pytest
-import time_machine
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
@@ -76,6 +75,41 @@ def test_a_holiday_declared_yesterday_counts_today(rows):
     assert found.sentence() == (
         "NSE_EQ is closed (holiday: Election); opens Fri 27 Nov 2026 09:15 IST"
     )
+
+
+@pytest.mark.parametrize(
+    ("when", "segment", "phase"),
+    [
+        ("2026-11-20 23:54", "MCX_COMM", "OPEN"),  # New York keeps standard time
+        ("2026-07-10 23:29", "MCX_COMM", "OPEN"),
+        ("2026-07-10 23:54", "MCX_COMM", "CLOSED"),
+        ("2026-11-24 16:59", "MCX_COMM", "CLOSED"),  # the morning of a holiday
+        ("2026-11-24 17:00", "MCX_COMM", "OPEN"),
+        ("2026-11-08 18:30", "NSE_EQ", "UNKNOWN"),  # Muhurat, its hours not announced
+        ("2026-11-08 18:30", "MCX_COMM", "CLOSED"),
+        ("2026-11-21 10:00", "NSE_EQ", "CLOSED"),
+        ("2026-02-01 10:00", "NSE_EQ", "OPEN"),  # the Budget's Sunday
+        ("2027-01-04 10:00", "NSE_EQ", "UNKNOWN"),  # nobody has confirmed the year
+    ],
+)
+def test_the_rows_know_evenings_sundays_and_what_nobody_knows(rows, when, segment, phase):
+    assert phase_of(when, segment) == phase
+
+
+def test_a_share_with_derivatives_through_its_closing_auction(rows):
+    share()
+    contract("RELIANCE")
+    at = ("15:14", "15:16", "15:21", "15:26", "15:31", "15:51")
+    markets = [calendar.market_phase("NSE_EQ", "2885", ist(f"2026-11-23 {time}")) for time in at]
+    told = [(market.phase, market.takes_orders) for market in markets]
+    assert dict(zip(at, told, strict=True)) == {
+        "15:14": ("OPEN", True),
+        "15:16": ("CLOSING_AUCTION", False),
+        "15:21": ("CLOSING_AUCTION", True),
+        "15:26": ("CLOSING_AUCTION", True),
+        "15:31": ("CLOSING_AUCTION", False),
+        "15:51": ("POST_CLOSE", False),
+    }
 
 
 def test_an_edit_of_another_process_counts_at_once(rows):
@@ -301,22 +335,14 @@ def test_an_account_cannot_become_live_while_it_is_always_open(transactional_db)
         BrokerAccount.objects.update(rest_url="https://api.dhan.co/v2")
 
 
-# --- the board ----------------------------------------------------------------------------------
+# --- where an account trades ---------------------------------------------------------------------
 
 
-def test_the_board_is_green_where_the_calendar_knows_and_red_where_it_does_not(rows):
+def test_an_account_trades_where_it_did_last_or_anywhere(rows):
     share()
     contract("TCS", expiry="2027-12-28")
     follower = account("http://127.0.0.1:9100/v2")
     follower.save()
-    with time_machine.travel(ist("2026-11-24 10:00"), tick=False):
-        states = calendar.calendar_state(follower)
-    assert [(s.segment, s.ok) for s in states] == [("NSE_EQ", True), ("NSE_FNO", True)]
-    assert "holiday: Guru Nanak" in states[0].text
-    CalendarYear.objects.filter(segment="NSE_FNO").update(confirmed_at=None, confirmed_by=None)
-    states = calendar.calendar_state(follower, now=ist("2026-11-23 10:00"))
-    assert [s.ok for s in states] == [True, False]
-    assert "2026 are not confirmed" in states[1].text
     assert calendar.traded_segments(follower) == ["NSE_EQ", "NSE_FNO"]
     PositionsReport.objects.create(
         account=follower,
@@ -324,6 +350,4 @@ def test_the_board_is_green_where_the_calendar_knows_and_red_where_it_does_not(r
         mark=1,
         rows=[{"segment": "NSE_FNO", "security_id": "9", "product": "MARGIN", "net_quantity": 0}],
     )
-    assert [s.segment for s in calendar.calendar_state(follower)] == ["NSE_FNO"]
-    follower.calendar = "always_open"
-    assert [s.ok for s in calendar.calendar_state(follower, ["NSE_FNO"])] == [True]
+    assert calendar.traded_segments(follower) == ["NSE_FNO"]

@@ -38,6 +38,10 @@ def alerts():
     return {alert.key: alert.times for alert in Alert.objects.filter(acknowledged_at=None)}
 
 
+def carla():
+    return CalendarYear.objects.filter(year=2026).first().confirmed_by
+
+
 def test_nothing_is_said_while_all_is_known(follower):
     calendar_watch.watch(ist("2026-11-30 23:59"))
     assert alerts() == {}
@@ -52,8 +56,7 @@ def test_from_december_on_the_missing_next_year_is_told(follower):
 
 
 def test_a_confirmed_next_year_ends_the_warning(follower):
-    person = CalendarYear.objects.filter(year=2026).first().confirmed_by
-    seed_rows(person, 2026, 2027)
+    seed_rows(carla(), 2026, 2027)
     calendar_watch.watch(ist("2026-12-01 00:00"))
     assert alerts() == {}
 
@@ -68,10 +71,27 @@ def test_on_new_years_day_it_is_critical(follower):
 def test_what_somebody_has_just_seen_is_not_told_again(follower):
     now = ist("2027-01-01 09:15")
     calendar_watch.watch(now)
-    Alert.objects.update(acknowledged_at=now)
+    Alert.objects.update(acknowledged_at=now, acknowledged_by=carla())
     calendar_watch.watch(ist("2027-01-01 15:00"))
     assert alerts() == {}
     calendar_watch.watch(ist("2027-01-02 15:00"))
+    assert alerts() == {"calendar:NSE_EQ": 1}
+
+
+def test_what_is_known_since_ends_its_alerts_and_counts_again_when_it_is_not(follower):
+    calendar_watch.watch(ist("2026-12-31 12:00"))
+    calendar_watch.watch(ist("2027-01-01 00:00"))
+    assert set(alerts()) == {"calendar:NSE_EQ", "calendar:NSE_EQ:2027"}
+    person = carla()
+    seed_rows(person, 2026, 2027)
+    calendar_watch.watch(ist("2026-12-31 12:01"))
+    assert set(alerts()) == {"calendar:NSE_EQ"}  # orders met it a moment ago
+    Alert.objects.update(last_raised=ist("2026-11-01 00:00"))
+    calendar_watch.watch(ist("2027-01-01 00:20"))
+    assert alerts() == {}
+    seed_rows(person, 2026)
+    CalendarYear.objects.filter(year=2027).delete()
+    calendar_watch.watch(ist("2027-01-01 00:30"))
     assert alerts() == {"calendar:NSE_EQ": 1}
 
 

@@ -137,7 +137,7 @@ def test_an_account_that_is_ready(at: Any, run: Any) -> None:
     seen = payload("ip-get.response") | {"detectedIP": "10.420.29.14", "ordersAllowed": True}
     acts = [answer(200, body) for body in (good_profile(), funds, positions, seen)]
     with Stub(*acts) as stub:
-        account = at(stub.url)
+        account = at(stub.url, calendar="always_open")
         said = run("check_account", account.name)
     assert "the broker sees us at 10.420.29.14" in said
     assert "by asking the broker, before the token ends" in said

@@ -69,6 +69,11 @@ ROWS = [
     (500, dh("DH-901"), "token", False, DOUBT),
     (200, dh("DH-901"), "token", False, DOUBT),
     (400, dh("DH-999", "Invalid IP"), "address", False, NO),
+    # A code that nobody has seen says nothing of what became of an order
+    (400, dh("DH-777"), "refused", False, DOUBT),
+    (404, dh("DH-777"), "refused", False, DOUBT),
+    (400, numbered(899), "refused", False, DOUBT),
+    (429, dh("DH-777"), "rate", True, NOTHING),
     # By the status alone
     (401, None, "token", False, DOUBT),
     (403, None, "access", False, NO),

@@ -165,8 +165,8 @@ def test_the_stream_with_a_wrong_token(account: Any) -> None:
 
     AccessToken.put_in_force(account, "not-the-token")
     with Listener(DhanOrderStream(account)) as heard:
-        until(lambda: heard.troubles)
-    assert "807" in heard.troubles[0]
+        until(lambda: heard.losses)
+    assert "807" in heard.losses[0]
     assert not heard.lives
 
 

@@ -171,6 +171,55 @@ def test_bytes_that_are_no_text_and_files_too_large_are_refused():
         holiday_files.read(b"x" * 1_000_001)
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        # The quote would swallow the next holiday, which nobody would miss until that day.
+        ('NSE_EQ,2027-01-26,"Republic\nNSE_EQ,2027-03-22,Holi\n', "line 2: a quote is opened here"),
+        ('NSE_EQ,2027-01-26,"Republic\nDay"\n', "line 2: a quote is opened here"),
+        ('NSE_EQ,2027-01-26,"Republic" Day\n', "line 2: broken quoting"),
+        ("NSE_EQ,2027-01-26,Re\0public\n", "line 2"),
+        ("NSE_EQ,2027-01-26,Re\x1bpublic\n", "line 2: name: Must be plain text"),
+    ],
+)
+def test_broken_lines_swallow_no_holiday(rows, run, text, complaint):
+    with pytest.raises(CommandError, match=complaint):
+        run(f"segments,date,name\n{text}", "--source", "s")
+    assert not of_2027().exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[" * 100_000, "nested"),
+        (
+            '[{"segments": "NSE_EQ", "date": "2027-01-26", "name": "a\\u0000b"}]',
+            "name: Must be plain",
+        ),
+        (
+            '[{"segments": "NSE_EQ", "date": "2027-01-26", "date": "2027-01-27", "name": "x"}]',
+            "date stands there twice",
+        ),
+        ('[{"segments": ["NSE_EQ", 7], "date": "2027-01-26", "name": "x"}]', "segments: Name one"),
+    ],
+)
+def test_json_of_no_sure_meaning_is_refused(rows, run, text, complaint):
+    with pytest.raises(CommandError, match=complaint):
+        run(text, "--source", "s", name="list.json")
+    assert not of_2027().exists()
+
+
+def test_days_whose_year_cannot_be_confirmed_are_not_stored_either(rows, run):
+    text = (
+        "segments,date,name,kind,hours\nNSE_EQ,2027-01-26,Republic Day,CLOSED,\n"
+        "NSE_FNO,2027-10-29,Muhurat,SPECIAL,OPEN 13:45-14:45\n"
+    )
+    with pytest.raises(CommandError, match=r"stored.*The list of NSE_FNO 2027 is empty"):
+        run(text, "--source", "s", "--confirm", "--as", "adam")
+    assert not of_2027().exists()
+    assert not CalendarYear.objects.filter(year=2027, confirmed_at__isnull=False).exists()
+
+
 def test_a_file_that_is_not_there_is_said_in_words(rows):
     with pytest.raises(CommandError, match="No such file"):
         call_command("import_holidays", "/nowhere/list.csv")

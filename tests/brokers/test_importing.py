@@ -332,6 +332,9 @@ def test_a_bad_file_changes_nothing_and_says_why(take: Import) -> None:
     alert = Alert.objects.get()
     assert alert.key == "instruments:refused:dhan"
     assert row.why in alert.text
+    take(RELIANCE, AMARA)
+    alert.refresh_from_db()
+    assert alert.acknowledged_reason == "a file was imported since"
 
 
 def test_a_file_without_much_of_what_lives_is_refused(take: Import) -> None:
@@ -344,6 +347,25 @@ def test_a_file_without_much_of_what_lives_is_refused(take: Import) -> None:
     assert everything() == before
     row = take(*shares(97), even_if_fewer=True)
     assert counts(row) == {"unchanged": 97, "gone": 3}
+
+
+@pytest.mark.parametrize(
+    "units", [{"TICK_SIZE": "1000.0000"}, {"LOT_SIZE": "100.0"}], ids=["ticks", "lots"]
+)
+def test_a_file_in_other_units_is_refused(take: Import, units: dict[str, str]) -> None:
+    take(*shares(150))
+    before = everything()
+    row = take(*shares(150, **units))
+    assert row.outcome == "REFUSED"
+    assert "150 of 150 instruments that live on have another lot or tick, such as" in row.why
+    assert everything() == before
+    assert take(*shares(150, **units), even_if_fewer=True).changed == 150
+
+
+def test_a_revision_of_many_ticks_is_believed(take: Import) -> None:
+    take(*shares(150))
+    revised = [*shares(75, TICK_SIZE="1.0000"), *shares(75, first=76)]
+    assert take(*revised).changed == 75
 
 
 def test_expired_contracts_may_leave_the_file_together(take: Import, today: Any) -> None:

@@ -85,6 +85,7 @@ class Hearer:
     wanted: Callable[[], list[Watched]] = lambda: [HDFC, FUTURE, NIFTY]
     news: list[QuoteNews] = field(default_factory=list)
     heard_at: list[dt.datetime] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     lives: list[float] = field(default_factory=list)
     on_news: Callable[..., None] | None = None
@@ -112,6 +113,7 @@ class Hearer:
                 lambda: self.wanted(),
                 self.on_news or self._take,
                 lambda: self.lives.append(time.monotonic()),
+                self.losses.append,
                 self.troubles.append,
                 lambda: self.stopping,
             )
@@ -326,7 +328,7 @@ def test_answered_pings_are_life(hear: Any) -> None:
 @pytest.mark.parametrize("drip", [False, True])
 def test_a_server_that_answers_no_ping_is_left(hear: Any, drip: bool) -> None:
     with SilentFeed(drip=drip) as silent, hear(silent.url) as hearer:
-        until(lambda: any("not answered" in trouble for trouble in hearer.troubles))
+        until(lambda: any("not answered" in loss for loss in hearer.losses))
     assert not hearer.lives
 
 
@@ -342,7 +344,7 @@ def test_packets_do_not_hide_that_pings_go_unanswered(hear: Any, settings: Any) 
             time.sleep(0.02)
 
     with MarketStub(flood) as stub, hear(stub.url) as hearer:
-        until(lambda: any("not answered" in trouble for trouble in hearer.troubles))
+        until(lambda: any("not answered" in loss for loss in hearer.losses))
         until(lambda: len(stub.opened) >= 2)
     assert hearer.news
 
@@ -373,7 +375,7 @@ def test_after_a_sleep_of_ours_what_waits_is_not_believed(
     with MarketStub(script, stay) as stub, hear(stub.url, wanted=asleep) as hearer:
         until(lambda: len(stub.opened) == 2)
     assert [news.last_price for news in hearer.news] == [1500]
-    assert any("slept" in trouble for trouble in hearer.troubles)
+    assert any("slept" in loss for loss in hearer.losses)
 
 
 @pytest.mark.parametrize("reason", [805, 806, 807, 808, 809])
@@ -383,11 +385,11 @@ def test_a_reason_to_leave_is_told_and_not_tried_in_a_storm(reason: int, hear: A
         peer.close()
 
     with MarketStub(script) as stub, hear(stub.url) as hearer:
-        until(lambda: hearer.troubles)
+        until(lambda: hearer.losses)
         time.sleep(0.5)
     assert len(stub.opened) == 1
-    assert str(reason) in hearer.troubles[0]
-    assert TOKEN not in " ".join(hearer.troubles)
+    assert str(reason) in hearer.losses[0]
+    assert TOKEN not in " ".join(hearer.losses)
 
 
 def test_a_refused_token_is_no_verdict_on_the_session_and_another_is_tried_soon(
@@ -401,7 +403,7 @@ def test_a_refused_token_is_no_verdict_on_the_session_and_another_is_tried_soon(
 
     with MarketStub(refuse, stay) as stub, hear(stub.url) as hearer:
         account = BrokerAccount.objects.get()
-        until(lambda: hearer.troubles)
+        until(lambda: hearer.losses)
         assert not sessions.is_refused(account)
         put_token(account, "another-token")
         until(lambda: len(stub.addresses) == 2)
@@ -448,13 +450,13 @@ def test_it_comes_back_after_every_close(hear: Any) -> None:
 @pytest.mark.parametrize("status", [401, 429, 500])
 def test_a_handshake_that_is_refused_is_told_without_the_token(status: int, hear: Any) -> None:
     with Stub(answer(status, {})) as stub, hear(stub.url.replace("http", "ws")) as hearer:
-        until(lambda: hearer.troubles)
-    assert f"HTTP {status}" in hearer.troubles[0]
-    assert TOKEN not in " ".join(hearer.troubles)
+        until(lambda: hearer.losses)
+    assert f"HTTP {status}" in hearer.losses[0]
+    assert TOKEN not in " ".join(hearer.losses)
 
 
 def test_nobody_there_is_told_without_the_token(hear: Any) -> None:
     with hear("ws://127.0.0.1:9") as hearer:
-        until(lambda: hearer.troubles)
-    assert "cannot be reached" in hearer.troubles[0]
-    assert TOKEN not in hearer.troubles[0]
+        until(lambda: hearer.losses)
+    assert "cannot be reached" in hearer.losses[0]
+    assert TOKEN not in hearer.losses[0]

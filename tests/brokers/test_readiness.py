@@ -200,10 +200,10 @@ def house_checks(settings):
     settings.READINESS_CHECKS = house_settings.READINESS_CHECKS
 
 
-def read(outcome: str, hours: float, why: str = "", broker: str = "dhan") -> None:
-    InstrumentImport.objects.create(
-        broker=broker, source="x", outcome=outcome, why=why, at=timezone.now() - ago(hours=hours)
-    )
+def read(outcome: str, hours: float, why: str = "", **columns: str) -> None:
+    at = timezone.now() - ago(hours=hours)
+    given = {"broker": "dhan", "source": "x"} | columns
+    InstrumentImport.objects.create(outcome=outcome, why=why, at=at, **given)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,16 @@ def test_the_light_follows_the_age_of_the_instruments(
         read(outcome, hours, "half of it" if outcome == "REFUSED" else "")
     assert light(account, "instruments") is expected
     assert told in reason(account, "instruments")
+
+
+def test_a_live_account_needs_the_brokers_own_list(account, house_checks):
+    read("APPLIED", 1, source="http://127.0.0.1:9100/instruments.csv")
+    assert light(account, "instruments") is Light.GREEN
+    BrokerAccount.objects.update(rest_url="https://api.broker.invalid/v2", calendar="exchange")
+    assert light(account, "instruments") is Light.RED
+    assert "a simulated exchange's" in reason(account, "instruments")
+    read("APPLIED", 0.5, source="https://files.broker.invalid/instruments.csv")
+    assert light(account, "instruments") is Light.GREEN
 
 
 def test_another_brokers_list_says_nothing_of_ours(account, house_checks):

@@ -34,6 +34,20 @@ def body_of(raw: bytes) -> Any:
     return json.loads(raw.partition(b"\r\n\r\n")[2])
 
 
+def test_a_reply_may_take_longer_than_connecting(
+    at: Any, new_call: Any, order_request: Any, settings: Any
+) -> None:
+    settings.CONNECT_TIMEOUT, settings.CALL_TIMEOUT = 0.2, 5
+
+    def late(peer: Any) -> None:
+        time.sleep(0.6)
+        answer(200, TAKEN)(peer)
+
+    with Stub(late) as stub:
+        outcome = DhanTrading(new_call(at(f"{stub.url}/v2/"))).place(order_request())
+    assert isinstance(outcome, Accepted)
+
+
 def test_a_placed_order_on_the_wire(at: Any, new_call: Any, order_request: Any) -> None:
     with Stub(answer(200, TAKEN)) as stub:
         call = new_call(at(f"{stub.url}/v2/"))

@@ -107,7 +107,7 @@ def test_the_feed_tells_of_a_refused_token_too(at):
     with FeedStub(refuse) as stub:
         account = at("http://127.0.0.1:9", feed_url=stub.url)
         with Listener(DhanOrderStream(account)) as heard:
-            until(lambda: heard.troubles)
+            until(lambda: heard.losses)
     assert sessions.is_refused(account)
     assert Alert.objects.get().key == f"session:{account.name}"
 
@@ -122,7 +122,7 @@ def test_the_feed_comes_back_with_a_new_token_without_waiting_out_its_pause(at, 
     with FeedStub(refuse, stay) as stub:
         account = at("http://127.0.0.1:9", feed_url=stub.url)
         with Listener(DhanOrderStream(account)) as heard:
-            until(lambda: heard.troubles)
+            until(lambda: heard.losses)
             put_token(account, "another-token")
             until(lambda: len(stub.logins) == 2)
     assert "another-token" in stub.logins[1]

@@ -91,13 +91,13 @@ def test_a_server_that_answers_no_ping_is_left(listen: Any) -> None:
     with SilentFeed() as silent, listen(silent.url) as heard:
         until(lambda: len(heard.connected) >= 2)
     assert not heard.lives
-    assert any("not answered" in trouble for trouble in heard.troubles)
+    assert any("not answered" in loss for loss in heard.losses)
 
 
 def test_a_frame_that_never_ends_does_not_hide_that_the_server_is_silent(listen: Any) -> None:
     with SilentFeed(drip=True) as dripping, listen(dripping.url) as heard:
         until(lambda: len(heard.connected) >= 2)
-    assert any("not answered" in trouble for trouble in heard.troubles)
+    assert any("not answered" in loss for loss in heard.losses)
 
 
 def test_stopping_is_quick_in_the_middle_of_a_frame(listen: Any, settings: Any) -> None:
@@ -159,12 +159,12 @@ def test_a_refused_token_is_told_and_not_tried_in_a_storm(reason: int, listen: A
         peer.close()
 
     with FeedStub(script) as stub, listen(stub.url) as heard:
-        until(lambda: heard.troubles)
+        until(lambda: heard.losses)
         time.sleep(0.6)
         assert heard.stop() < 1
     assert len(stub.opened) == 1
-    assert str(reason) in heard.troubles[0]
-    assert TOKEN not in " ".join(heard.troubles)
+    assert str(reason) in heard.losses[0]
+    assert TOKEN not in " ".join(heard.losses)
 
 
 def test_the_connection_comes_back_after_a_close(listen: Any) -> None:
@@ -175,7 +175,7 @@ def test_the_connection_comes_back_after_a_close(listen: Any) -> None:
         until(lambda: heard.reports)
     assert len(stub.opened) == 3
     assert len(heard.connected) == 3
-    assert sum("closed" in trouble for trouble in heard.troubles) == 1
+    assert sum("closed" in loss for loss in heard.losses) == 1
 
 
 def test_a_new_token_is_used_at_the_next_login(at: Any) -> None:
@@ -197,9 +197,9 @@ def test_without_a_token_nothing_is_sent(listen: Any) -> None:
         listener = listen(stub.url)
         AccessToken.objects.update(retired_at="2026-01-01T00:00Z")
         with listener as heard:
-            until(lambda: heard.troubles)
+            until(lambda: heard.losses)
     assert not stub.opened
-    assert "no access token" in heard.troubles[0]
+    assert "no access token" in heard.losses[0]
 
 
 @pytest.mark.parametrize(
@@ -216,10 +216,10 @@ def test_without_a_token_nothing_is_sent(listen: Any) -> None:
 )
 def test_a_wrong_handshake_is_trouble_and_shows_no_token(act: Any, listen: Any) -> None:
     with Stub(act) as stub, listen(stub.url.replace("http", "ws")) as heard:
-        until(lambda: heard.troubles)
+        until(lambda: heard.losses)
         assert heard.stop() < 1
     assert not heard.connected
-    assert TOKEN not in " ".join(heard.troubles)
+    assert TOKEN not in " ".join(heard.losses)
     assert TOKEN.encode() not in b"".join(stub.requests)
 
 
@@ -235,7 +235,7 @@ def test_a_wrong_handshake_is_trouble_and_shows_no_token(act: Any, listen: Any) 
 )
 def test_an_address_where_nobody_is(url: str, listen: Any) -> None:
     with listen(url) as heard:
-        until(lambda: heard.troubles)
+        until(lambda: heard.losses)
         assert heard.stop() < 1
     assert not heard.lives
 
@@ -263,7 +263,7 @@ def test_a_frame_that_is_too_large_ends_the_connection(
     monkeypatch.setattr(feed, "MAX_FRAME", 1000)
     with FeedStub(says("x" * 5000), stay) as stub, listen(stub.url) as heard:
         until(lambda: len(stub.opened) == 2)
-    assert any("larger" in trouble for trouble in heard.troubles)
+    assert any("larger" in loss for loss in heard.losses)
 
 
 def test_a_message_of_endless_fragments_ends_the_connection(
@@ -277,7 +277,7 @@ def test_a_message_of_endless_fragments_ends_the_connection(
 
     with FeedStub(fragments, stay) as stub, listen(stub.url) as heard:
         until(lambda: len(stub.opened) == 2)
-    assert any("larger" in trouble for trouble in heard.troubles)
+    assert any("larger" in loss for loss in heard.losses)
 
 
 def test_stopping_is_quick_while_listening(listen: Any) -> None:

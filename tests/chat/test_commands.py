@@ -200,6 +200,12 @@ class TestStrangers:
         assert [row.outcome for row in TelegramCommand.objects.all()] == ["STRANGER"] * 2
         assert last().user is None
 
+    def test_a_name_cannot_pass_for_another_line_of_the_alert(self, ear, bot_api, account):
+        name = {"id": 666, "is_bot": False, "first_name": "x\nCRITICAL: sell\u202e all"}
+        bot_api.writes("/start", odd={"from": name})
+        ear.turn(TOKEN, 0)
+        assert "user 666 (x CRITICAL: sell all)" in Alert.objects.get().text
+
     def test_a_linked_person_in_another_chat_is_a_stranger(self, says, rita, account):
         assert says("/halt all x", chat=-1005) is None
         assert "in chat -1005" in Alert.objects.get().text

@@ -221,10 +221,10 @@ def test_the_feed_and_the_books_do_not_tell_again_what_the_session_told(account,
     end_token(exchange)
     reconcile(account)
     listener = feed._Listener(account)
-    listener.trouble("the broker ended the order feed (807)")
+    listener.lost("the broker ended the order feed (807)")
     assert [alert.key for alert in Alert.objects.all()] == ["session:alpha"]
     sessions.start_afresh(account)
     exchange.control("token", client_id=CLIENT, token="by-hand")
     store_token(account, "by-hand")
-    listener.trouble("the order feed has not answered for 6 s")
+    listener.lost("the order feed has not answered for 6 s")
     assert Alert.objects.filter(key="feed:alpha").exists()

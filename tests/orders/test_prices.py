@@ -203,13 +203,20 @@ def test_the_feed_comes_back_and_asks_again_for_all(
     until(lambda: last() == 1399)
 
 
-@pytest.mark.parametrize("fault", ["garbled_packets", "cut_packets", "off_tick_packets"])
-def test_spoilt_packets_are_never_prices(listening, exchange, reliance, fault):
+@pytest.mark.parametrize(
+    ("fault", "key"),
+    [
+        ("garbled_packets", "quotes:alpha"),  # what cannot be read ends the connection
+        ("cut_packets", "quotes:alpha"),
+        ("off_tick_packets", "quotes:alpha:odd"),
+    ],
+)
+def test_spoilt_packets_are_never_prices(listening, exchange, reliance, fault, key):
     quotes.wish([reliance], SIMULATED)
     until(lambda: last() == 1402)
     exchange.control("faults", fault=fault, times=1)
     pin(exchange, 1388)
-    until(lambda: Alert.objects.filter(key="quotes:alpha").exists())
+    until(lambda: Alert.objects.filter(key=key).exists())
     assert last(within=60) in {1402, 1388}  # 1388 comes with the next picture, if it came back
     pin(exchange, 1389)
     until(lambda: last() == 1389)
@@ -222,7 +229,7 @@ def test_an_unknown_packet_is_told_once_and_counted(listening, exchange, relianc
     for price in (1388, 1389, 1390):
         pin(exchange, price)
         until(lambda price=price: last() == price)
-    alert = Alert.objects.get(key="quotes:alpha")
+    alert = Alert.objects.get(key="quotes:alpha:odd")
     assert (alert.times, "packets of 99" in alert.text) == (1, True)
     detail = "1 instruments; odd: code 99 3"
     until(lambda: Heartbeat.objects.filter(name=f"quotes:{source.name}", detail=detail).exists())

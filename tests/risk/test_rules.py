@@ -142,6 +142,16 @@ CASES = [
     ("readiness not known", {"not_ready": None}, "ready"),
     ("not in the master", {"instrument": None}, "tradable"),
     ("not tradable", {"instrument": replace(INSTRUMENT, tradable=False)}, "tradable"),
+    (
+        "gone, and entered",
+        {"instrument": replace(INSTRUMENT, tradable=False, leavable=True)},
+        "tradable",
+    ),
+    (
+        "made up, and live",
+        {"simulated_facts": True, "environment": "live", "live_allowed": True, "armed": True},
+        "tradable",
+    ),
     ("expired", {"instrument": replace(INSTRUMENT, expiry=dt.date(2026, 11, 22))}, "tradable"),
     ("an index", {"request": request(segment=Segment.INDEX)}, "tradable"),
     ("zero quantity", {"request": request(quantity=0)}, "quantity and lot"),

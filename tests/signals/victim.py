@@ -12,6 +12,8 @@ from typing import Any
 
 import django
 
+from tests.conftest import no_house_in
+
 
 def die(*_: Any, **__: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -19,9 +21,12 @@ def die(*_: Any, **__: Any) -> None:
 
 def main(signal_id: int, place: str) -> None:
     django.setup()
+    from django.conf import settings
+
     from apps.orders import services
     from apps.signals import acting
 
+    no_house_in(settings)
     if place == "before_place":
         acting.place_at_once = die  # type: ignore[assignment]
     elif place == "inside_place":

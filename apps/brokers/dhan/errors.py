@@ -81,7 +81,8 @@ TABLE = (
     _row("DH-908 DH-909 DH-910 800", "server", After.DOUBT, transient=True),
     _row("DH-1111", "empty", After.NO),  # no holdings, said as HTTP 500 (recorded)
 )
-_UNLISTED = Meaning("refused", transient=False, after=After.NO)
+_UNLISTED = Meaning("refused", transient=False, after=After.NO)  # no code, only words
+_STRANGE = Meaning("refused", transient=False, after=After.DOUBT)  # a code that nobody has seen
 # An answer without an error that we can read: by its HTTP status alone.
 _BARE = {
     401: Meaning("token", transient=False, after=After.DOUBT),
@@ -113,7 +114,7 @@ def _after_bad_token(status: int, complaint: Complaint, after: After) -> After:
 
 def _by_words(complaint: Complaint, status: int) -> Meaning:
     """Words that say nothing to us leave the status to speak."""
-    unlisted = _BARE.get(status, _UNLISTED)
+    unlisted = _BARE.get(status, _UNLISTED if is_listed(complaint) else _STRANGE)
     return next((row.meaning for row in TABLE if row.fits(complaint)), unlisted)
 
 

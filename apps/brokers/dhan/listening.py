@@ -97,10 +97,19 @@ class Ears:
     what: str
     account: str
     on_life: Callable[[], None]
+    on_lost: Callable[[str], None]
     on_trouble: Callable[[str], None]
     told: dict[str, float] = field(default_factory=dict)
 
+    def lost(self, kind: str, text: str) -> None:
+        """The connection is over, or there is none."""
+        self._tell(self.on_lost, kind, text)
+
     def tell(self, kind: str, text: str) -> None:
+        """Something odd came over it."""
+        self._tell(self.on_trouble, kind, text)
+
+    def _tell(self, listen: Callable[[str], None], kind: str, text: str) -> None:
         """Say it once per kind and minute: a broken feed must not flood."""
         now = time.monotonic()
         if now - self.told.get(kind, float("-inf")) < TELL_AGAIN:
@@ -108,7 +117,7 @@ class Ears:
         self.told[kind] = now
         log.warning("feed_trouble", feed=self.what, account=self.account, kind=kind, text=text)
         try:
-            self.on_trouble(text)
+            listen(text)
         except Exception:
             log.exception("feed_trouble_not_told", feed=self.what, account=self.account)
 
@@ -231,18 +240,18 @@ class Listening:
             if isinstance(end, TokenRefused) and not self._refused(held, str(end)):
                 log.info("feed ended with its token", feed=what, account=self._account.name)
                 return False
-            ears.tell(end.kind, str(end))
+            ears.lost(end.kind, str(end))
             return end.slow
         except Refused as refusal:
-            ears.tell(f"http {refusal.status}", f"the {what} {refusal}")
+            ears.lost(f"http {refusal.status}", f"the {what} {refusal}")
             return refusal.status in {401, 403, 429}
         except NETWORK_ERRORS as error:
             trouble = _network_trouble(error, what, connected=connection is not None)
             secrets = (token, self._account.client_id)
-            ears.tell(type(error).__name__, without_secrets(trouble, secrets))
+            ears.lost(type(error).__name__, without_secrets(trouble, secrets))
         except Exception as error:
             log.exception("feed_broken", feed=what, account=self._account.name)
-            ears.tell("broken", f"the {what} broke: {type(error).__name__}")
+            ears.lost("broken", f"the {what} broke: {type(error).__name__}")
         finally:
             self._leave(feed, connection)
         return False

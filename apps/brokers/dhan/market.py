@@ -183,6 +183,7 @@ class DhanQuoteStream:
         wanted: Callable[[], Sequence[Watched]],
         on_news: OnNews,
         on_life: Callable[[], None],
+        on_lost: Callable[[str], None],
         on_trouble: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> None:
@@ -191,7 +192,7 @@ class DhanQuoteStream:
         ``on_life`` is called for a pong to our own ping and for a packet that we could read, and
         for nothing else. ``wanted`` is asked every second.
         """
-        ears = Ears(FEED, self._account.name, on_life, on_trouble)
+        ears = Ears(FEED, self._account.name, on_life, on_lost, on_trouble)
         Listening(self._account, ears, judges_token=False).for_ever(
             lambda token: connect(self._address(token)),
             lambda feed, token: _MarketConnection(feed, ears, wanted, on_news, self._memory),

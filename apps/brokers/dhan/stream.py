@@ -61,6 +61,7 @@ class DhanOrderStream:
         self,
         on_report: Callable[[OrderReport], None],
         on_life: Callable[[], None],
+        on_lost: Callable[[str], None],
         on_trouble: Callable[[str], None],
         on_connected: Callable[[], None],
         should_stop: Callable[[], bool],
@@ -71,7 +72,7 @@ class DhanOrderStream:
         nothing else; ``on_connected`` right after the login, whose success the broker never
         confirms: read the books then, because nothing is replayed.
         """
-        ears = Ears(FEED, self._account.name, on_life, on_trouble)
+        ears = Ears(FEED, self._account.name, on_life, on_lost, on_trouble)
         client_id = self._account.client_id
 
         def open_connection(feed: FeedSocket, token: str) -> Connection:

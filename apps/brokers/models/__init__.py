@@ -16,7 +16,7 @@ from apps.brokers.models.calendar import (
     Holiday,
     SessionRule,
 )
-from apps.brokers.models.imports import ImportOutcome, InstrumentImport
+from apps.brokers.models.imports import ImportOutcome, InstrumentImport, is_simulated
 from apps.brokers.models.instruments import Closed, Instrument
 from apps.brokers.models.journal import CallOutcome, Verb, WireCall
 from apps.brokers.models.margins import MarginEstimate
@@ -52,4 +52,5 @@ __all__ = [
     "TokenSource",
     "Verb",
     "WireCall",
+    "is_simulated",
 ]

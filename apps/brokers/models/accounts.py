@@ -22,6 +22,14 @@ SANDBOX_HOSTS = {"sandbox.dhan.co"}
 _NOT_LIVE = r"^https?://(127\.0\.0\.1|localhost|\[::1\]|sandbox\.dhan\.co)(:[0-9]+)?(/|$)"
 
 
+def environment_of(rest_url: str) -> str:
+    """``paper``, ``sandbox`` or ``live``: what is not known is live."""
+    host = urlsplit(rest_url).hostname or ""
+    if host in LOOPBACK:
+        return "paper"
+    return "sandbox" if host in SANDBOX_HOSTS else "live"
+
+
 class BrokerKind(models.TextChoices):
     """Brokers with an adapter."""
 
@@ -92,10 +100,7 @@ class BrokerAccount(models.Model):
     @property
     def environment(self) -> str:
         """``paper``, ``sandbox`` or ``live``, judged from the address and nothing else."""
-        host = urlsplit(self.rest_url).hostname or ""
-        if host in LOOPBACK:
-            return "paper"
-        return "sandbox" if host in SANDBOX_HOSTS else "live"
+        return environment_of(self.rest_url)
 
     @property
     def market(self) -> Market:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.db import models
 from django.utils import timezone
 
-from apps.brokers.models.accounts import BrokerKind
+from apps.brokers.models.accounts import LOOPBACK, BrokerKind
+
+
+def is_simulated(source: str) -> bool:
+    """Whether the file at this address is a simulated exchange's; a file's name is a person's."""
+    return (urlsplit(source).hostname or "") in LOOPBACK
 
 
 class ImportOutcome(models.TextChoices):

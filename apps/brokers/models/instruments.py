@@ -131,6 +131,21 @@ class Instrument(models.Model):
             models.Q(expiry__isnull=True) | models.Q(expiry__gte=today)
         )
 
+    @staticmethod
+    def leavable_today(today: dt.date) -> models.Q:
+        """What a position can still be left in: the file lost it, or a person blocked it.
+
+        Not what is over, nor what has no sure meaning: another id, or an unknown lot.
+        """
+        return models.Q(closed__in=["", Closed.GONE], retired_at=None) & (
+            models.Q(expiry__isnull=True) | models.Q(expiry__gte=today)
+        )
+
+    @property
+    def leavable(self) -> bool:
+        """The same for this one, its expiry aside."""
+        return self.closed in {"", Closed.GONE} and self.retired_at is None
+
     @property
     def why_not(self) -> str:
         """Why it cannot be traded, in words; empty when it can."""

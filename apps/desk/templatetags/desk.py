@@ -33,7 +33,8 @@ def stamp(at: dt.datetime | None) -> str:
 @register.filter
 def ago(at: dt.datetime) -> str:
     """How long ago, in the unit that fits."""
-    return words.lasting(max(timezone.now() - at, dt.timedelta(0)))
+    age = timezone.now() - at
+    return "now" if age < dt.timedelta(seconds=1) else words.lasting(age)
 
 
 @register.filter

@@ -8,11 +8,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from apps.brokers import calendar_edits, holiday_files
 from apps.brokers.calendar_edits import Editor
 from apps.brokers.holiday_files import BadFile, Imported
 from apps.brokers.management.asking import show_example
+from apps.brokers.models import Holiday
 from apps.people.acting import acting, add_as
 
 EXAMPLE = """\
@@ -53,18 +55,23 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']}: {error.strerror}.") from None
         except BadFile as error:
             raise CommandError(f"{options['file']}: nothing was stored.\n{error}") from None
-        done = holiday_files.store(days, Editor(name, person))
+        done = self._store(days, Editor(name, person), person if options["confirm"] else None)
         self.stdout.write(f"{done}.")
-        self._confirm(done, person if options["confirm"] else None)
+        self._say_what_waits(done)
 
-    def _confirm(self, done: Imported, person: User | None) -> None:
-        """Confirm the years, or say which of them wait for a person."""
-        if person is not None:
-            try:
+    @transaction.atomic
+    def _store(self, days: list[Holiday], editor: Editor, confirming: User | None) -> Imported:
+        """The days and, when a person confirms them, their years; all or nothing."""
+        done = holiday_files.store(days, editor)
+        try:
+            if confirming is not None:
                 for year in done.years:
-                    calendar_edits.confirm(year, person)
-            except ValidationError as error:
-                raise CommandError(" ".join(error.messages)) from None
+                    calendar_edits.confirm(year, confirming)
+        except ValidationError as error:
+            raise CommandError(f"nothing was stored. {' '.join(error.messages)}") from None
+        return done
+
+    def _say_what_waits(self, done: Imported) -> None:
         for year in done.years:
             year.refresh_from_db()
         waiting = [str(year) for year in done.years if year.confirmed_at is None]

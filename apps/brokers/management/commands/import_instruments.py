@@ -50,7 +50,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--even-if-fewer",
             action="store_true",
-            help="accept a file without much of what the last one had",
+            help="accept a file without much of what the last one had, or in other units",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature

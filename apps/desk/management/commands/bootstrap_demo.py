@@ -23,6 +23,7 @@ class Command(BaseCommand):
             except demo.NoExchange as error:
                 raise CommandError(str(error)) from None
             demo.make_accounts()
+            demo.make_source()
         made = demo.make_administrator()
         if made is None:
             self.stdout.write("Sign in with the user and password of the first start.")

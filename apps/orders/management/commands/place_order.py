@@ -78,7 +78,8 @@ class Command(BaseCommand):
 def _intent(options: dict[str, Any]) -> OrderIntent:
     account = find_account(options["account"])
     try:
-        instrument = find_instrument(options["instrument"])
+        leaving = options["intent"].upper() == Intent.EXIT
+        instrument = find_instrument(options["instrument"], leaving=leaving)
     except NotFound as error:
         raise CommandError(f"--instrument: {error}.") from None
     return OrderIntent(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.brokers.management.asking import show_example
 from apps.orders.management.asking import sentence
 from apps.signals.models import Fate, Signal, SignalSource
-from apps.signals.signing import sign
+from apps.signals.sending import send
 
 EXAMPLE = """\
 python manage.py send_test_signal momentum --url http://localhost:8000 \\
@@ -51,7 +50,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Sign, send, and wait for the fate."""
         source = _source(options["name"])
-        answer = _post(source, _address(options["url"]) + source.path, _body(options))
+        answer = _post(source, _address(options["url"]), _body(options))
         self.stdout.write(f"{answer.status_code} {answer.text.strip()[:500]}")
         if answer.status_code != requests.codes.accepted:
             raise CommandError("The signal was not taken.", returncode=1)
@@ -76,7 +75,7 @@ def _address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise CommandError(f"--url {url!r} is no address; for example http://localhost:8000.")
-    return url.rstrip("/")
+    return url
 
 
 def _body(options: dict[str, Any]) -> bytes:
@@ -86,15 +85,8 @@ def _body(options: dict[str, Any]) -> bytes:
 
 
 def _post(source: SignalSource, address: str, body: bytes) -> requests.Response:
-    message_id, stamp = f"test_{secrets.token_hex(12)}", int(time.time())
-    headers = {
-        "Content-Type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(stamp),
-        "webhook-signature": sign(source.secret, message_id, stamp, body),
-    }
     try:
-        return requests.post(address, data=body, headers=headers, timeout=10, allow_redirects=False)
+        return send(source, address, body)
     except requests.RequestException as error:
         raise CommandError(f"--url: nobody took the signal ({type(error).__name__}).") from None
 
