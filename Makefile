@@ -9,7 +9,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 PACKAGES := apps tradingops simexchange supervisor
 CHECKS := style format types layers migrations deployment
 
-.PHONY: help run test check bench reset requirements packages dev-packages python $(CHECKS)
+.PHONY: help run test check bench chaos mutants reset requirements packages dev-packages python $(CHECKS)
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -26,6 +26,12 @@ check: dev-packages ## style, types, layers, migrations, deployment; no tests
 
 bench: dev-packages ## measure the desk on a house of its own: ARGS="--quick"; a few minutes
 	@exec $(VENV)/python -m tests.bench $(ARGS)
+
+chaos: dev-packages ## prove that no order is lost or doubled: ORDERS=2000 SEED=1; ARGS="--minutes 10"
+	@exec $(VENV)/python -m tests.chaos --orders $(or $(ORDERS),2000) --seed $(or $(SEED),1) $(ARGS)
+
+mutants: dev-packages ## prove that the proof catches bugs: a house for each; a quarter of an hour
+	@exec $(VENV)/python -m tests.chaos.mutants $(ARGS)
 
 reset: python ## forget the database, the queue, the secrets and the logs
 	@$(PYTHON) -m supervisor reset

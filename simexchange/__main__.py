@@ -38,6 +38,7 @@ def _run(arguments: argparse.Namespace) -> None:
         rate_limits=not arguments.no_rate_limits,
         hours=arguments.hours,
         state=arguments.state,
+        faults=arguments.faults,
         tick_ms=arguments.tick_ms,
         transit_ms=arguments.transit_ms,
         token_life=_hours(arguments.token_hours),
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instruments", type=Path, help="JSON list, as --print-instruments")
     parser.add_argument("--universe", type=int, default=0, help="list so many instruments in all")
     parser.add_argument("--state", type=Path, help="file that keeps orders across restarts")
+    parser.add_argument("--faults", type=Path, help="JSON schedule of failures to order")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
     parser.add_argument("--hours", action="store_true", help="trade only in session hours")
     parser.add_argument("--tick-ms", type=int, default=500, help="between two price steps")

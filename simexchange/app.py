@@ -9,11 +9,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from simexchange import instruments, journal
+from simexchange import fault_orders, instruments, journal
 from simexchange.access_control import AccessControl
 from simexchange.accounts import Account, default_accounts
 from simexchange.clock import ShiftedClock
 from simexchange.control import Control
+from simexchange.door import Door
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.hours import SessionHours
@@ -27,6 +28,7 @@ from simexchange.market_feed import MarketFeed
 from simexchange.master_files import MasterFiles
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
+from simexchange.saboteur import Saboteur
 from simexchange.sockets import OrderFeed
 from simexchange.tokens import AuthApi, TokenDesk
 
@@ -48,13 +50,14 @@ class Options:
     rate_limits: bool = True
     hours: bool = False
     state: Path | None = None
+    faults: Path | None = None
     tick_ms: int = 500
     transit_ms: int = 20
     token_life: timedelta | None = None
 
 
 def build(
-    options: Options, loop: asyncio.AbstractEventLoop
+    options: Options, loop: asyncio.AbstractEventLoop, door: Door
 ) -> tuple[web.Application, Exchange, TokenDesk]:
     clock = ShiftedClock()
     shipped = instruments.load(options.instruments)
@@ -64,6 +67,7 @@ def build(
 
     table = {each.key: each for each in listed_on(clock().date())}
     past = list(journal.read(options.state))
+    plan = fault_orders.read_file(options.faults, options.seed)
     ledger = Ledger(table, options.accounts, clock, Journal(options.state))
     exchange = Exchange(
         ledger,
@@ -77,11 +81,14 @@ def build(
     faults, log = Faults(options.seed), RequestLog()
     feed, market_feed = OrderFeed(ledger, faults), MarketFeed(exchange, faults)
     desk = TokenDesk(ledger, (feed, market_feed), limits, options.seed, options.token_life)
-    app = web.Application()
+    saboteur = Saboteur(faults, door, loop.call_later, loop.time)
+    saboteur.follow(plan)
+    app = web.Application(middlewares=[door.watch()])
     app.add_routes(RestApi(exchange, limits, faults, log, desk).routes())
-    app.add_routes(AuthApi(desk, ledger, faults, log).routes())
-    app.add_routes(MasterFiles(ledger, faults, log, listed_on).routes())
-    app.add_routes(Control(exchange, limits, faults, log, feed, market_feed, desk, clock).routes())
+    app.add_routes(AuthApi(desk, exchange, faults, log).routes())
+    app.add_routes(MasterFiles(exchange, faults, log, listed_on).routes())
+    control = Control(exchange, limits, saboteur, log, feed, market_feed, desk, clock)
+    app.add_routes(control.routes())
     app.add_routes(MarketControl(exchange, clock).routes())
     app.add_routes(AccessControl(ledger, desk).routes())
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
@@ -93,15 +100,15 @@ def build(
 async def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    app, exchange, desk = build(options, loop)
+    door = Door(options.host, options.port)
+    app, exchange, desk = build(options, loop, door)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, options.host, options.port).start()
+    port = await door.open(runner)
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
     ticker = asyncio.create_task(_tick(exchange, desk, options.tick_ms / 1000))
-    port = runner.addresses[0][1]
     print(
         f"simexchange listening on http://{options.host}:{port} "
         "(REST at /v2, order updates at /order-update, prices at /market-feed)",

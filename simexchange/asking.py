@@ -22,37 +22,37 @@ class Asked:
     def __init__(self, body: object) -> None:
         if not isinstance(body, dict):
             raise BadControlError("body: a JSON object is needed")
-        self._body: dict[str, Any] = body
+        self.body: dict[str, Any] = body
 
     def only(self, *names: str) -> None:
         """Refuse fields nobody reads: a misspelt one would otherwise do nothing in silence."""
-        for name in self._body.keys() - set(names):
+        for name in self.body.keys() - set(names):
             raise BadControlError(f"{name}: unknown field; allowed are {', '.join(names)}")
 
     def text(self, name: str) -> str:
-        value = self._body.get(name)
+        value = self.body.get(name)
         if not isinstance(value, str) or not value:
             raise BadControlError(f"{name}: a text is needed")
         return value
 
     def maybe_text(self, name: str) -> str | None:
-        return None if self._body.get(name) is None else self.text(name)
+        return None if self.body.get(name) is None else self.text(name)
 
     def choice(self, name: str, allowed: Sequence[str], default: str | None = None) -> str:
-        value = self._body.get(name, default)
+        value = self.body.get(name, default)
         if not isinstance(value, str) or value not in allowed:
             raise BadControlError(f"{name}: {value!r} is not one of {', '.join(allowed)}")
         return value
 
     def flag(self, name: str, default: bool | None = None) -> bool:
-        value = self._body.get(name, default)
+        value = self.body.get(name, default)
         if not isinstance(value, bool):
             raise BadControlError(f"{name}: true or false is needed")
         return value
 
     def days(self, name: str) -> list[date]:
         """A list of days as YYYY-MM-DD; empty when absent."""
-        value = self._body.get(name, [])
+        value = self.body.get(name, [])
         try:
             return [date.fromisoformat(day) for day in value]
         except (TypeError, ValueError):
@@ -60,7 +60,7 @@ class Asked:
 
     def whole(self, name: str) -> int | None:
         """A whole number above zero, or None when absent."""
-        value = self._body.get(name)
+        value = self.body.get(name)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -69,12 +69,18 @@ class Asked:
 
     def number(self, name: str, least: Decimal, most: Decimal | None = None) -> Decimal | None:
         """A number from `least` to `most`, or None when absent."""
-        if self._body.get(name) is None:
+        if self.body.get(name) is None:
             return None
-        value = read_rupees(self._body[name])
+        value = read_rupees(self.body[name])
         if value is None or value < least or (most is not None and value > most):
             limit = "" if most is None else f" to {most}"
             raise BadControlError(f"{name}: a number from {least}{limit} is needed")
+        return value
+
+    def rows(self, name: str) -> list[object]:
+        value = self.body.get(name)
+        if not isinstance(value, list):
+            raise BadControlError(f"{name}: a list is needed")
         return value
 
     def needed_number(self, name: str, least: Decimal) -> Decimal:

@@ -1,6 +1,5 @@
 """Control of the broker's behaviour under /_sim/: reports, failures, the feed, the limits."""
 
-from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
@@ -9,19 +8,13 @@ from simexchange import instruments
 from simexchange.asking import Asked, BadControlError, route
 from simexchange.clock import ShiftedClock
 from simexchange.exchange import Exchange
-from simexchange.faults import (
-    ENDPOINTS,
-    FEED_FAULTS,
-    PACKET_FAULTS,
-    REQUEST_FAULTS,
-    Fault,
-    Faults,
-)
+from simexchange.fault_orders import FIELDS, read_fault, read_plan
+from simexchange.faults import Fault
 from simexchange.limits import RateLimits
 from simexchange.market_feed import MarketFeed
-from simexchange.money import ZERO
 from simexchange.report import report, state
 from simexchange.request_log import RequestLog
+from simexchange.saboteur import Saboteur
 from simexchange.sockets import OrderFeed
 from simexchange.tokens import TokenDesk
 
@@ -33,7 +26,7 @@ class Control:
         self,
         exchange: Exchange,
         limits: RateLimits,
-        faults: Faults,
+        saboteur: Saboteur,
         log: RequestLog,
         feed: OrderFeed,
         market_feed: MarketFeed,
@@ -44,7 +37,8 @@ class Control:
         self._exchange = exchange
         self._ledger = exchange.ledger
         self._limits = limits
-        self._faults = faults
+        self._saboteur = saboteur
+        self._faults = saboteur.faults
         self._log = log
         self._feed = feed
         self._market_feed = market_feed
@@ -60,6 +54,9 @@ class Control:
             route("POST", "faults", self._add_fault),
             route("DELETE", "faults", self._clear_faults),
             route("DELETE", "faults/{id}", self._remove_fault),
+            route("GET", "schedule", self._schedule),
+            route("POST", "schedule", self._set_schedule),
+            route("DELETE", "schedule", self._end_schedule),
             route("POST", "feed", self._steer_feed),
             route("POST", "market_feed", self._steer_market_feed),
             route("POST", "limits", self._switch_limits),
@@ -94,25 +91,26 @@ class Control:
         return [_fault_row(fault) for fault in self._faults]
 
     def _add_fault(self, asked: Asked, request: web.Request) -> object:
-        asked.only(*FAULT_FIELDS)
-        name = asked.choice("fault", REQUEST_FAULTS + FEED_FAULTS + PACKET_FAULTS)
-        default = "by_correlation" if name == "lookup_404" else "any"
-        feed = name in FEED_FAULTS + PACKET_FAULTS
-        fault = Fault(
-            fault=name,
-            endpoint="any" if feed else asked.choice("endpoint", ENDPOINTS, default),
-            client_id=asked.maybe_text("client_id"),
-            times=asked.whole("times"),
-            probability=_float(asked.number("probability", ZERO, Decimal(1)), 1.0),
-            seconds=_maybe_float(asked.number("seconds", ZERO)),
-            accept=asked.flag("accept", False),
-            status=asked.whole("status"),
-        )
-        return {"id": self._faults.add(fault)}
+        asked.only(*FIELDS)
+        return {"id": self._saboteur.order(read_fault(asked))}
 
     def _clear_faults(self, asked: Asked, request: web.Request) -> object:
+        self._saboteur.stop()
         self._faults.clear()
         return {"faults": 0}
+
+    def _schedule(self, asked: Asked, request: web.Request) -> object:
+        plan = self._saboteur.plan
+        rows = [{"at": second, **_fault_row(fault)} for second, fault in plan]
+        return {"ordered": self._saboteur.ordered, "plan": rows}
+
+    def _set_schedule(self, asked: Asked, request: web.Request) -> object:
+        self._saboteur.follow(read_plan(asked.body, self._exchange.seed))
+        return {"planned": len(self._saboteur.plan)}
+
+    def _end_schedule(self, asked: Asked, request: web.Request) -> object:
+        self._saboteur.stop()
+        return {"planned": 0}
 
     def _remove_fault(self, asked: Asked, request: web.Request) -> object:
         number = request.match_info["id"]
@@ -161,7 +159,8 @@ class Control:
         """
         asked.only("walk")
         self._exchange.reset(walk=asked.flag("walk", True))
-        self._faults.clear()
+        self._saboteur.stop()
+        self._faults.reset()
         self._limits.clear()
         self._log.clear()
         self._feed.resume(None)
@@ -179,26 +178,6 @@ class Control:
         return client_id
 
 
-FAULT_FIELDS = (
-    "fault",
-    "endpoint",
-    "client_id",
-    "times",
-    "probability",
-    "seconds",
-    "accept",
-    "status",
-)
-
-
 def _fault_row(fault: Fault) -> dict[str, Any]:
-    names = ("id", *FAULT_FIELDS, "fired")
+    names = ("id", *FIELDS, "fired")
     return {name: getattr(fault, name) for name in names}
-
-
-def _float(value: Decimal | None, default: float) -> float:
-    return default if value is None else float(value)
-
-
-def _maybe_float(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)

@@ -6,6 +6,7 @@ order of the calls. Each public method settles before it returns: its changes ar
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from simexchange import rms
@@ -49,6 +50,7 @@ class Exchange:
         self._later = later
         self._clock = ledger.clock
         self._steps = 0
+        self._doomed: set[str] = set()
 
     @property
     def markets(self) -> Markets:
@@ -140,7 +142,9 @@ class Exchange:
         if order.order_type == "MARKET":
             order.order_type, order.price = "LIMIT", market.protected_price(order.side)
         account = self.ledger.accounts[order.client_id]
-        if text := rms.objection(order, market.instrument, account):
+        if order_id in self._doomed:
+            self._reject_in_silence(order)
+        elif text := rms.objection(order, market.instrument, account):
             self._turn_away(order, text)
         elif self._is_open(order):
             self._admit(order)
@@ -202,6 +206,15 @@ class Exchange:
     def force_reject(self, order: Order, reason: str) -> None:
         self._turn_away(order, reason)
         self.ledger.settle()
+
+    def doom(self, order_id: str) -> None:
+        """Reject an order in TRANSIT when it arrives; only the book will tell."""
+        self._doomed.add(order_id)
+
+    def younger_than(self, seconds: float) -> set[str]:
+        """The ids of orders accepted less than so many seconds ago."""
+        since = self._clock() - timedelta(seconds=seconds)
+        return {order.order_id for order in self.ledger.orders.values() if order.created > since}
 
     def expire(self, orders: Iterable[Order]) -> None:
         for order in orders:
@@ -265,6 +278,12 @@ class Exchange:
         self.ledger.add_order(order)
         self._send(order)
         return order
+
+    def _reject_in_silence(self, order: Order) -> None:
+        self._doomed.discard(order.order_id)
+        order.status, order.updated = Status.REJECTED, self._clock()
+        order.reason = f"RMS:{order.order_id}:Rejected by the exchange."
+        self.ledger.touch(order)
 
     def _send(self, order: Order) -> None:
         self._later(self.transit_seconds, lambda: self.arrive(order.order_id))

@@ -1,10 +1,12 @@
-"""Failures to order: which, where, for whom, how often.
+"""Failures to order: which, where, for whom, how often, for how long.
 
-Whether a fault with a probability fires is drawn from a seeded generator, so that the same
-requests in the same order fail in the same way.
+Whether a fault with a probability fires is drawn from a seeded generator of its own for each
+account and endpoint, so that the same requests of an account fail in the same way whatever the
+other accounts do meanwhile.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -23,6 +25,8 @@ REQUEST_FAULTS = (
     "wrong_schema",
     "redirect_307",
     "lookup_404",
+    "book_lags",
+    "reject_later",
 )
 FEED_FAULTS = (
     "feed_disconnect",
@@ -39,6 +43,8 @@ PACKET_FAULTS = (
     "off_tick_packets",
     "dropped_packets",
 )
+REFUSE = "refuse_connection"
+ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, *PACKET_FAULTS, REFUSE)
 ENDPOINTS = (
     "place",
     "modify",
@@ -62,12 +68,21 @@ ENDPOINTS = (
     "master",
     "any",
 )
-DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0}
+ONLY_AT = {
+    "lookup_404": ("by_correlation",),
+    "book_lags": ("book", "trades"),
+    "reject_later": ("place",),
+}
+"""Faults that only some endpoints can have."""
+DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0, "book_lags": 5.0, REFUSE: 2.0}
 
 
 @dataclass(slots=True)
 class Fault:
-    """One order for failure. `times` None means without end; `seconds` fits the fault."""
+    """One order for failure. `times` None means without end; `seconds` fits the fault.
+
+    It is in force for `lasts` seconds from the moment it was ordered; None means for ever.
+    """
 
     fault: str
     endpoint: str = "any"
@@ -75,22 +90,24 @@ class Fault:
     times: int | None = None
     probability: float = 1.0
     seconds: float | None = None
+    lasts: float | None = None
     accept: bool = False
     status: int | None = None
     id: int = 0
+    nth: int = 0
     fired: int = 0
     made_at: float = 0.0
 
     def concerns(self, endpoint: str, client_id: str | None) -> bool:
         spent = self.times is not None and self.fired >= self.times
         fits = self.endpoint in {"any", endpoint} and self.client_id in {None, client_id}
-        return fits and not spent and not self._is_over()
+        possible = endpoint in ONLY_AT.get(self.fault, (endpoint,))
+        return fits and possible and not spent and not self._is_over()
 
     def _is_over(self) -> bool:
-        """`lookup_404` lasts for its seconds from the moment it was ordered."""
-        if self.fault != "lookup_404" or self.seconds is None:
-            return False
-        return time.monotonic() - self.made_at > self.seconds
+        """The seconds of `lookup_404` are how long it lasts."""
+        lasts = self.seconds if self.fault == "lookup_404" and self.lasts is None else self.lasts
+        return lasts is not None and time.monotonic() - self.made_at > lasts
 
     @property
     def wait(self) -> float:
@@ -98,19 +115,24 @@ class Fault:
 
 
 class Faults:
-    """The list of faults in force."""
+    """The list of faults in force; `fired` counts by name, those taken away included."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._faults: dict[int, Fault] = {}
         self._ids = count(1)
-        self._random = Random(f"{seed}/faults")
+        self._start_counting()
+
+    def _start_counting(self) -> None:
+        self._nth = count(1)
+        self._draws: dict[tuple[int, str, str | None], Random] = {}
+        self.fired: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._faults.values())
 
     def add(self, fault: Fault) -> int:
-        fault.id, fault.made_at = next(self._ids), time.monotonic()
+        fault.id, fault.nth, fault.made_at = next(self._ids), next(self._nth), time.monotonic()
         self._faults[fault.id] = fault
         return fault.id
 
@@ -118,8 +140,13 @@ class Faults:
         return self._faults.pop(fault_id, None) is not None
 
     def clear(self) -> None:
+        """Take all of them away; what fired stays counted."""
         self._faults.clear()
-        self._random = Random(f"{self._seed}/faults")
+
+    def reset(self) -> None:
+        """As at the start: the next faults are drawn as the first ones were."""
+        self.clear()
+        self._start_counting()
 
     def draw(self, endpoint: str, client_id: str | None) -> Fault | None:
         """The first fault in force that hits this request, counted as fired."""
@@ -137,9 +164,19 @@ class Faults:
         for fault in self._faults.values():
             if fault.fault not in names or not fault.concerns(endpoint, client_id):
                 continue
-            if fault.fault == "lookup_404" and endpoint != "by_correlation":
-                continue
-            if fault.probability >= 1 or self._random.random() < fault.probability:
-                fault.fired += 1
+            if fault.probability >= 1 or self._chance(fault, endpoint, client_id):
+                self.count(fault)
                 return fault
         return None
+
+    def count(self, fault: Fault) -> None:
+        """Note that a fault has struck once more."""
+        fault.fired += 1
+        self.fired[fault.fault] += 1
+
+    def _chance(self, fault: Fault, endpoint: str, client_id: str | None) -> bool:
+        """Drawn by its place in the list, which unlike its number follows from the seed."""
+        key = fault.nth, endpoint, client_id
+        if key not in self._draws:
+            self._draws[key] = Random(f"{self._seed}/{fault.nth}/{endpoint}/{client_id}")
+        return self._draws[key].random() < fault.probability

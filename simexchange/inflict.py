@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from simexchange.exchange import Exchange
 from simexchange.faults import Fault
 from simexchange.replies import NOT_NAMED, SERVER_ERROR, TOO_MANY, Reply
 
@@ -22,8 +23,17 @@ class NoReplyError(Exception):
     """The connection goes down without a byte of reply."""
 
 
-async def inflict(fault: Fault, request: web.Request, answer: Answer) -> web.StreamResponse:
-    return await ACTIONS[fault.fault](fault, request, answer)
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One request, how it would be answered, and where."""
+
+    request: web.Request
+    answer: Answer
+    exchange: Exchange
+
+
+async def inflict(fault: Fault, scene: Scene) -> web.StreamResponse:
+    return await ACTIONS[fault.fault](fault, scene)
 
 
 def respond(reply: Reply) -> web.Response:
@@ -42,46 +52,46 @@ def _content(reply: Reply) -> bytes:
     return json.dumps(reply.body, separators=(",", ":")).encode()
 
 
-def _ask(fault: Fault, answer: Answer) -> Reply | None:
-    return answer() if fault.accept else None
+def _ask(fault: Fault, scene: Scene) -> Reply | None:
+    return scene.answer() if fault.accept else None
 
 
-async def _drop_before(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
+async def _drop_before(fault: Fault, scene: Scene) -> web.Response:
     raise NoReplyError
 
 
-async def _drop_after(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    answer()
+async def _drop_after(fault: Fault, scene: Scene) -> web.Response:
+    scene.answer()
     raise NoReplyError
 
 
-async def _hang(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    _ask(fault, answer)
+async def _hang(fault: Fault, scene: Scene) -> web.Response:
+    _ask(fault, scene)
     await asyncio.sleep(fault.wait)
     raise NoReplyError
 
 
-async def _slow(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
+async def _slow(fault: Fault, scene: Scene) -> web.Response:
     await asyncio.sleep(fault.wait)
-    return respond(answer())
+    return respond(scene.answer())
 
 
-async def _too_many(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
+async def _too_many(fault: Fault, scene: Scene) -> web.Response:
     return respond(TOO_MANY)
 
 
-async def _server_error(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    _ask(fault, answer)
+async def _server_error(fault: Fault, scene: Scene) -> web.Response:
+    _ask(fault, scene)
     return respond(Reply(fault.status or 500, SERVER_ERROR.body))
 
 
-async def _html(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    _ask(fault, answer)
+async def _html(fault: Fault, scene: Scene) -> web.Response:
+    _ask(fault, scene)
     return web.Response(status=fault.status or 502, text=HTML, content_type="text/html")
 
 
-async def _garbage(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    reply = _ask(fault, answer)
+async def _garbage(fault: Fault, scene: Scene) -> web.Response:
+    reply = _ask(fault, scene)
     if reply is not None and reply.file is not None:
         return respond(replace(reply, file=_turned_over(reply.file)))
     whole = json.dumps(reply.body if reply else {"orderId": "1", "orderStatus": "TRANSIT"})
@@ -96,32 +106,52 @@ def _turned_over(file: bytes) -> bytes:
     return file[:middle] + wrong + file[middle + len(wrong) :]
 
 
-async def _truncated(fault: Fault, request: web.Request, answer: Answer) -> web.StreamResponse:
+async def _truncated(fault: Fault, scene: Scene) -> web.StreamResponse:
     """The right reply, but the connection ends in the middle of it."""
-    content = _content(answer())
+    content = _content(scene.answer())
     response = web.StreamResponse()
     response.content_length = len(content)
-    await response.prepare(request)
+    await response.prepare(scene.request)
     await response.write(content[: len(content) // 2])
-    if request.transport is not None:
-        request.transport.close()
+    if scene.request.transport is not None:
+        scene.request.transport.close()
     return response
 
 
-async def _wrong_schema(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    _ask(fault, answer)
+async def _wrong_schema(fault: Fault, scene: Scene) -> web.Response:
+    _ask(fault, scene)
     return respond(Reply(fault.status or 200, {"foo": 1}))
 
 
-async def _redirect(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
-    return web.Response(status=307, headers={"Location": request.path_qs})
+async def _redirect(fault: Fault, scene: Scene) -> web.Response:
+    return web.Response(status=307, headers={"Location": scene.request.path_qs})
 
 
-async def _not_named(fault: Fault, request: web.Request, answer: Answer) -> web.Response:
+async def _not_named(fault: Fault, scene: Scene) -> web.Response:
     return respond(NOT_NAMED)
 
 
-ACTIONS: dict[str, Callable[[Fault, web.Request, Answer], Awaitable[web.StreamResponse]]] = {
+async def _book_lags(fault: Fault, scene: Scene) -> web.Response:
+    """The rows of orders that are too young to show."""
+    reply = scene.answer()
+    if not isinstance(reply.body, list):
+        return respond(reply)
+    hidden = scene.exchange.younger_than(fault.wait)
+    rows = [row for row in reply.body if row["orderId"] not in hidden]
+    return respond(Reply(reply.status, rows))
+
+
+async def _reject_later(fault: Fault, scene: Scene) -> web.Response:
+    """A yes as ever; on arrival the orders are turned away, and no frame tells of it."""
+    reply = scene.answer()
+    rows = reply.body if isinstance(reply.body, list) else [reply.body]
+    for row in rows:
+        if "orderId" in row:
+            scene.exchange.doom(row["orderId"])
+    return respond(reply)
+
+
+ACTIONS: dict[str, Callable[[Fault, Scene], Awaitable[web.StreamResponse]]] = {
     "drop_before_accept": _drop_before,
     "drop_after_accept": _drop_after,
     "hang": _hang,
@@ -134,4 +164,6 @@ ACTIONS: dict[str, Callable[[Fault, web.Request, Answer], Awaitable[web.StreamRe
     "wrong_schema": _wrong_schema,
     "redirect_307": _redirect,
     "lookup_404": _not_named,
+    "book_lags": _book_lags,
+    "reject_later": _reject_later,
 }

@@ -7,12 +7,13 @@ from aiohttp import web
 
 from simexchange import master
 from simexchange.clock import IST, stamp
+from simexchange.exchange import Exchange
 from simexchange.faults import Faults
-from simexchange.inflict import NoReplyError, inflict, respond
+from simexchange.inflict import Scene
 from simexchange.instruments import Instrument
-from simexchange.ledger import Ledger
 from simexchange.replies import Reply
 from simexchange.request_log import RequestLog
+from simexchange.serving import carry_out
 
 WRITTEN_AT = time(6, 0, tzinfo=IST)
 """When the day's files are written; the broker publishes no time."""
@@ -22,8 +23,9 @@ Listed = Callable[[date], list[Instrument]]
 class MasterFiles:
     """Both files. What a new day lists can be traded from the moment its file is read."""
 
-    def __init__(self, ledger: Ledger, faults: Faults, log: RequestLog, listed: Listed) -> None:
-        self._ledger = ledger
+    def __init__(self, exchange: Exchange, faults: Faults, log: RequestLog, listed: Listed) -> None:
+        self._exchange = exchange
+        self._ledger = exchange.ledger
         self._faults = faults
         self._log = log
         self._listed = listed
@@ -46,18 +48,7 @@ class MasterFiles:
         def answer() -> Reply:
             return self._reply(kind)
 
-        if fault is None:
-            response: web.StreamResponse = respond(answer())
-        else:
-            visit.fault = fault.fault
-            try:
-                response = await inflict(fault, request, answer)
-            except NoReplyError:
-                if request.transport is not None:
-                    request.transport.abort()
-                return web.Response()
-        visit.status = response.status
-        return response
+        return await carry_out(fault, visit, Scene(request, answer, self._exchange))
 
     def _reply(self, kind: str) -> Reply:
         today = self._ledger.clock().date()

@@ -32,6 +32,7 @@ def report(
         "requests": dict(log.counts),
         "rate_limited": limits.refused,
         "faults": [{"id": f.id, "fault": f.fault, "fired": f.fired} for f in faults],
+        "fired": dict(faults.fired),
     }
 
 
@@ -70,6 +71,8 @@ def _summary(order: Order) -> dict[str, Any]:
         "securityId": order.security_id,
         "quantity": order.quantity,
         "filledQty": order.filled,
+        "price": float(order.price),
+        "triggerPrice": float(order.trigger),
         "averageTradedPrice": float(order.average),
         "omsErrorDescription": order.reason,
         "acceptedAt": order.created.isoformat(),

@@ -9,7 +9,7 @@ from simexchange.accounts import Account
 from simexchange.clock import stamp
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
-from simexchange.inflict import respond
+from simexchange.inflict import Scene, respond
 from simexchange.limits import RateLimits
 from simexchange.quotes import Quotes
 from simexchange.replies import (
@@ -43,6 +43,7 @@ class RestApi:
         log: RequestLog,
         desk: TokenDesk,
     ) -> None:
+        self._exchange = exchange
         self._ledger = exchange.ledger
         self._desk = desk
         self._limits = limits
@@ -106,7 +107,7 @@ class RestApi:
         def answer() -> Reply:
             return self._answer(request, account, visit, limit, handler)
 
-        return await carry_out(request, visit, fault, answer)
+        return await carry_out(fault, visit, Scene(request, answer, self._exchange))
 
     def _answer(
         self,

@@ -1,26 +1,21 @@
 """The last step of every request: answer it, or fail as ordered, and put that on record."""
 
-from collections.abc import Callable
-
 from aiohttp import web
 
 from simexchange.faults import Fault
-from simexchange.inflict import NoReplyError, inflict, respond
-from simexchange.replies import Reply
+from simexchange.inflict import NoReplyError, Scene, inflict, respond
 from simexchange.request_log import Visit
 
 
-async def carry_out(
-    request: web.Request, visit: Visit, fault: Fault | None, answer: Callable[[], Reply]
-) -> web.StreamResponse:
+async def carry_out(fault: Fault | None, visit: Visit, scene: Scene) -> web.StreamResponse:
     if fault is None:
-        response: web.StreamResponse = respond(answer())
+        response: web.StreamResponse = respond(scene.answer())
     else:
         visit.fault = fault.fault
         try:
-            response = await inflict(fault, request, answer)
+            response = await inflict(fault, scene)
         except NoReplyError:
-            return _hang_up(request)
+            return _hang_up(scene.request)
     visit.status = response.status
     return response
 

@@ -16,8 +16,10 @@ from aiohttp import web
 from simexchange.access import APP, LIFETIME, PIN, WEB, expiry_text, new_token
 from simexchange.accounts import Account
 from simexchange.clock import stamp
+from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.frames import TOKEN_EXPIRED
+from simexchange.inflict import Scene
 from simexchange.ledger import Ledger
 from simexchange.limits import RateLimits
 from simexchange.market_feed import MarketFeed
@@ -158,9 +160,11 @@ class TokenDesk:
 class AuthApi:
     """The token service's own paths, outside /v2: no token is needed to ask for one."""
 
-    def __init__(self, desk: TokenDesk, ledger: Ledger, faults: Faults, log: RequestLog) -> None:
+    def __init__(
+        self, desk: TokenDesk, exchange: Exchange, faults: Faults, log: RequestLog
+    ) -> None:
         self._desk = desk
-        self._ledger = ledger
+        self._exchange = exchange
         self._faults = faults
         self._log = log
 
@@ -179,12 +183,13 @@ class AuthApi:
         self, method: str, path: str, endpoint: str, act: Callable[[web.Request], Reply]
     ) -> web.RouteDef:
         async def serve(request: web.Request) -> web.StreamResponse:
-            moment = stamp(self._ledger.clock())
+            moment = stamp(self._exchange.ledger.clock())
             visit = self._log.open(moment, request.method, request.path, endpoint)
             client = request.query.get("dhanClientId") or request.query.get("client_id")
             visit.client_id = client
             fault = self._faults.draw(endpoint, client)
-            return await carry_out(request, visit, fault, lambda: act(request))
+            scene = Scene(request, lambda: act(request), self._exchange)
+            return await carry_out(fault, visit, scene)
 
         return web.route(method, path, serve)
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,14 @@ OURS = (
     "SIMEXCHANGE_URL",
     MARK,
 )
+WIDE = {
+    "ORDER_LIMITS": "1:100000,60:1000000",
+    "RISK_MAX_ORDER_VALUE": "1000000000",
+    "RISK_MAX_ORDER_QUANTITY": "1000000",
+    "RISK_MAX_OPEN_ORDERS": "100000",
+    "LOG_LEVEL": "INFO",
+}
+"""For a house whose accounts must not be held up by their limits."""
 TESTS_ONLY = (
     "SETTINGS_ARE_FOR_TESTS",
     "DJANGO_SETTINGS_MODULE",
@@ -112,10 +120,17 @@ class House:
 
     def kill(self, *words: str) -> int:
         """SIGKILL the processes of this house whose command line has all the words."""
+        return len(self.signal(signal.SIGKILL, *words))
+
+    def signal(self, what: signal.Signals, *words: str) -> list[int]:
+        """Send a signal to the processes of this house whose command line has all the words."""
         found = [pid for pid in processes_of(self) if all(w in command_of(pid) for w in words)]
+        reached = []
         for pid in found:
-            os.kill(pid, signal.SIGKILL)
-        return len(found)
+            with suppress(ProcessLookupError):  # it may die while we look
+                os.kill(pid, what)
+                reached.append(pid)
+        return reached
 
 
 def command_of(pid: int) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_ready, worker_shutting_down
 
+from tradingops import bells
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tradingops.settings")
 
 app = Celery("tradingops")
@@ -16,6 +18,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 # Celery would close a thread's connection after every task, and the next would connect, plan and
 # prepare anew: several times what an order costs. One that broke is closed where that is noticed.
 app.conf["CELERY_DB_REUSE_MAX"] = 2**62
+bells.install()
 app.autodiscover_tasks(["apps.brokers", "apps.orders", "apps.signals"])
 
 

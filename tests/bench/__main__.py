@@ -11,18 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Run, latency_table, write
-from tests.house import ROOT, House, open_house
+from tests.house import ROOT, WIDE, House, open_house
 
-WIDE = {
-    "ORDER_LIMITS": "1:100000,60:1000000",
-    "RISK_MAX_ORDER_VALUE": "1000000000",
-    "RISK_MAX_ORDER_QUANTITY": "1000000",
-    "RISK_MAX_OPEN_ORDERS": "100000",
-    # Each costs a call to the broker, which would be measured instead of the desk.
-    "RISK_CHECK_MARGIN": "False",
-    "RISK_PRICE_BAND_PERCENT": "",
-    "LOG_LEVEL": "INFO",
-}
+# Each costs a call to the broker, which would be measured instead of the desk.
+UNMEASURED = {"RISK_CHECK_MARGIN": "False", "RISK_PRICE_BAND_PERCENT": ""}
 BEGAN = time.monotonic()
 
 
@@ -33,7 +25,7 @@ def say(text: str) -> None:
 def main() -> None:
     options = arguments()
     say("starting a house of its own")
-    with open_house(**WIDE) as house:
+    with open_house(**WIDE, **UNMEASURED) as house:
         os.environ.update({k: v for k, v in house.env.items() if k.isupper()})
         import django
 

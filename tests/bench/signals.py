@@ -27,14 +27,14 @@ def sender(house: House, desk: Desk) -> Ask:
     path, secret = _PATH.search(done.stdout), _SECRET.search(done.stdout)
     if done.returncode or path is None or secret is None:
         raise RuntimeError(f"create_source did not name a path and a secret:\n{done.stderr}")
-    url, key = house.url + path.group(), _key(secret.group())
+    url, key = house.url + path.group(), key_of(secret.group())
     own = threading.local()  # one connection per client, kept open like a real sender's
 
     def send(number: int) -> None:
         if not hasattr(own, "session"):
             own.session = requests.Session()
         body = _body(desk, number)
-        reply = own.session.post(url, data=body, headers=_headers(key, body), timeout=10)
+        reply = own.session.post(url, data=body, headers=signed(key, body), timeout=10)
         if reply.status_code != 202:
             raise RuntimeError(f"the signal was answered {reply.status_code}: {reply.text[:300]}")
 
@@ -54,13 +54,15 @@ def _body(desk: Desk, number: int) -> bytes:
     ).encode()
 
 
-def _key(secret: str) -> bytes:
+def key_of(secret: str) -> bytes:
+    """What a source's secret signs with."""
     text = secret.removeprefix("whsec_")
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=None)
 
 
-def _headers(key: bytes, body: bytes) -> dict[str, str]:
-    name, stamp = f"msg_{uuid.uuid4().hex}", str(int(time.time()))
+def signed(key: bytes, body: bytes, name: str = "") -> dict[str, str]:
+    """Headers that prove the sender; the same ``name`` again is a repeat of the same signal."""
+    name, stamp = name or f"msg_{uuid.uuid4().hex}", str(int(time.time()))
     signed = f"{name}.{stamp}.".encode() + body
     signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -114,6 +115,17 @@ def test_a_killed_exchange_keeps_what_it_accepted_and_the_desk_finds_it_again(ho
     house.until_healthy()
     done = house.manage("cancel_order", order["correlation_id"], "--wait")
     assert "CANCELLED" in done.stdout, done.stderr
+
+
+def test_a_worker_with_an_order_in_flight_outlives_a_restart_of_valkey(house):
+    (worker,) = house.signal(signal.SIGCONT, "celery", "worker@%h")
+    house.exchange("faults", fault="hang", endpoint="place", times=1, accept=True, seconds=20)
+    order = house.place(*RESTING)
+    assert house.kill("valkey-server") == 1
+    house.until(order["correlation_id"], {"OPEN"}, 60)
+    again = house.place(*RESTING, "--wait")
+    house.until(again["correlation_id"], {"OPEN"}, 40)
+    assert house.signal(signal.SIGCONT, "celery", "worker@%h") == [worker]
 
 
 def test_with_valkey_and_postgres_killed_the_house_recovers_and_nothing_is_doubled(house):

@@ -1,5 +1,6 @@
 """Ordered failures: what the caller sees, and what was accepted all the same."""
 
+import socket
 import time
 
 import pytest
@@ -7,7 +8,15 @@ import requests
 
 from simexchange.faults import Fault, Faults
 from tests.simexchange.conftest import client_for
-from tests.simexchange.harness import CLIENT, OTHER_TOKEN, Server, limit_order, payload
+from tests.simexchange.harness import (
+    CLIENT,
+    OTHER_TOKEN,
+    Hall,
+    Server,
+    eventually,
+    limit_order,
+    payload,
+)
 
 
 def order_fault(server: Server, fault: str, **more) -> int:
@@ -109,6 +118,64 @@ def test_a_lookup_window_hides_an_order_for_its_seconds(server: Server) -> None:
     assert server.call("GET", "/orders/external/hidden").status_code == 404
     time.sleep(0.25)
     assert server.call("GET", "/orders/external/hidden").json()["orderId"] == order_id
+
+
+def test_a_fault_lasts_as_long_as_it_was_ordered_for(server: Server) -> None:
+    server.sim("faults", {"fault": "http_500", "endpoint": "book", "lasts": 0.2})
+    assert server.call("GET", "/orders").status_code == 500
+    time.sleep(0.25)
+    assert server.call("GET", "/orders").status_code == 200
+
+
+def test_a_lagging_book_hides_what_is_too_young(server: Server) -> None:
+    server.sim("faults", {"fault": "book_lags", "seconds": 0.3})
+    order_id = server.place(correlationId="young")
+    assert server.call("GET", "/orders").json() == []
+    assert server.row(order_id)["orderId"] == order_id
+    time.sleep(0.35)
+    assert [row["orderId"] for row in server.call("GET", "/orders").json()] == [order_id]
+
+
+def test_a_later_rejection_shows_only_in_the_book(server: Server) -> None:
+    server.sim("faults", {"fault": "reject_later", "times": 1})
+    order_id = server.place(correlationId="doomed")
+    row = server.settled(order_id)
+    assert row["orderStatus"] == "REJECTED"
+    assert "Rejected by the exchange" in row["omsErrorDescription"]
+    assert server.settled(server.place())["orderStatus"] == "PENDING"
+
+
+def test_a_later_rejection_sends_no_frame() -> None:
+    hall = Hall()
+    hall.exchange.doom(hall.send().order_id)
+    hall.arrive()
+    assert hall.events == []
+    assert [order.status for order in hall.ledger.orders.values()] == ["REJECTED"]
+
+
+def test_a_fault_cannot_be_ordered_where_it_is_impossible(server: Server) -> None:
+    reply = server.control("faults", {"fault": "reject_later", "endpoint": "book"})
+    assert (reply.status_code, reply.json()["error"]) == (
+        400,
+        "endpoint: 'book' is not one of place, any",
+    )
+
+
+def test_connections_are_refused_for_a_while_even_to_whoever_has_one(server: Server) -> None:
+    assert server.call("GET", "/profile").status_code == 200  # kept open from here on
+    server.sim("faults", {"fault": "refuse_connection", "seconds": 0.5})
+    eventually(lambda: _refused(server))
+    with pytest.raises(requests.ConnectionError):
+        server.call("GET", "/profile")
+    eventually(lambda: not _refused(server))
+    assert server.call("GET", "/profile").status_code == 200
+    assert server.sim("report")["fired"] == {"refuse_connection": 1}
+
+
+def _refused(server: Server) -> bool:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as line:
+        return line.connect_ex((host, int(port))) != 0
 
 
 def test_the_sdk_reports_a_dropped_reply_as_text(server: Server) -> None:

@@ -21,7 +21,7 @@ def make(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_alone_names_every_command():
     told = make().stdout
-    for name in ("run", "test", "check", "reset", "requirements"):
+    for name in ("run", "test", "check", "chaos", "mutants", "reset", "requirements"):
         assert f"make {name} " in told
 
 

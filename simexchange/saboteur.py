@@ -1,0 +1,52 @@
+"""Orders failures, at once or by a schedule."""
+
+from collections.abc import Callable
+
+from simexchange.clock import Later
+from simexchange.door import Door
+from simexchange.fault_orders import Plan
+from simexchange.faults import REFUSE, Fault, Faults
+
+
+class Saboteur:
+    """Puts faults in force. Those of a schedule come at their seconds from when it was given."""
+
+    def __init__(self, faults: Faults, door: Door, later: Later, now: Callable[[], float]) -> None:
+        self.faults = faults
+        self.plan: Plan = []
+        self.ordered = 0  # how many of the plan have come
+        self._door = door
+        self._later = later
+        self._now = now
+        self._began = 0.0
+        self._round = 0
+
+    def order(self, fault: Fault) -> int:
+        """Put one fault in force; returns its number."""
+        number = self.faults.add(fault)
+        if fault.fault == REFUSE:
+            self.faults.count(fault)
+            self._door.refuse(fault.wait)
+        return number
+
+    def follow(self, plan: Plan) -> None:
+        """Order these faults, in this order, when their seconds come; an older plan ends."""
+        self.stop()
+        self.plan, self._began = plan, self._now()
+        self._go_on(self._round)
+
+    def stop(self) -> None:
+        """Order nothing more by the schedule; what is in force stays."""
+        self._round += 1
+        self.plan, self.ordered = [], 0
+
+    def _go_on(self, its_round: int) -> None:
+        if its_round != self._round:
+            return
+        since = self._now() - self._began
+        while self.ordered < len(self.plan) and self.plan[self.ordered][0] <= since:
+            self.order(self.plan[self.ordered][1])
+            self.ordered += 1
+        if self.ordered < len(self.plan):
+            wait = self.plan[self.ordered][0] - since
+            self._later(wait, lambda: self._go_on(its_round))

@@ -1,0 +1,1 @@
+"""What processes of a broken house load at their start."""
