@@ -98,7 +98,7 @@ def telegram_hears_no_token_in_clear(**_: object) -> Sequence[CheckMessage]:
     address = urlsplit(settings.TELEGRAM_API_URL)
     if address.scheme == "https" or address.hostname in LOOPBACK:
         return []
-    return [Error("TELEGRAM_API_URL must start with https://.", id="desk.E005")]
+    return [Error("TELEGRAM_API_URL must start with https://.", id="desk.E006")]
 
 
 @register

@@ -59,10 +59,11 @@ def do_everything(account: Any) -> None:
 
 def main(what: str, name: str) -> None:
     django.setup()
-    from apps.brokers import tending, tokens, wire
+    from apps.brokers import tending, tokens, totp, wire
     from apps.brokers.accounts import put_token
     from apps.brokers.models import BrokerAccount
 
+    totp.LATE = 0
     account = BrokerAccount.objects.get(name=name)
     exchange = wire._exchange
 
