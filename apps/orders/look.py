@@ -52,6 +52,11 @@ def look(account: BrokerAccount) -> None:
             _look_under_locks(account, orders)
 
 
+def look_for(order: Order) -> None:
+    """One look for this order, due or not, by somebody who holds its lock."""
+    _look_under_locks(order.account, [order])
+
+
 def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
     read = reporting.reports_of(account, retries=False)
     began = boot_clock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +46,18 @@ def _nothing(approval: Approval) -> None:
     return None
 
 
+def _at_once(approval: Approval) -> AbstractContextManager[bool]:
+    return nullcontext(enter_result=True)
+
+
 @dataclass(frozen=True)
 class Kind:
-    """What one kind of approval is about. All but ``prepare`` run inside the transaction.
+    """What one kind of approval is about. All but ``prepare`` and ``turn`` run inside the
+    transaction.
 
     ``carry_out`` returns what it did or raises ``CannotCarryOut``; ``drop`` is told when nothing
-    comes of it; ``prepare`` may talk to a broker.
+    comes of it; ``prepare`` may talk to a broker, and so may ``turn``, which is held around the
+    transaction: it yields False when it is not free, and the sweep tries again.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Kind:
     drop: Callable[[Approval, str], None]
     facts: Callable[[Approval], Facts]
     prepare: Callable[[Approval], None] = _nothing
+    turn: Callable[[Approval], AbstractContextManager[bool]] = _at_once
 
 
 _KINDS: dict[str, Kind] = {}
@@ -151,10 +159,13 @@ def carry_out(approval_id: int) -> Approval:
     if approval.decision != Verdict.APPROVED or approval.executed_at is not None:
         return approval
     kind_of(approval).prepare(approval)
-    with transaction.atomic():
-        approval = _locked(approval_id)
-        if approval.executed_at is None:
-            _done(approval, _try(approval))
+    with kind_of(approval).turn(approval) as free:
+        if not free:
+            return approval
+        with transaction.atomic():
+            approval = _locked(approval_id)
+            if approval.executed_at is None:
+                _done(approval, _try(approval))
     return approval
 
 
