@@ -158,8 +158,7 @@ def carry_out(approval_id: int) -> Approval:
     approval = Approval.objects.get(pk=approval_id)
     if approval.decision != Verdict.APPROVED or approval.executed_at is not None:
         return approval
-    kind_of(approval).prepare(approval)
-    with kind_of(approval).turn(approval) as free:
+    with _ready(approval) as free:
         if not free:
             return approval
         with transaction.atomic():
@@ -167,6 +166,20 @@ def carry_out(approval_id: int) -> Approval:
             if approval.executed_at is None:
                 _done(approval, _try(approval))
     return approval
+
+
+def _ready(approval: Approval) -> AbstractContextManager[bool]:
+    """What the kind needs around the transaction; nothing when it is too late to do it."""
+    if _too_late(approval):
+        return _at_once(approval)
+    kind = kind_of(approval)
+    kind.prepare(approval)
+    return kind.turn(approval)
+
+
+def _too_late(approval: Approval) -> bool:
+    decided_at = approval.decided_at
+    return decided_at is None or decided_at < timezone.now() - CARRY_OUT_WITHIN
 
 
 def sweep() -> None:
@@ -195,10 +208,10 @@ def _try(approval: Approval) -> str:
 
 def _check_again(approval: Approval, kind: Kind) -> None:
     """Both people may have lost their rights since they used them."""
-    maker, checker, decided_at = approval.requested_by, approval.decided_by, approval.decided_at
-    if checker is None or decided_at is None or checker.pk == maker.pk:
+    maker, checker = approval.requested_by, approval.decided_by
+    if checker is None or checker.pk == maker.pk:
         raise CannotCarryOut("no second person has approved it")
-    if decided_at < timezone.now() - CARRY_OUT_WITHIN:
+    if _too_late(approval):
         raise CannotCarryOut("it could not be done in time after the approval")
     for person, permission in ((maker, kind.ask), (checker, DECIDE)):
         if not _may(person, permission):

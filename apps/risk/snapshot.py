@@ -47,7 +47,7 @@ _LOOK = f"""
     FROM brokers_brokeraccount account
     LEFT JOIN brokers_instrument instrument
         ON instrument.segment = %s AND instrument.security_id = %s
-        AND (instrument.id = %s OR (%s IS NULL AND instrument.retired_at IS NULL))
+        AND (instrument.id = %s OR (%s::bigint IS NULL AND instrument.retired_at IS NULL))
     LEFT JOIN LATERAL (SELECT * FROM risk_riskpolicy WHERE account_id = account.id
                        ORDER BY version DESC LIMIT 1) policy ON true
     LEFT JOIN (SELECT switch FROM risk_tradingstate WHERE scope = '{DESK}' FOR SHARE) desk ON true

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -447,20 +448,38 @@ def test_a_look_under_way_is_not_contradicted(hidden, account, tara, rita, monke
     assert Hold.objects.get().released_at is None
 
 
-def test_it_is_released_by_the_sweep_once_the_look_is_over(lost, tara, rita):
+@contextmanager
+def somebody_asking(order):
+    """While somebody else talks to the broker about the order."""
     held, let_go = threading.Event(), threading.Event()
 
     def hold():
-        with order_lock_if_free(lost.correlation_id):
+        with order_lock_if_free(order.correlation_id):
             held.set()
             let_go.wait(20)
 
-    asked = releasing.ask(lost, tara, WHY)
     side = OnTheSide(hold)
     assert held.wait(10)
-    assert decided(asked, rita).executed_at is None
+    yield
     let_go.set()
     side.over()
+
+
+def test_whoever_asks_for_too_long_ends_the_release(lost, tara, rita):
+    asked = releasing.ask(lost, tara, WHY)
+    with somebody_asking(lost):
+        decided(asked, rita)
+        with time_machine.travel(timezone.now() + timedelta(seconds=61)):
+            approvals.sweep()
+    asked.refresh_from_db()
+    assert asked.result == "not done: it could not be done in time after the approval"
+    assert now(lost).status == "UNKNOWN"
+
+
+def test_it_is_released_by_the_sweep_once_the_look_is_over(lost, tara, rita):
+    asked = releasing.ask(lost, tara, WHY)
+    with somebody_asking(lost):
+        assert decided(asked, rita).executed_at is None
     with time_machine.travel(timezone.now() + timedelta(seconds=3)):
         approvals.sweep()
     assert now(lost).status == "NEVER_ARRIVED"
