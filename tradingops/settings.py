@@ -67,6 +67,10 @@ CONNECT_TIMEOUT = env.float("CONNECT_TIMEOUT", default=3.0)  # seconds
 CALL_TIMEOUT = env.float("CALL_TIMEOUT", default=8.0)  # seconds, first byte out to last byte in
 SEND_WITHIN = env.float("SEND_WITHIN", default=3.0)  # seconds from journal row to first byte
 SETTLE_TIME = env.float("SETTLE_TIME", default=10.0)  # seconds a broker may hide a new order
+# Seconds that the desk looks by itself before people may release an order in doubt, and before
+# they may while its books of today cannot be read.
+RELEASE_AFTER = env.float("RELEASE_AFTER", default=120.0)
+RELEASE_UNREAD_AFTER = env.float("RELEASE_UNREAD_AFTER", default=900.0)
 DECISION_LIFETIME = env.float("DECISION_LIFETIME", default=30.0)  # seconds an approval lives
 EXIT_DECISION_LIFETIME = env.float("EXIT_DECISION_LIFETIME", default=300.0)
 CLAIM_GRACE = env.float("CLAIM_GRACE", default=5.0)  # seconds before a silent claim is handed back

@@ -38,6 +38,16 @@ class ReasonForm(forms.Form):
     reason = _reason()
 
 
+class ReleaseForm(forms.Form):
+    """What the broker's own statement shows of an order in doubt."""
+
+    reason = forms.CharField(
+        max_length=300,
+        label="What the broker's own statement shows",
+        help_text="The second person reads it with the order's terms. Kept for ever.",
+    )
+
+
 class DecideForm(ReasonForm):
     """Yes or no, and why."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from apps.brokers.models import CallOutcome, WireCall
 from apps.desk import words
+from apps.orders import approving, releasing
 from apps.orders.models import Order, OrderEvent
 from apps.risk.models import Approval, Decision, Verdict
 from apps.signals.models import FATE_TONES, Fate, Signal
@@ -20,6 +21,8 @@ _CALL_TONES = {
     CallOutcome.UNKNOWN: "alarm",
     CallOutcome.NOT_SENT: "bad",
 }
+
+_ASKED = {approving.KIND: "A second person is asked", releasing.KIND: "Its release is asked for"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _entries_of_own(order: Order) -> Iterator[Entry]:
     )
     for decision in Decision.objects.filter(correlation_id=order.correlation_id):
         yield _decision(decision)
-    for approval in Approval.objects.filter(kind="ORDER", subject=order.correlation_id):
+    for approval in Approval.objects.filter(kind__in=_ASKED, subject=order.correlation_id):
         yield from _approval(approval)
     for call in WireCall.objects.filter(correlation_id=order.correlation_id):
         yield _call(call)
@@ -149,7 +152,7 @@ def _decision(decision: Decision) -> Entry:
 def _approval(approval: Approval) -> Iterator[Entry]:
     by: list[tuple[str, object]] = [("By", approval.requested_by)]
     until: list[tuple[str, object]] = [("Until", words.ist(approval.expires_at))]
-    asked = "A second person is asked"
+    asked = _ASKED[approval.kind]
     yield Entry(approval.requested_at, "Approval", asked, "wait", approval.reason, facts=by + until)
     if approval.decided_at is None:
         return

@@ -27,6 +27,7 @@ urlpatterns = [
     path("admin/live/order/<int:pk>/", orders.page, name="order"),
     path("admin/live/order/<int:pk>/cancel/", orders.cancel, name="cancel"),
     path("admin/live/order/<int:pk>/modify/", orders.modify, name="modify"),
+    path("admin/live/order/<int:pk>/release/", orders.release, name="release"),
     path("admin/live/order/<int:pk>/exit/", place.leave, name="exit"),
     path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),

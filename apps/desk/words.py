@@ -21,6 +21,10 @@ __all__ = [
     "status_word",
 ]
 
+RELEASED = (
+    "Two people released it on the broker's own statement; no book proves it. "
+    "It is never sent again; should it show up, it is adopted."
+)
 EXPLAINED: dict[Status, str] = {
     Status.UNKNOWN: "It may exist at the broker. The desk is looking and will not send it again.",
     Status.DENIED: "Our own risk rules refused it. Nothing was sent.",

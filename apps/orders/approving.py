@@ -124,9 +124,8 @@ def _order(approval: Approval) -> Order:
 
 def _facts(approval: Approval) -> Facts:
     order, payload = _order(approval), approval.payload
-    price = "without a price" if order.price is None else f"at {order.price.normalize():f}"
     return [
-        ("What", f"{order.side} {order.quantity} {order.instrument.symbol} {price}"),
+        ("What", order.in_words),
         ("Type", order.type_words),
         ("Account", f"{order.account.name} ({order.account.environment})"),
         ("Value", f"₹{payload['value']}, above ₹{payload['limit']}"),

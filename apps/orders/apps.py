@@ -11,7 +11,8 @@ class OrdersConfig(AppConfig):
     verbose_name = "Orders"
 
     def ready(self) -> None:
-        """Make large orders known to the approvals."""
-        from apps.orders import approving
+        """Make large orders and releases known to the approvals."""
+        from apps.orders import approving, releasing
 
         approving.register()
+        releasing.register()

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
 from apps.brokers.rows import insert_row, insertion, read_row, setting, with_related
 from apps.orders import announce, queue
@@ -402,6 +402,8 @@ def _alert_the_unusual(
     quantity = columns.get("quantity", order.quantity)
     if filled > quantity:
         found.append(("overfill", f"filled {filled} of {quantity}", Severity.CRITICAL))
+    if event is Event.RELEASE:
+        settle_alert(f"unknown:{order.correlation_id}", happening.text)
     for key, text, severity in found:
         about = f"order {order.correlation_id} on {order.account.name}"
         raise_alert(f"{key}:{order.correlation_id}", f"{about}: {text}", severity)
@@ -414,7 +416,7 @@ def _unusual_status(order: Order, event: Event, to: Status) -> list[tuple[str, s
     found = []
     if to is Status.UNKNOWN:
         found.append(("unknown", "it is UNKNOWN", Severity.CRITICAL))
-    if to is Status.NEVER_ARRIVED:
+    if event is Event.PROVE_ABSENT:
         found.append(("absent", "it never arrived at the broker", Severity.WARNING))
     if event in FACTS and (order.status in TERMINAL or order.status == Status.APPROVED):
         text = f"it was {order.status} and the broker now says {event}: it is {to}"

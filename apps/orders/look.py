@@ -52,6 +52,11 @@ def look(account: BrokerAccount) -> None:
             _look_under_locks(account, orders)
 
 
+def look_for(order: Order) -> None:
+    """One look for this order, due or not, by somebody who holds its lock."""
+    _look_under_locks(order.account, [order])
+
+
 def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
     read = reporting.reports_of(account, retries=False)
     began = boot_clock()
@@ -97,7 +102,8 @@ def _absence_means_something(order: Order, book: Known[list[OrderReport]], began
     )
     if call is None or call.endpoint != order.account.rest_url:
         return False
-    if trading_day(call.created_at) != trading_day(book.as_of):
+    today = trading_day(book.as_of)
+    if trading_day(call.created_at) != today or order.trading_day != today:
         return False
     if order.after_market:  # a broker may keep it out of its books until the market opens
         return False

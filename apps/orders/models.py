@@ -189,6 +189,12 @@ class Order(models.Model):
         return f"{self.quantity} at {price}{trigger}"
 
     @property
+    def in_words(self) -> str:
+        """Side, quantity, symbol and price: what an approval is about."""
+        price = "without a price" if self.price is None else f"at {self.price.normalize():f}"
+        return f"{self.side} {self.quantity} {self.instrument.symbol} {price}"
+
+    @property
     def open_quantity(self) -> int:
         """Units that may still fill."""
         return 0 if self.over else max(self.quantity - self.filled_quantity, 0)

@@ -60,6 +60,7 @@ class Event(StrEnum):
     OUTLIVE = "OUTLIVE"
     LOSE = "LOSE"
     PROVE_ABSENT = "PROVE_ABSENT"
+    RELEASE = "RELEASE"
     WANT_CANCEL = "WANT_CANCEL"
     NOTE = "NOTE"
 
@@ -159,10 +160,12 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             **_ARRIVES,
         },
     ),
+    # Proved by the desk, or released by two people who have seen the broker's own statement.
     **_row(
         Status.UNKNOWN,
         {
             Event.PROVE_ABSENT: Status.NEVER_ARRIVED,
+            Event.RELEASE: Status.NEVER_ARRIVED,
             Event.REFUSE: Status.REJECTED,
             **_ARRIVES,
         },
@@ -193,7 +196,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
         (status, Event.LOSE): status
         for status in (*AT_BROKER, *TERMINAL - {Status.DENIED, Status.LAPSED})
     },
-    # It was proved absent, or we thought that it never left: the broker is right.
+    # It was proved absent or released, or we thought that it never left: the broker is right.
     **_row(Status.NEVER_ARRIVED, _ARRIVES),
     **_row(Status.LAPSED, {**_ARRIVES, Event.LOSE: Status.UNKNOWN}),
     **_row(Status.DENIED, {**_ARRIVES, Event.LOSE: Status.UNKNOWN}),

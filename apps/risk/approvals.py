@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +46,18 @@ def _nothing(approval: Approval) -> None:
     return None
 
 
+def _at_once(approval: Approval) -> AbstractContextManager[bool]:
+    return nullcontext(enter_result=True)
+
+
 @dataclass(frozen=True)
 class Kind:
-    """What one kind of approval is about. All but ``prepare`` run inside the transaction.
+    """What one kind of approval is about. All but ``prepare`` and ``turn`` run inside the
+    transaction.
 
     ``carry_out`` returns what it did or raises ``CannotCarryOut``; ``drop`` is told when nothing
-    comes of it; ``prepare`` may talk to a broker.
+    comes of it; ``prepare`` may talk to a broker, and so may ``turn``, which is held around the
+    transaction: it yields False when it is not free, and the sweep tries again.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Kind:
     drop: Callable[[Approval, str], None]
     facts: Callable[[Approval], Facts]
     prepare: Callable[[Approval], None] = _nothing
+    turn: Callable[[Approval], AbstractContextManager[bool]] = _at_once
 
 
 _KINDS: dict[str, Kind] = {}
@@ -150,12 +158,28 @@ def carry_out(approval_id: int) -> Approval:
     approval = Approval.objects.get(pk=approval_id)
     if approval.decision != Verdict.APPROVED or approval.executed_at is not None:
         return approval
-    kind_of(approval).prepare(approval)
-    with transaction.atomic():
-        approval = _locked(approval_id)
-        if approval.executed_at is None:
-            _done(approval, _try(approval))
+    with _ready(approval) as free:
+        if not free:
+            return approval
+        with transaction.atomic():
+            approval = _locked(approval_id)
+            if approval.executed_at is None:
+                _done(approval, _try(approval))
     return approval
+
+
+def _ready(approval: Approval) -> AbstractContextManager[bool]:
+    """What the kind needs around the transaction; nothing when it is too late to do it."""
+    if _too_late(approval):
+        return _at_once(approval)
+    kind = kind_of(approval)
+    kind.prepare(approval)
+    return kind.turn(approval)
+
+
+def _too_late(approval: Approval) -> bool:
+    decided_at = approval.decided_at
+    return decided_at is None or decided_at < timezone.now() - CARRY_OUT_WITHIN
 
 
 def sweep() -> None:
@@ -184,10 +208,10 @@ def _try(approval: Approval) -> str:
 
 def _check_again(approval: Approval, kind: Kind) -> None:
     """Both people may have lost their rights since they used them."""
-    maker, checker, decided_at = approval.requested_by, approval.decided_by, approval.decided_at
-    if checker is None or decided_at is None or checker.pk == maker.pk:
+    maker, checker = approval.requested_by, approval.decided_by
+    if checker is None or checker.pk == maker.pk:
         raise CannotCarryOut("no second person has approved it")
-    if decided_at < timezone.now() - CARRY_OUT_WITHIN:
+    if _too_late(approval):
         raise CannotCarryOut("it could not be done in time after the approval")
     for person, permission in ((maker, kind.ask), (checker, DECIDE)):
         if not _may(person, permission):

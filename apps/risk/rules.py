@@ -452,7 +452,7 @@ class OrderValue:
 
 
 class OpenOrders:
-    """Not more orders at work than the policy allows; UNKNOWN ones count."""
+    """Not more orders at work than the policy allows; UNKNOWN ones of whatever day count."""
 
     name = "open orders"
 

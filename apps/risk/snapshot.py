@@ -51,7 +51,7 @@ _LOOK = f"""
            {columns_of(Quote, "real")}, {columns_of(Quote, "simulated")},
            desk.switch, funds.as_of, report.as_of, report.mark, report.rows,
            (SELECT count(*) FROM risk_hold
-            WHERE account_id = account.id AND released_at IS NULL AND taken_at >= %s),
+            WHERE account_id = account.id AND released_at IS NULL),
            (SELECT source FROM brokers_instrumentimport
             WHERE broker = account.broker AND outcome = '{ImportOutcome.APPLIED}'
             ORDER BY at DESC LIMIT 1)
@@ -76,7 +76,7 @@ _LOOK = f"""
 def look(request: OrderRequest) -> Seen | None:
     """Everything a review reads of the account, in one statement. None: no such account."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK, [book.midnight(), *_named(request), request.account])
+        cursor.execute(_LOOK, [*_named(request), request.account])
         row = cursor.fetchone()
     if row is None:
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
@@ -35,7 +37,8 @@ def pages(new_order, account):
     filled = happens(working(new_order(strategy="momentum"), "1"), Event.FILL, filled_quantity=10)
     order = working(new_order(cause=LONG), "2")
     happens(new_order(), Event.WITHDRAW, text=LONG)
-    unknown(new_order())
+    with time_machine.travel(timezone.now() - timedelta(hours=1)):
+        lost = unknown(new_order(after_market=True))
     for severity in Severity:
         raise_alert(severity.value, LONG, severity)
     for name in ("worker:worker", "beat"):
@@ -78,6 +81,8 @@ def pages(new_order, account):
         f"/admin/live/order/{order.pk}/cancel/",
         f"/admin/live/order/{order.pk}/modify/",
         f"/admin/live/order/{filled.pk}/exit/",
+        f"/admin/live/order/{lost.pk}/",
+        f"/admin/live/order/{lost.pk}/release/",
         f"/admin/live/signal/{signal.pk}/",
         f"/admin/signals/signalsource/{source.pk}/change/",
         f"/admin/signals/signalsource/{source.pk}/rotate/",

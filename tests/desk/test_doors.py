@@ -22,6 +22,7 @@ PAGES = {
     "/admin/live/": ["orders.view_order"],
     "/admin/live/order/{pk}/": ["orders.view_order"],
     "/admin/live/order/{pk}/cancel/": ["orders.view_order", "orders.cancel_order"],
+    "/admin/live/order/{pk}/release/": ["orders.view_order", "orders.cancel_order"],
     "/admin/live/order/{pk}/modify/": ["orders.view_order", "orders.modify_order"],
     "/admin/live/order/{pk}/exit/": ["orders.view_order", "orders.place_order"],
     "/admin/place/": ["orders.place_order"],
@@ -31,6 +32,7 @@ PAGES = {
 }
 POSTS = {
     "/admin/live/order/{pk}/cancel/": {"reason": "x"},
+    "/admin/live/order/{pk}/release/": {"reason": "x"},
     "/admin/live/order/{pk}/modify/": {"quantity": 20, "price": 1, "reason": "x", "confirmed": 1},
     "/admin/place/": {},
     "/admin/prices/1/watch/": {"instrument": "RELIANCE"},

@@ -76,6 +76,7 @@ def test_only_evidence_ends_unknown():
     ends = {event for (status, event), to in TRANSITIONS.items() if status is Status.UNKNOWN}
     assert ends == {
         Event.PROVE_ABSENT,
+        Event.RELEASE,  # the broker's own statement, seen by two people
         Event.REFUSE,
         Event.ACCEPT,
         Event.WORK,
@@ -97,6 +98,21 @@ def test_nothing_of_ours_revives_an_order_that_is_over(status):
 
 def test_nothing_is_sent_from_any_status_but_approved():
     assert [status for (status, event) in TRANSITIONS if event is Event.CLAIM] == [Status.APPROVED]
+
+
+def test_only_an_order_in_doubt_can_be_released():
+    released = {key: to for key, to in TRANSITIONS.items() if key[1] is Event.RELEASE}
+    assert released == {(Status.UNKNOWN, Event.RELEASE): Status.NEVER_ARRIVED}
+
+
+@given(st.lists(st.sampled_from(list(Event)), max_size=15))
+def test_nothing_of_ours_sends_a_released_order_again(events):
+    passed = {Status.NEVER_ARRIVED}
+    status = Status.NEVER_ARRIVED
+    for event in events:
+        status = destination(status, event) or status
+        passed.add(status)
+    assert not passed & {Status.NEW, Status.AWAITING_APPROVAL, Status.APPROVED, Status.SENDING}
 
 
 def test_the_document_says_what_the_table_says():

@@ -38,6 +38,7 @@ PAGES = {
     "/admin/live/order/{pk}/": EVERYBODY,
     "/admin/live/order/{pk}/cancel/": {T, R, A},
     "/admin/live/order/{pk}/modify/": {T, A},
+    "/admin/live/order/{pk}/release/": {T, R, A},
     "/admin/live/order/{pk}/exit/": {T, A},
     "/admin/place/": {T, A},
     "/admin/place/instruments/": {T, A},
@@ -51,6 +52,7 @@ PAGES = {
 }
 POSTS = {
     "/admin/live/order/{pk}/cancel/": ({"reason": "x"}, {T, R, A}),
+    "/admin/live/order/{pk}/release/": ({"reason": "x"}, {T, R, A}),
     "/admin/live/order/{pk}/modify/": ({"quantity": 9, "price": 2500, "reason": "x"}, {T, A}),
     "/admin/place/": ({"side": "BUY"}, {T, A}),
     "/admin/prices/{account}/watch/": ({"instrument": "RELIANCE"}, EVERYBODY),
@@ -176,6 +178,7 @@ def test_the_commands(who, places, account):  # noqa: F811
         ("halt", account.name, "--reason", "x"): {R, A},
         ("resume", account.name, "--reason", "x"): {R, A},
         ("cancel_order", "{order}"): {T, R, A},
+        ("release_order", "{order}", "--reason", "x"): {T, R, A},
         ("place_order", account.name, "--instrument", "RELIANCE", "--side", "BUY"): {T, A},
     }
     order = working_order(places)

@@ -73,7 +73,8 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     except (NotAllowed, NotOpen) as error:
         messages.error(request, f"Not decided: {error}.")
     else:
-        messages.success(request, f"{done.get_decision_display()}. {done.result}".strip())
+        later = "It is carried out in a moment." if approve and done.executed_at is None else ""
+        messages.success(request, f"{done.get_decision_display()}. {done.result or later}".strip())
     return redirect("desk:approvals")
 
 

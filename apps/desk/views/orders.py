@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.contrib import messages
 from django.forms import Form
@@ -12,13 +13,16 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.desk import rights, rows, timeline, words
-from apps.desk.forms import ModifyForm, ReasonForm
-from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show
+from apps.desk.doubts import OF_AN_EARLIER_DAY
+from apps.desk.forms import ModifyForm, ReasonForm, ReleaseForm
+from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show, user_of
+from apps.desk.rights import Rights
 from apps.desk.views import prices
-from apps.orders import services
-from apps.orders.models import Modification, Order
+from apps.orders import releasing, services
+from apps.orders.models import Modification, Order, trading_day
 from apps.orders.services import BadOrder, TooLate
 from apps.orders.states import Status
+from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import Hold
 
 
@@ -42,13 +46,33 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         entries=timeline.of(order),
         hold=Hold.objects.filter(correlation_id=order.correlation_id).first(),
         change=services.change_under_way(order),
-        explained=words.EXPLAINED.get(Status(order.status), ""),
+        explained=_explained(order),
         rights=its,
         scopes=[order.account.name],
         replaced_by=Order.objects.filter(replaces=order),
         **rows.offers(order, its),
+        **_release_of(order, its),
         now=prices.seen(order.account, order.instrument),
     )
+
+
+def _explained(order: Order) -> str:
+    """What its status means, in a sentence."""
+    if releasing.was_released(order):
+        return words.RELEASED
+    if order.status == Status.UNKNOWN and order.trading_day < trading_day():
+        return OF_AN_EARLIER_DAY
+    return words.EXPLAINED.get(Status(order.status), "")
+
+
+def _release_of(order: Order, its: Rights) -> dict[str, Any]:
+    """Of an order in doubt: the request to release it, or whether this person may make one."""
+    if order.status != Status.UNKNOWN:
+        return {}
+    asked = releasing.waiting(order)
+    why_not = releasing.why_not(order)
+    can_release = its.may_cancel and not asked and not why_not
+    return {"release": asked, "release_later": why_not, "can_release": can_release}
 
 
 @desk_page("orders.view_order", "orders.cancel_order")
@@ -62,6 +86,22 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
             services.cancel(order, actor_of(request), form.cleaned_data["reason"])
             return done(request, "Cancel asked for.", "desk:order", order.pk)
     return _ask(request, order, form, "cancel", f"Cancel {order.side} {order.instrument.symbol}")
+
+
+@desk_page("orders.view_order", releasing.ASK)
+@require_http_methods(["GET", "POST"])
+def release(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask what the broker's statement shows, then ask a second person to release the order."""
+    order = _order(pk)
+    form = ReleaseForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with _refusals_on(form):
+            asked = releasing.ask(order, user_of(request), form.cleaned_data["reason"])
+            said = f"Asked. A second person decides until {words.ist(asked.expires_at)[:8]}."
+            return done(request, said, "desk:order", order.pk)
+    its = rights.of(request.user)
+    title = f"Release {order.side} {order.instrument.symbol}"
+    return _ask(request, order, form, "release", title, **_release_of(order, its))
 
 
 @desk_page("orders.view_order", "orders.modify_order")
@@ -102,6 +142,8 @@ def _refusals_on(form: Form) -> Iterator[None]:
         form.add_error(error.field if error.field in form.fields else None, error.text)
     except TooLate as error:
         form.add_error(None, f"Too late: {error}.")
+    except (NotAllowed, NotOpen) as error:
+        form.add_error(None, f"Not asked: {error}.")
 
 
 def _ask(
@@ -112,8 +154,9 @@ def _ask(
     title: str,
     *,
     confirming: bool = False,
+    **more: Any,  # noqa: ANN401 - what the template shows
 ) -> HttpResponse:
     if from_dialog(request):
         return refused(form)
-    context = {"order": order, "form": form, "confirming": confirming and not form.errors}
+    context = more | {"order": order, "form": form, "confirming": confirming and not form.errors}
     return show(request, template, title, **context)
