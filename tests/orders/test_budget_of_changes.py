@@ -98,7 +98,7 @@ def test_the_26th_change_is_refused_before_anything_leaves(working, trader, exch
     order = working()
     changed(order, MOST)
     before = exchange.report()["requests"]
-    with pytest.raises(TooLate, match="25 changes of an order.*cancel it and place a new one"):
+    with pytest.raises(TooLate, match=r"25 changes of an order.*cancel it and place a new one"):
         closer(order, trader)
     assert exchange.report()["requests"] == before
     assert not Modification.objects.exists()
