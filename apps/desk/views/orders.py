@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.brokers.budget import changes_used
 from apps.desk import rights, rows, timeline, words
 from apps.desk.forms import ModifyForm, ReasonForm
 from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show
@@ -42,6 +44,8 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         entries=timeline.of(order),
         hold=Hold.objects.filter(correlation_id=order.correlation_id).first(),
         change=services.change_under_way(order),
+        changes_used=changes_used(order.correlation_id),
+        changes_most=settings.CHANGES_PER_ORDER,
         explained=words.EXPLAINED.get(Status(order.status), ""),
         rights=its,
         scopes=[order.account.name],
