@@ -58,6 +58,7 @@ def exits_under_load(desk: Desk, exits: int) -> Run:
     )
     more = {
         "answered_429": report["rate_limited"] - before["rate_limited"],
+        "exits_held_back": orders.filter(intent=Intent.EXIT, not_before__isnull=False).count(),
         "exits_not_left": exits - len(samples),
         "doubled": len(report["doubled"]),
         "entries_asked": orders.filter(intent=Intent.ENTRY).count(),

@@ -14,7 +14,7 @@ from apps.brokers.budget import Budget, Priority, allowed, used, wait_needed
 from apps.brokers.models import CallOutcome, WireCall
 from apps.brokers.port import ReadFailed
 from apps.brokers.slots import open_read
-from apps.orders import services
+from apps.orders import services, sweep
 from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 
@@ -156,6 +156,20 @@ def test_an_entry_that_waits_asks_again_without_the_lock_of_the_account(
     assert not [one for one in asked.captured_queries if "FOR UPDATE" in one["sql"]]
     order.refresh_from_db()
     assert (order.status, order.not_before > timezone.now()) == ("APPROVED", True)
+
+
+def test_the_sweep_rings_no_more_entries_than_could_leave_and_forgets_no_account(
+    account, make_account, intent, trader, no_bells
+):
+    crowd = [services.place(intent(), trader, Source.COMMAND) for _ in range(17)]
+    other = services.place(
+        intent(account=make_account("beta", "1000000002")), trader, Source.COMMAND
+    )
+    Order.objects.update(not_before=timezone.now())
+    no_bells.clear()
+    sweep._ring_orders()
+    rung = [pk for _, pk in no_bells]
+    assert sorted(rung) == [order.pk for order in crowd[:14]] + [other.pk]
 
 
 def test_an_order_over_the_budget_waits_and_is_sent_later(account, intent, trader, no_bells):
