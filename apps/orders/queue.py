@@ -52,8 +52,8 @@ def ring(task: str, row_id: int, *, exiting: bool) -> None:
     _ring(task, row_id, "exits" if exiting else "entries")
 
 
-def _ring(task: str, row_id: int, queue: str, **when: float) -> None:
+def _ring(task: str, row_id: int, queue: str, countdown: float | None = None) -> None:
     try:
-        current_app.send_task(task, args=[row_id], queue=queue, retry=False, **when)
+        current_app.send_task(task, args=[row_id], queue=queue, retry=False, countdown=countdown)
     except (OperationalError, OSError) as error:
         log.warning("bell lost", task=task, row=row_id, error=type(error).__name__)
