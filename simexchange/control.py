@@ -148,9 +148,9 @@ class Control:
         return {"action": action}
 
     def _switch_limits(self, asked: Asked, request: web.Request) -> object:
-        asked.only("on")
-        self._limits.on = asked.flag("on")
-        return {"on": self._limits.on}
+        asked.only("on", "longer")
+        self._limits.on, self._limits.longer = asked.flag("on"), asked.flag("longer", True)
+        return {"on": self._limits.on, "longer": self._limits.longer}
 
     def _reset(self, asked: Asked, request: web.Request) -> object:
         """Back to the start: no orders, trades, positions, faults or counts; accounts stay.

@@ -217,7 +217,7 @@ def no_bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     from apps.orders import queue
 
     rung: list[tuple[str, int]] = []
-    monkeypatch.setattr(queue, "_ring", lambda task, row, where: rung.append((task, row)))
+    monkeypatch.setattr(queue, "_ring", lambda task, row, where, **_: rung.append((task, row)))
     return rung
 
 

@@ -110,6 +110,7 @@ def _windows(text: str) -> dict[int, int]:
 # Order calls that an account may make, by seconds. DhanHQ's documented limits: never raise them
 # for a real account, the broker would only answer 429.
 ORDER_LIMITS = _windows(env.str("ORDER_LIMITS", default="1:10,60:250,3600:1000,86400:7000"))
+CHANGES_PER_ORDER = env.int("CHANGES_PER_ORDER", default=25)  # the broker's own limit, too
 
 # The rules an order must pass, in order. An empty or broken list refuses everything.
 RISK_RULES = [

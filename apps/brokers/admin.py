@@ -33,6 +33,7 @@ from apps.brokers.models import (
 from apps.brokers.models.quotes import levels
 from apps.brokers.pages import CappedPaginator
 from apps.brokers.searching import search
+from apps.brokers.usage import usage
 
 if TYPE_CHECKING:
     _AccountForm = forms.ModelForm[BrokerAccount]
@@ -104,6 +105,7 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
         (None, {"fields": ("name", *IDENTITY, "market_feed_url", "stamp_zone")}),
         ("Trading", {"fields": ("enabled", "calendar", "armed_until")}),
         ("Session", {"fields": ("session_state",)}),
+        ("Calls to the broker", {"fields": ("calls",)}),
         ("Access token", {"fields": ("token", "token_expires")}),
     )
 
@@ -138,6 +140,15 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
         context = {"findings": session_pages.findings_of(account), "account": account}
         return render_to_string("brokers/session_state.html", context)
 
+    @admin.display(description="rate budget")
+    def calls(self, account: BrokerAccount) -> str:
+        """How much of the broker's rate limits is used. Counted once: a page asks several times."""
+        if account._state.adding:
+            return "shown after saving"
+        windows = vars(account).get("windows_shown") or usage(account)
+        vars(account)["windows_shown"] = windows
+        return render_to_string("brokers/calls.html", {"windows": windows})
+
     def get_urls(self) -> list[URLPattern]:
         """The session's pages before the admin's own."""
         return [*session_pages.urls(), *super().get_urls()]
@@ -147,7 +158,7 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> tuple[str, ...]:
         """The identity of an account that has talked to its broker stays as it is."""
         used = obj is not None and obj.wire_calls.exists()
-        return (*(IDENTITY if used else ()), "session_state")
+        return (*(IDENTITY if used else ()), "session_state", "calls")
 
     def has_delete_permission(self, request: HttpRequest, obj: BrokerAccount | None = None) -> bool:
         """Only an account that was never used can be deleted, one at a time."""

@@ -7,7 +7,7 @@ import datetime as dt
 from django.utils import timezone
 
 from apps.brokers.port import Accepted, NotSent, Refused
-from apps.orders import lifecycle
+from apps.orders import lifecycle, queue
 from apps.orders.dispatch import back_off, call_time_out, close_with, insist
 from apps.orders.ingest import REPLY
 from apps.orders.lifecycle import Happening
@@ -41,6 +41,7 @@ def send_cancel(order_id: int) -> None:
             insist(lambda: _settle(order, result))
         case gate.Deferred(not_before=not_before):
             Order.objects.filter(pk=order.pk).update(next_cancel_at=not_before)
+            queue.ring_at(not_before, "orders.cancel", order.pk)
         case gate.NotYours():
             Order.objects.filter(pk=order.pk).update(next_cancel_at=now + SOON)
 

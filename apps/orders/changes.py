@@ -13,8 +13,8 @@ from django.utils import timezone
 from apps.brokers.journal import boot_clock, boot_id
 from apps.brokers.locks import order_lock_if_free
 from apps.brokers.models import CallOutcome, WireCall
-from apps.brokers.port import Accepted, NotSent, Outcome, Refused
-from apps.orders import lifecycle
+from apps.brokers.port import Accepted, Intent, NotSent, Outcome, Refused
+from apps.orders import lifecycle, queue
 from apps.orders.dispatch import back_off, call_time_out, close_with, insist
 from apps.orders.ingest import REPLY
 from apps.orders.lifecycle import Happening, Terms
@@ -38,6 +38,8 @@ def send_change(modification_id: int) -> None:
             insist(lambda: _settle(change, result))
         case gate.Deferred(not_before=not_before):
             _move(change, Change.APPROVED, "waiting for the rate budget", not_before=not_before)
+            if change.order.intent == Intent.EXIT:
+                queue.ring_at(not_before, "orders.modify", change.pk)
         case gate.Stopped(why=why) | gate.NotYours(why=why):
             _give_up(change, why)
 

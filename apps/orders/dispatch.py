@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,18 +15,20 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
+from apps.brokers.budget import Budget, wait_needed
 from apps.brokers.journal import close_call, outcome_columns
 from apps.brokers.models import WireCall
 from apps.brokers.port import (
     Accepted,
     BrokerState,
+    Intent,
     NotSent,
     OrderRequest,
     Outcome,
     Refused,
     Unknown,
 )
-from apps.orders import lifecycle
+from apps.orders import lifecycle, queue
 from apps.orders.ingest import REPLY
 from apps.orders.lifecycle import Happening
 from apps.orders.models import Order
@@ -49,7 +52,7 @@ class Leaving:
 def dispatch(order_id: int) -> None:
     """Claim the order and send it. Being second is normal and does nothing."""
     correlation_id = _correlation_id(order_id)
-    if correlation_id is None:
+    if correlation_id is None or _still_waits(order_id):
         return
     with gate.turn(correlation_id) as turn:
         with transaction.atomic():
@@ -62,6 +65,24 @@ def dispatch(order_id: int) -> None:
 def _correlation_id(order_id: int) -> str | None:
     approved = Order.objects.filter(pk=order_id, status=Status.APPROVED)
     return approved.values_list("correlation_id", flat=True).first()
+
+
+def _still_waits(order_id: int) -> bool:
+    """An entry that the rate budget held back before, and would again: no lock is taken for it.
+
+    Many of them ask again every second, and an exit must not queue for the account behind them.
+    """
+    held_back = Order.objects.filter(pk=order_id, not_before__isnull=False)
+    order = held_back.exclude(intent=Intent.EXIT).select_related("account").first()
+    if order is None:
+        return False
+    wait = wait_needed(order.account, Budget.ORDER, gate.priority_of(order.intent))
+    if wait is None:
+        return False
+    Order.objects.filter(pk=order_id, status=Status.APPROVED).update(
+        not_before=timezone.now() + wait
+    )
+    return True
 
 
 def write_down(turn: gate.Turn, order: Order) -> Leaving | None:
@@ -87,6 +108,9 @@ def follow(
         case gate.Deferred(not_before=not_before):
             text = "waiting for the rate budget"
             _stay(order, Event.NOTE, text, {"not_before": not_before, "reason": text})
+            if order.intent == Intent.EXIT:
+                ring = partial(queue.ring_at, not_before, "orders.dispatch", order.pk)
+                transaction.on_commit(ring)
         case gate.Stopped(why=why, expired=expired):
             _stay(order, Event.LAPSE if expired else Event.DENY, why, {})
         case gate.NotYours(why=why):

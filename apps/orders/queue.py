@@ -5,8 +5,11 @@ Tasks are named by text so that workflow modules need not import them.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import structlog
 from celery import current_app
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
@@ -15,6 +18,13 @@ log = structlog.get_logger(__name__)
 def ring_dispatch(order_id: int, *, exiting: bool) -> None:
     """Somebody should send this order now."""
     _ring("orders.dispatch", order_id, "exits" if exiting else "entries")
+
+
+def ring_at(when: dt.datetime, task: str, row_id: int) -> None:
+    """The same for an exit, a change of one or a cancel that must wait for the rate budget: at
+    that time, rather than at the next sweep."""
+    pause = max((when - timezone.now()).total_seconds(), 0.0)
+    _ring(task, row_id, "exits", countdown=pause)
 
 
 def ring_cancel(order_id: int) -> None:
@@ -42,8 +52,8 @@ def ring(task: str, row_id: int, *, exiting: bool) -> None:
     _ring(task, row_id, "exits" if exiting else "entries")
 
 
-def _ring(task: str, row_id: int, queue: str) -> None:
+def _ring(task: str, row_id: int, queue: str, countdown: float | None = None) -> None:
     try:
-        current_app.send_task(task, args=[row_id], queue=queue, retry=False)
+        current_app.send_task(task, args=[row_id], queue=queue, retry=False, countdown=countdown)
     except (OperationalError, OSError) as error:
         log.warning("bell lost", task=task, row=row_id, error=type(error).__name__)

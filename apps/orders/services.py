@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.brokers import calendar
+from apps.brokers.budget import no_more_changes
 from apps.brokers.models import BrokerAccount, Instrument, WireCall
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.brokers.rows import insert_row
@@ -220,7 +221,8 @@ def modify(
 ) -> Modification:
     """Ask for new terms; ``quantity`` is the new total. Reviewed like a placement.
 
-    Raises ``TooLate`` when the broker does not have the order or a change is under way.
+    Raises ``TooLate`` when the broker does not have the order, a change is under way, or the
+    broker takes no more changes of it.
     """
     asked = Terms(quantity=quantity, price=price, trigger_price=trigger_price)
     _check_prices(price, trigger_price)
@@ -236,6 +238,8 @@ def _new_terms(order: Order, asked: Terms) -> Terms:
     """What is asked for on top of what the order has; refuses what is no change."""
     if order.status not in AT_BROKER or order.cancel_wanted_at is not None:
         raise TooLate(f"the order is {order.status}; only a working order can be changed")
+    if used_up := no_more_changes(order.correlation_id):
+        raise TooLate(used_up)
     has = Terms(quantity=order.quantity, price=order.price, trigger_price=order.trigger_price)
     terms = replace(
         has, **{name: value for name, value in vars(asked).items() if value is not None}

@@ -12,11 +12,13 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
+from apps.brokers.budget import WINDOWS, Budget, Priority, allowed
 from apps.brokers.locks import order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 SWEEP = "sweep"
 BELL_GRACE = dt.timedelta(seconds=1)
 BATCH = 200
+LEAST_RUNG = 10  # entries of one account, in one sweep
 
 
 def sweep(*, direct: bool = False) -> None:
@@ -207,9 +210,19 @@ def _due() -> QuerySet[Order]:
 
 
 def _ring_orders() -> None:
-    for intent in (Intent.EXIT, Intent.ADJUST, Intent.ENTRY):
-        for order in _due().filter(intent=intent)[:BATCH]:
-            queue.ring_dispatch(order.pk, exiting=intent is Intent.EXIT)
+    """Every exit; of the rest the oldest of each account, twice what a second lets through.
+
+    More would only ask in vain, and take the processors from the exits.
+    """
+    for order_id in _due().filter(intent=Intent.EXIT).values_list("pk", flat=True)[:BATCH]:
+        queue.ring_dispatch(order_id, exiting=True)
+    second = min(WINDOWS[Budget.ORDER])
+    most = max(2 * allowed(Budget.ORDER, second, Priority.ENTRY), LEAST_RUNG)
+    place = Window(RowNumber(), partition_by="account", order_by=["-adjusts", "id"])
+    adjusts = Q(intent=Intent.ADJUST)
+    others = _due().exclude(intent=Intent.EXIT).annotate(adjusts=adjusts).annotate(place=place)
+    for order_id in others.filter(place__lte=most).values_list("pk", flat=True)[:BATCH]:
+        queue.ring_dispatch(order_id, exiting=False)
 
 
 def _send_exits() -> None:

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.brokers import trading
-from apps.brokers.budget import Budget, Priority, wait_needed
+from apps.brokers.budget import Budget, Priority, no_more_changes, wait_needed
 from apps.brokers.journal import open_call
 from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
@@ -260,8 +260,9 @@ def _write_down_modify(
     if stop or state is None or state.account is None:
         return Stopped(stop or "the account has no risk state")
     last = hours.last_look(state.account, decision.request, changing=True)
-    if last.stop:
-        return Stopped(last.stop)
+    stop = last.stop or no_more_changes(request.correlation_id)
+    if stop:
+        return Stopped(stop)
     permit = _unspent_permit(decision)
     if permit is None:
         return Stopped("the decision on the new terms expired", expired=True)
@@ -270,10 +271,14 @@ def _write_down_modify(
     )
 
 
+def priority_of(intent: str) -> Priority:
+    """Who goes first: a change of an order's terms counts like the order itself."""
+    return Priority.EXIT if intent == Intent.EXIT else Priority.ENTRY
+
+
 def _wait(account: BrokerAccount, intent: str) -> Deferred | None:
     """The rate budget's answer; hold the account's lock while asking."""
-    priority = Priority.EXIT if intent == Intent.EXIT else Priority.ENTRY
-    wait = wait_needed(account, Budget.ORDER, priority)
+    wait = wait_needed(account, Budget.ORDER, priority_of(intent))
     return None if wait is None else Deferred(timezone.now() + wait)
 
 

@@ -6,6 +6,8 @@ import argparse
 import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tests.house import ROOT, WIDE, House, open_house
 
 # Each costs a call to the broker, which would be measured instead of the desk.
 UNMEASURED = {"RISK_CHECK_MARGIN": "False", "RISK_PRICE_BAND_PERCENT": ""}
+EXITS = "exit_under_load"
 BEGAN = time.monotonic()
 
 
@@ -24,8 +27,28 @@ def say(text: str) -> None:
 
 def main() -> None:
     options = arguments()
+    if options.only == EXITS:
+        in_a_house(options, {"ORDER_LIMITS": "1:10,60:1000000"})
+        return
+    in_a_house(options, {})
+    if (not options.only or EXITS in options.only.split(",")) and not options.target:
+        beside(options)
+
+
+def beside(options: argparse.Namespace) -> None:
+    """Exits under load, in a house with other limits: a process has the settings of one only."""
+    out = Path(options.out)
+    its = out.with_suffix(".exits")
+    command = [sys.executable, "-m", "tests.bench", "--only", EXITS, "--out", str(its)]
+    subprocess.run([*command, *(["--quick"] if options.quick else [])], cwd=ROOT, check=True)
+    write(out, json.loads(out.read_text()) + json.loads(its.read_text()))
+    its.unlink()
+
+
+def in_a_house(options: argparse.Namespace, limits: dict[str, str]) -> None:
+    """Measure what is asked for in a house with these limits, and write it down."""
     say("starting a house of its own")
-    with open_house(**WIDE, **UNMEASURED) as house:
+    with open_house(**{**WIDE, **UNMEASURED, **limits}) as house:
         os.environ.update({k: v for k, v in house.env.items() if k.isupper()})
         import django
 
@@ -55,11 +78,14 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[str, Any]]:
-    from tests.bench import baselines, memory, opening, pages, scenarios, signals, stages
+    from tests.bench import baselines, exits, memory, opening, pages, scenarios, signals, stages
 
     amount = scenarios.QUICK if options.quick else scenarios.FULL
     wanted = set(filter(None, options.only.split(",")))
     desk = opening.open_desk(house, options)
+    if options.only == EXITS:
+        say(EXITS)
+        return [exits.exits_under_load(desk, exits.QUICK if options.quick else exits.FULL)], {}
     say("sdk, floor")
     runs = [baselines.bare_sdk(desk, amount.others), baselines.floor(amount.others)]
     tables: dict[str, Any] = {}
@@ -85,7 +111,8 @@ def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[
 def report(options: argparse.Namespace, runs: list[Run], tables: dict[str, Any]) -> None:
     from tests.bench import memory, stages
 
-    figures = [run.figures(runs[0]) for run in runs]
+    sdk = runs[0] if runs[0].name == "sdk" else None
+    figures = [run.figures(sdk) for run in runs]
     print("\n" + latency_table(figures))
     for run in runs:
         if run.more:

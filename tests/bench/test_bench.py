@@ -72,3 +72,18 @@ def test_a_quick_run_writes_the_file(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     names = [run["name"] for run in json.loads(out.read_text())]
     assert {"sdk", "floor", "order_paced", "order_c32", "memory"} <= set(names)
+
+
+@pytest.mark.desk
+@pytest.mark.xdist_group("house")
+def test_exits_under_load_all_leave_and_the_exchange_answers_no_429(tmp_path):
+    out = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "tests.bench", "--quick", "--only", "exit_under_load"]
+    done = subprocess.run(
+        [*command, "--out", str(out)], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = json.loads(out.read_text())
+    assert (run["name"], run["samples"]) == ("exit_under_load", 10)
+    assert [run[name] for name in ("answered_429", "exits_not_left", "doubled")] == [0, 0, 0]
+    assert run["entries_asked"] > run["samples"]

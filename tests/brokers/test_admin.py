@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.brokers.journal import open_call
@@ -53,6 +56,34 @@ def test_the_pages_never_show_a_token(admin_client: Client, used: Any) -> None:
         answer = admin_client.get(page)
         assert answer.status_code == 200
         assert TOKEN not in answer.content.decode()
+
+
+def test_the_account_shows_how_much_of_the_rate_limits_is_used(
+    admin_client: Client, account: Any
+) -> None:
+    for _ in range(7):
+        open_call(account, Verb.READ, "x", budget="ORDER")
+    open_call(account, Verb.READ, "funds", budget="READ")
+    with CaptureQueriesContext(connection) as asked:
+        page = admin_client.get(change_page(account)).content.decode()
+    shown = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    for row in (
+        "Order calls in a second entries wait 7 10 7 9 1",
+        "Order calls in a minute 7 250 175 225 25",
+        "Order calls in an hour 7 1000 700 900 100",
+        "Order calls in a day 7 7000 4900 6300 700",
+        "Reads in a second 1 20 14 – 6",
+        "Quotes in 2 seconds 0 1 – – –",
+    ):
+        assert row in shown, row
+    assert 'aria-label="Order calls in a minute: 7 of 250 used"' in page
+    counts = [one for one in asked.captured_queries if "count(*) FILTER" in one["sql"]]
+    assert len(counts) == 3
+
+
+def test_a_new_account_has_no_calls_to_show(admin_client: Client) -> None:
+    page = admin_client.get(reverse("admin:brokers_brokeraccount_add")).content.decode()
+    assert page.count("shown after saving") == 2
 
 
 def test_a_written_token_is_put_in_force(admin_client: Client, account: Any) -> None:

@@ -79,6 +79,7 @@ def test_the_timeline_joins_everything(olivia, new_order, account):
         "T-77",
         "12 at",
         order.correlation_id,
+        "0 of 25 changes used",
     ):
         assert text in page, text
     assert "<b>1</b>" not in page

@@ -6,19 +6,32 @@ import datetime as dt
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.brokers.budget import Budget, Priority, used, wait_needed
-from apps.brokers.models import WireCall
-from apps.orders import services
+from apps.brokers.budget import Budget, Priority, allowed, used, wait_needed
+from apps.brokers.models import CallOutcome, WireCall
+from apps.brokers.port import ReadFailed
+from apps.brokers.slots import open_read
+from apps.orders import services, sweep
 from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def calls(account, count: int, seconds_ago: float, budget: Budget = Budget.READ) -> None:
-    at = timezone.now() - dt.timedelta(seconds=seconds_ago)
+def calls(
+    account,
+    count: int,
+    seconds_ago: float,
+    budget: Budget = Budget.READ,
+    answered: float | None = None,
+    open_still: bool = False,
+) -> None:
+    """Calls written so many seconds ago, and answered then unless it says otherwise."""
+    now = timezone.now()
+    at = now - dt.timedelta(seconds=seconds_ago)
     WireCall.objects.bulk_create(
         WireCall(
             account=account,
@@ -30,6 +43,12 @@ def calls(account, count: int, seconds_ago: float, budget: Budget = Budget.READ)
             boot_at=0,
         )
         for _ in range(count)
+    )
+    if open_still:
+        return
+    answered_at = at if answered is None else now - dt.timedelta(seconds=answered)
+    WireCall.objects.filter(outcome="").update(
+        outcome=CallOutcome.ANSWERED, answered_at=answered_at
     )
 
 
@@ -69,6 +88,90 @@ def test_the_longer_windows_hold_entries_back_too(account, made, ago):
     assert wait_needed(account, Budget.ORDER, Priority.EXIT) is None
 
 
+@pytest.mark.parametrize(
+    ("more", "counted"), [({}, 0), ({"answered": 0.8}, 1), ({"open_still": True}, 1)]
+)
+def test_a_call_counts_until_a_second_after_its_answer(account, more, counted):
+    """It reached the broker before it was answered, but nobody knows how long before."""
+    calls(account, 1, 1.5, Budget.ORDER, **more)
+    assert used(account, Budget.ORDER, timezone.now())[1] == counted
+
+
+def test_a_call_that_is_never_answered_frees_its_slot_all_the_same(account):
+    calls(account, 10, 2.5, Budget.ORDER, open_still=True)
+    assert used(account, Budget.ORDER, timezone.now())[1] == 0
+
+
+def test_the_wait_ends_when_the_next_slot_of_its_own_comes_free(account):
+    for ago in (1.0, 0.9, 0.3, 0.2):
+        calls(account, 5 if ago == 0.2 else 2, ago, Budget.ORDER)
+    exit_waits = wait_needed(account, Budget.ORDER, Priority.EXIT)
+    entry_waits = wait_needed(account, Budget.ORDER, Priority.ENTRY)
+    assert dt.timedelta(seconds=0) < exit_waits <= dt.timedelta(seconds=0.26)
+    assert dt.timedelta(seconds=0.5) < entry_waits <= dt.timedelta(seconds=0.9)
+
+
+def test_a_full_hour_is_looked_at_again_soon(account):
+    calls(account, 1000, 600, Budget.ORDER)
+    assert wait_needed(account, Budget.ORDER) == dt.timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("window", [1, 60, 3600, 86400])
+def test_in_every_window_exits_have_slots_that_nothing_else_takes(window):
+    entries, cancels, exits = (
+        allowed(Budget.ORDER, window, priority)
+        for priority in (Priority.ENTRY, Priority.CANCEL, Priority.EXIT)
+    )
+    assert entries < cancels < exits
+
+
+def test_reads_and_quotes_take_no_slot_of_orders(account):
+    calls(account, 20, 0.1, Budget.READ)
+    calls(account, 1, 0.1, Budget.QUOTE)
+    assert wait_needed(account, Budget.ORDER, Priority.ENTRY) is None
+    calls(account, 10, 0.1, Budget.ORDER)
+    other = wait_needed(account, Budget.QUOTE)
+    assert other is not None
+    assert used(account, Budget.READ, timezone.now()) == {1: 20}
+
+
+def test_what_an_entry_would_tie_up_is_not_asked_when_others_need_to_read(account, monkeypatch):
+    monkeypatch.setattr("apps.brokers.slots.PATIENCE", 0.0)
+    calls(account, 14, 0.1, Budget.READ)
+    with pytest.raises(ReadFailed, match="no free call"):
+        open_read(account, "margin", Budget.READ, Priority.ENTRY)
+    assert open_read(account, "positions", Budget.READ).pk
+
+
+def test_an_entry_that_waits_asks_again_without_the_lock_of_the_account(
+    account, intent, trader, no_bells
+):
+    calls(account, 7, 0.0, Budget.ORDER)
+    order = services.place(intent(), trader, Source.COMMAND)
+    dispatch(order.pk)
+    calls(account, 7, 0.0, Budget.ORDER)
+    Order.objects.filter(pk=order.pk).update(not_before=timezone.now())
+    with CaptureQueriesContext(connection) as asked:
+        dispatch(order.pk)
+    assert not [one for one in asked.captured_queries if "FOR UPDATE" in one["sql"]]
+    order.refresh_from_db()
+    assert (order.status, order.not_before > timezone.now()) == ("APPROVED", True)
+
+
+def test_the_sweep_rings_no_more_entries_than_could_leave_and_forgets_no_account(
+    account, make_account, intent, trader, no_bells
+):
+    crowd = [services.place(intent(), trader, Source.COMMAND) for _ in range(17)]
+    other = services.place(
+        intent(account=make_account("beta", "1000000002")), trader, Source.COMMAND
+    )
+    Order.objects.update(not_before=timezone.now())
+    no_bells.clear()
+    sweep._ring_orders()
+    rung = [pk for _, pk in no_bells]
+    assert sorted(rung) == [order.pk for order in crowd[:14]] + [other.pk]
+
+
 def test_an_order_over_the_budget_waits_and_is_sent_later(account, intent, trader, no_bells):
     calls(account, 7, 0.1, Budget.ORDER)
     order = services.place(intent(), trader, Source.COMMAND)
@@ -79,7 +182,8 @@ def test_an_order_over_the_budget_waits_and_is_sent_later(account, intent, trade
     assert not WireCall.objects.filter(verb="PLACE").exists()
     Order.objects.filter(pk=order.pk).update(not_before=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.risk.gate.wait_needed", lambda *_: None)
+        for place in ("apps.risk.gate", "apps.orders.dispatch"):
+            patch.setattr(f"{place}.wait_needed", lambda *_: None)
         dispatch(order.pk)
     order.refresh_from_db()
     assert order.status == "SUBMITTED"

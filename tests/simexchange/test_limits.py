@@ -54,6 +54,14 @@ def test_orders_over_longer_windows(hands: Hands, seconds: int, most: int) -> No
     assert admitted(limits, 1) == 1
 
 
+def test_without_the_longer_windows_only_a_second_limits(hands: Hands) -> None:
+    limits = RateLimits(hands)
+    limits.longer = False
+    for _ in range(120):
+        assert admitted(limits, 15) == 10
+        hands.now += 1.01
+
+
 def test_accounts_and_classes_do_not_share(hands: Hands) -> None:
     limits = RateLimits(hands)
     admitted(limits, 10)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import tenacity
 
-from apps.brokers.budget import Budget
+from apps.brokers.budget import Budget, Priority
 from apps.brokers.dhan.client import ReadClient
 from apps.brokers.dhan.errors import complaint_in, meaning_of, read_failed
 from apps.brokers.dhan.mapping import (
@@ -154,11 +154,17 @@ class DhanReporting:
         if len(requests) == 1:
             terms = margin_arguments(requests[0])
             return self._read(
-                "margin", lambda client: client.margin_calculator(**terms), margin_from_body
+                "margin",
+                lambda client: client.margin_calculator(**terms),
+                margin_from_body,
+                priority=Priority.ENTRY,
             )
         rows = [margin_row(request) for request in requests]
         return self._read(
-            "margins", lambda client: client.margin_calculator_multi(rows), margins_from_body
+            "margins",
+            lambda client: client.margin_calculator_multi(rows),
+            margins_from_body,
+            priority=Priority.ENTRY,
         )
 
     def _reports(self, body: object) -> list[OrderReport]:
@@ -178,12 +184,13 @@ class DhanReporting:
         understand: Callable[[Any], T],
         *,
         budget: Budget = Budget.READ,
+        priority: Priority = Priority.EXIT,
         absent: Callable[[Reply], bool] = lambda reply: False,
     ) -> Known[T]:
         """One read with its retries; only trouble that can pass by itself is retried."""
 
         def attempt() -> Known[T]:
-            call = open_read(self._account, what, budget)
+            call = open_read(self._account, what, budget, priority)
             return _Attempt(call).run(ask, understand, absent)
 
         return tenacity.Retrying(

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.brokers.budget import changes_used
 from apps.desk import rights, rows, timeline, words
 from apps.desk.doubts import OF_AN_EARLIER_DAY
 from apps.desk.forms import ModifyForm, ReasonForm, ReleaseForm
@@ -46,6 +48,8 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         entries=timeline.of(order),
         hold=Hold.objects.filter(correlation_id=order.correlation_id).first(),
         change=services.change_under_way(order),
+        changes_used=changes_used(order.correlation_id),
+        changes_most=settings.CHANGES_PER_ORDER,
         explained=_explained(order),
         rights=its,
         scopes=[order.account.name],
