@@ -402,8 +402,8 @@ def _alert_the_unusual(
     quantity = columns.get("quantity", order.quantity)
     if filled > quantity:
         found.append(("overfill", f"filled {filled} of {quantity}", Severity.CRITICAL))
-    if event is Event.RELEASE:
-        settle_alert(f"unknown:{order.correlation_id}", happening.text)
+    if order.status == Status.UNKNOWN and to is not Status.UNKNOWN:
+        settle_alert(f"unknown:{order.correlation_id}", happening.text or f"it is {to} now")
     for key, text, severity in found:
         about = f"order {order.correlation_id} on {order.account.name}"
         raise_alert(f"{key}:{order.correlation_id}", f"{about}: {text}", severity)

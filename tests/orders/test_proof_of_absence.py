@@ -72,8 +72,22 @@ def test_a_whole_book_twice_proves_it(order, working, exchange):
     working(quantity=3)
     exchange.fault("drop_before_accept", "place", times=1)
     assert sent(order).status == "UNKNOWN"
+    doubt = Alert.objects.get(key=f"unknown:{order.correlation_id}")
+    assert doubt.open
     swept_until(order, "NEVER_ARRIVED")
     assert order.absences == look.PROOFS_NEEDED
+    doubt.refresh_from_db()
+    assert not doubt.open
+    assert Alert.objects.get(key=f"absent:{order.correlation_id}").open
+
+
+def test_an_order_that_is_found_ends_the_alert_of_its_doubt(place, exchange):
+    exchange.fault("drop_after_accept", "place", times=1)
+    order = sent(place(quantity=2))
+    doubt = Alert.objects.get(key=f"unknown:{order.correlation_id}")
+    swept_until(order, "SUBMITTED", "OPEN")
+    doubt.refresh_from_db()
+    assert (doubt.open, doubt.acknowledged_by) == (False, None)
 
 
 def test_a_book_that_cannot_be_read_proves_nothing(lost, exchange):
