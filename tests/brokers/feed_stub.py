@@ -44,8 +44,12 @@ class FeedStub:
     def _serve(self, peer: ServerConnection) -> None:
         script = self.scripts[min(len(self.opened), len(self.scripts) - 1)]
         self.opened.append(time.monotonic())
-        self.logins.append(peer.recv(timeout=5))
+        self.greet(peer)
         script(peer)
+
+    def greet(self, peer: ServerConnection) -> None:
+        """What the other side begins with, kept for the test."""
+        self.logins.append(peer.recv(timeout=5))
 
 
 class SilentFeed:

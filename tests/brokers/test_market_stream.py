@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.utils import timezone
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from apps.brokers import sessions
 from apps.brokers.accounts import put_token
@@ -31,14 +31,13 @@ from apps.brokers.dhan.market import DhanQuoteStream
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import QuoteNews, Segment, Watched
 from tests.brokers.conftest import CLIENT, TOKEN
-from tests.brokers.feed_stub import SilentFeed, stay, until
+from tests.brokers.feed_stub import FeedStub, Script, SilentFeed, stay, until
 from tests.brokers.payloads import payload
 from tests.brokers.stub import Stub, answer
 
 HDFC = Watched(segment=Segment.NSE_EQ, security_id="1333", tick=Decimal("0.05"))
 FUTURE = Watched(segment=Segment.NSE_FNO, security_id="49081", tick=Decimal("0.05"))
 NIFTY = Watched(segment=Segment.INDEX, security_id="13", tick=Decimal("0.01"))
-Script = Callable[[ServerConnection], None]
 
 
 def published(name: str) -> bytes:
@@ -53,28 +52,15 @@ def leave(reason: int) -> bytes:
     return struct.pack("<BhBih", 50, 10, 0, 0, reason)
 
 
-class MarketStub:
-    """Plays one script per connection, the last one for ever; keeps addresses and requests."""
+class MarketStub(FeedStub):
+    """The same for prices, whose login is in the address; keeps the addresses."""
 
     def __init__(self, *scripts: Script) -> None:
-        self.scripts = list(scripts)
         self.addresses: list[str] = []
-        self.opened: list[float] = []
-        self._server = serve(self._serve, "127.0.0.1", 0, ping_interval=None)
-        self.url = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
+        super().__init__(*scripts)
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-
-    def _serve(self, peer: ServerConnection) -> None:
-        script = self.scripts[min(len(self.opened), len(self.scripts) - 1)]
-        self.opened.append(time.monotonic())
+    def greet(self, peer: ServerConnection) -> None:
         self.addresses.append(peer.request.path)
-        script(peer)
 
 
 @dataclass
