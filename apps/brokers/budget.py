@@ -45,6 +45,8 @@ WINDOWS: dict[Budget, dict[int, int]] = {
 SHARE = {Priority.EXIT: 100, Priority.CANCEL: 90, Priority.ENTRY: 70}
 _MARGIN = 0.15  # seconds by which the broker's clock window may differ from ours
 _ON_ITS_WAY = 1.0  # seconds that a call may take from its row to the broker, if it is so slow
+_SHORT = 60  # seconds of the longest window that is counted anew for every call
+_COUNT_AGAIN = dt.timedelta(seconds=30)  # for longer windows
 _LOOK_AGAIN = 5.0  # seconds: the longest wait that is named, since calls may turn out never sent
 
 # The broker counts a call when it arrives, which is before its answer: until then, it is counted
@@ -62,6 +64,12 @@ _COUNT = f"""
            count(*) FILTER (WHERE arrived > %(now)s - interval '1 second' * %(w1)s),
            count(*) FILTER (WHERE arrived > %(now)s - interval '1 second' * %(w2)s),
            count(*) FILTER (WHERE arrived > %(now)s - interval '1 second' * %(longest)s)
+    FROM ({_CALLS}) calls
+"""  # noqa: S608 - constant text
+_COUNT_SHORT = f"""
+    SELECT count(*) FILTER (WHERE arrived > %(now)s - interval '1 second' * %(w0)s),
+           count(*) FILTER (WHERE arrived > %(now)s - interval '1 second' * %(w1)s),
+           count(*) FILTER (WHERE arrived > %(since)s)
     FROM ({_CALLS}) calls
 """  # noqa: S608 - constant text
 _NTH_LAST = f"SELECT arrived FROM ({_CALLS}) calls ORDER BY arrived DESC OFFSET %(skip)s LIMIT 1"  # noqa: S608
@@ -89,6 +97,37 @@ def used(account: BrokerAccount, budget: Budget, now: dt.datetime) -> dict[int, 
     return dict(zip(windows, counts[4 - len(windows) :], strict=True))
 
 
+_Known = tuple[dt.datetime, dict[int, int]]
+_counted: dict[tuple[int, Budget], _Known] = {}  # by this process, not long ago
+
+
+def _used_at_most(account: BrokerAccount, budget: Budget, now: dt.datetime) -> dict[int, int]:
+    """``used``, or a little more in long windows: a day's calls are not counted for every call.
+
+    What was counted lately plus all calls since is at least as many as there are now.
+    """
+    key = (account.pk, budget)
+    at, counts = _counted.get(key, (now, {}))
+    if not counts or not dt.timedelta(0) <= now - at < _COUNT_AGAIN:
+        counts = used(account, budget, now)
+        _counted[key] = (now, counts)
+        return counts
+    short = _counted_anew(budget)
+    values = _values(account, budget, now, max(_span(_SHORT), _COUNT_AGAIN.total_seconds()))
+    values |= {f"w{index}": _span(window) for index, window in enumerate([*short, 0, 0][:2])}
+    values["since"] = at - dt.timedelta(seconds=_ON_ITS_WAY)
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_SHORT, values)
+        *exact, since = cursor.fetchone()
+    lately = dict(zip(short, exact, strict=False))
+    return {window: lately.get(window, counts[window] + since) for window in WINDOWS[budget]}
+
+
+def _counted_anew(budget: Budget) -> list[int]:
+    """The windows that are counted for every call: the shortest two, unless they are long."""
+    return sorted(window for window in WINDOWS[budget] if window <= _SHORT)[:2]
+
+
 def wait_needed(
     account: BrokerAccount, budget: Budget, priority: Priority = Priority.EXIT
 ) -> dt.timedelta | None:
@@ -96,13 +135,17 @@ def wait_needed(
     free, or 5 s. Hold the account's lock while asking.
     """
     now = timezone.now()
-    full = {
-        window: allowed(budget, window, priority)
-        for window, count in used(account, budget, now).items()
-        if count >= allowed(budget, window, priority)
-    }
+    full = _full(_used_at_most(account, budget, now), budget, priority)
+    if not full.keys() <= set(_counted_anew(budget)):
+        full = _full(used(account, budget, now), budget, priority)
     waits = [_until_free(account, budget, now, *one) for one in full.items()]
     return max(waits, default=None)
+
+
+def _full(counts: dict[int, int], budget: Budget, priority: Priority) -> dict[int, int]:
+    """Windows without a slot for this priority: {seconds: slots}."""
+    slots = {window: allowed(budget, window, priority) for window in counts}
+    return {window: slots[window] for window, count in counts.items() if count >= slots[window]}
 
 
 def _until_free(

@@ -47,6 +47,7 @@ class TokenInForce:
     """There is a token, the broker takes it, and it lives long enough to get out again."""
 
     name = "token"
+    stops = True
     facts = {
         "token": _of_token("pk"),
         "issued": _of_token("issued_at"),
@@ -101,6 +102,7 @@ class AddressAllowed:
     """The broker takes orders from where we are. After a while one order may try it again."""
 
     name = "address"
+    stops = True
     facts = {
         "refused_at": F("session__address_refused_at"),
         "refused_last": F("session__address_refused_last"),
@@ -125,6 +127,7 @@ class ClockRight:
     """Our clock and the broker's agree, as far as its replies tell to about a second."""
 
     name = "clock"
+    stops = True
     facts = {"offset": F("session__clock_offset"), "at": F("session__clock_at")}
 
     def look(self, facts: Facts, now: dt.datetime) -> Finding:
@@ -150,6 +153,7 @@ class InstrumentsRead:
     """Today's list of instruments is in: ids, lots, ticks and expiries are the broker's own."""
 
     name = "instruments"
+    stops = True
     facts = {
         "read_at": _of_import(ImportOutcome.APPLIED, "at"),
         "source": _of_import(ImportOutcome.APPLIED, "source"),
@@ -189,6 +193,7 @@ class CalendarConfirmed:
     """
 
     name = "calendar"
+    stops = True
     facts = {"kind": F("calendar"), "confirmed": _confirmed()}
 
     def look(self, facts: Facts, now: dt.datetime) -> Finding:
@@ -220,6 +225,7 @@ class PricesHeard:
     """
 
     name = "prices"
+    stops = False
     facts = {
         "feed": F("market_feed_url"),
         "heard_at": last_sign("quotes"),

@@ -9,6 +9,7 @@ in the part of the house that knows the matter:
 
     class MasterFresh:
         name = "instruments"
+        stops = True
         facts = {"read_at": Subquery(Instrument.objects.order_by("-updated_at")
                                      .values("updated_at")[:1])}
 
@@ -24,6 +25,8 @@ and name it in ``settings.READINESS_CHECKS``. ``facts`` are query expressions ov
 because the gate asks inside its transaction: ``look`` must not query, call or wait. A check that
 breaks is red. ``amber`` is shown and stops nothing: what is not known and is no danger, or trouble
 that is still ahead. What must stop entries while it is not known says ``red``.
+
+A check that only people need has ``stops = False``: the gate does not ask it, and it is never red.
 """
 
 from __future__ import annotations
@@ -94,6 +97,7 @@ class Check(Protocol):
 
     name: str
     facts: Mapping[str, Combinable]
+    stops: bool
 
     def look(self, facts: Facts, now: dt.datetime) -> Finding:
         """Judge the facts by their names; pure."""
@@ -112,12 +116,12 @@ class _Plan:
 
 def check_list() -> tuple[Check, ...]:
     """The checks of the settings, in order. Raises ``NoChecks``."""
-    return _plan(tuple(settings.READINESS_CHECKS)).checks
+    return _plan(tuple(settings.READINESS_CHECKS), all_of_them=True).checks
 
 
-@lru_cache(maxsize=4)
-def _plan(paths: tuple[str, ...]) -> _Plan:
-    checks = _load(paths)
+@lru_cache(maxsize=8)
+def _plan(paths: tuple[str, ...], *, all_of_them: bool) -> _Plan:
+    checks = tuple(check for check in _load(paths) if all_of_them or check.stops)
     columns = {
         f"c{number}_{fact}": expression
         for number, check in enumerate(checks)
@@ -138,6 +142,8 @@ def _load(paths: tuple[str, ...]) -> tuple[Check, ...]:
     for path, check in zip(paths, checks, strict=True):
         if not getattr(check, "name", "") or not callable(getattr(check, "look", None)):
             raise NoChecks(f"READINESS_CHECKS: {path} is not a check")
+        if not isinstance(getattr(check, "stops", None), bool):
+            raise NoChecks(f"READINESS_CHECKS: {path} must say whether it stops entries")
     return checks
 
 
@@ -154,16 +160,17 @@ def findings_of_all() -> dict[str, list[Finding]]:
 def reasons_against(account: BrokerAccount) -> tuple[str, ...]:
     """Why the account takes no entries now; empty when it does. One query."""
     try:
-        found = findings_of(account)
+        rows = _looked(" WHERE id = %s", [account.pk], all_of_them=False)
     except NoChecks as error:
         return (str(error),)
-    if not found:
+    found = rows.get(account.name)
+    if found is None:
         return ("the account is not known",)
     return tuple(f"{one.check}: {one.reason}" for one in found if one.light is Light.RED)
 
 
-def _looked(tail: str, params: list[Any]) -> dict[str, list[Finding]]:
-    plan = _plan(tuple(settings.READINESS_CHECKS))
+def _looked(tail: str, params: list[Any], *, all_of_them: bool = True) -> dict[str, list[Finding]]:
+    plan = _plan(tuple(settings.READINESS_CHECKS), all_of_them=all_of_them)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({plan.sql}) AS seen{tail}", [*plan.params, *params])  # noqa: S608
         names = [column.name for column in cursor.description or ()]
@@ -184,4 +191,5 @@ def _ask(number: int, check: Check, row: Facts, now: dt.datetime) -> Finding:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         log.exception("check broke", check=check.name)
         found = red(f"could not be worked out ({type(error).__name__})")
-    return Finding(check=check.name, light=found.light, reason=found.reason, since=found.since)
+    light = found.light if check.stops or found.light is not Light.RED else Light.AMBER
+    return Finding(check=check.name, light=light, reason=found.reason, since=found.since)

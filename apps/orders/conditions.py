@@ -14,6 +14,7 @@ class OrderNewsHeard:
     """The broker's feed of order news lives: what happens to an order is known within a moment."""
 
     name = "order feed"
+    stops = True
     facts = {"heard_at": last_sign("feed")}
 
     def look(self, facts: Facts, now: dt.datetime) -> Finding:
@@ -30,6 +31,7 @@ class BooksRead:
     """Order book and trade book were read lately, and everything in them is in our rows."""
 
     name = "books"
+    stops = True
     facts = {"read_at": last_sign("reconcile")}
 
     def look(self, facts: Facts, now: dt.datetime) -> Finding:

@@ -151,4 +151,15 @@ ENDINGS = (
         " absence names the time of its book",
         ("e.origin = 'look'", _TWO_BOOKS),
     ),
+    Ending(
+        Status.NEVER_ARRIVED,
+        "its answer was lost, and two people say what the broker's statement shows",
+        (Event.RELEASE,),
+        "the approval of the second person, carried out, with the reasons of both",
+        (
+            "a.decision = 'APPROVED' AND a.executed_at IS NOT NULL",
+            "a.decided_by_id <> a.requested_by_id AND a.reason <> ''",
+        ),
+        ("JOIN risk_approval a ON a.kind = 'RELEASE' AND a.subject = o.correlation_id",),
+    ),
 )

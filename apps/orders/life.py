@@ -17,7 +17,7 @@ not fit is stored, raises an alert, marks the account for reconciliation, and ch
 """
 
 PROOFS = """\
-## Ten outcomes, ten rows
+## Every outcome, its row
 
 Each way to end, the stored row that proves it, and the query that lists the orders that ended this
 way and are proved (for one order add `AND o.correlation_id = '…'`). A test runs each of them, and

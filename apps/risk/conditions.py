@@ -27,6 +27,7 @@ class FundsRead:
     before an entry, and the rule ``AgeOfData`` looks at what came of it."""
 
     name = "funds"
+    stops = False
     facts = {
         "funds": F("funds__as_of"),
         "positions": F("positions__as_of"),
@@ -49,6 +50,7 @@ class MarginTold:
     """The broker's calculator answered when it was last asked. Stops nothing: ``Margin`` does."""
 
     name = "margin"
+    stops = False
     facts = {
         "checked": _in_force("check_margin"),
         "asked_at": _last_read("created_at"),

@@ -328,6 +328,7 @@ def test_old_funds_are_shown_and_stop_nothing(account):
 
 class Fine:
     name = "fine"
+    stops = True
     facts: ClassVar[Any] = {"name": F("name"), "seven": Value(7)}
 
     def look(self, facts: Any, now: dt.datetime) -> Any:
@@ -336,6 +337,7 @@ class Fine:
 
 class Foul:
     name = "foul"
+    stops = True
     facts: ClassVar[Any] = {}
 
     def look(self, facts: Any, now: dt.datetime) -> Any:
@@ -344,6 +346,7 @@ class Foul:
 
 class Broken:
     name = "broken"
+    stops = True
     facts: ClassVar[Any] = {}
 
     def look(self, facts: Any, now: dt.datetime) -> Any:
@@ -352,13 +355,31 @@ class Broken:
 
 class Unsure:
     name = "unsure"
+    stops = True
     facts: ClassVar[Any] = {}
 
     def look(self, facts: Any, now: dt.datetime) -> Any:
         return amber("who knows")
 
 
+class OnlyShown(Broken):
+    name = "only shown"
+    stops = False
+
+
+class SaysNothing:
+    name = "says nothing of stopping"
+    facts: ClassVar[Any] = {}
+    look = Fine.look
+
+
 HERE = "tests.brokers.test_readiness"
+
+
+def test_what_only_people_need_is_not_asked_by_the_gate_and_is_never_red(account, settings):
+    settings.READINESS_CHECKS = [f"{HERE}.Fine", f"{HERE}.OnlyShown"]
+    assert readiness.reasons_against(account) == ()
+    assert light(account, "only shown") is Light.AMBER
 
 
 def test_a_check_is_added_by_naming_it(account, settings):
@@ -375,7 +396,9 @@ def test_a_red_check_is_a_reason_and_a_broken_one_is_red(account, settings):
     )
 
 
-@pytest.mark.parametrize("paths", [[], ["no.such.Check"], [f"{HERE}.HERE"], [f"{HERE}.light"]])
+@pytest.mark.parametrize(
+    "paths", [[], ["no.such.Check"], [f"{HERE}.HERE"], [f"{HERE}.light"], [f"{HERE}.SaysNothing"]]
+)
 def test_an_empty_or_broken_list_stops_entries(account, settings, paths):
     settings.READINESS_CHECKS = paths
     (text,) = readiness.reasons_against(account)

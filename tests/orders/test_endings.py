@@ -1,4 +1,4 @@
-"""Ten ways to end, each proved by the query that the document names, and by no other."""
+"""Every way to end, each proved by the query that the document names, and by no other."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import pytest
 from django.db import connection
 
 from apps.brokers.models import Instrument
-from apps.orders import cancels, services
+from apps.orders import cancels, releasing, services
 from apps.orders.endings import ENDINGS
 from apps.orders.lifecycle import Happening, apply
 from apps.orders.models import Order
 from apps.orders.states import TERMINAL, TRANSITIONS, Event
-from apps.risk import switch
+from apps.people import roles
+from apps.risk import approvals, switch
 from tests.orders.sweeping import sweep_and_send
 from tests.orders.telling import sent, settled, swept_until
+from tests.people.conftest import member
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 
@@ -96,9 +98,22 @@ def absent(order, exchange):
     return swept_until(sent(order), "NEVER_ARRIVED")
 
 
+@pytest.fixture
+def released(order, exchange, settings):
+    """In doubt while the books cannot be read, until two people end it."""
+    settings.RELEASE_AFTER = settings.RELEASE_UNREAD_AFTER = 0
+    exchange.fault("drop_before_accept", "place", times=1)
+    exchange.fault("http_500", "book")
+    lost = sent(order)
+    tara, rita = member("tara", roles.TRADER), member("rita", roles.RISK)
+    asked = releasing.ask(lost, tara, "not in the broker's statement")
+    approvals.decide(asked.pk, rita, "seen it too", approve=True)
+    return lost
+
+
 WAYS = (
     "filled", "cancelled", "withdrawn", "expired", "refused", "rejected", "denied", "stopped",
-    "lapsed", "absent",
+    "lapsed", "absent", "released",
 )  # fmt: skip
 
 
@@ -155,4 +170,4 @@ def test_every_step_to_an_end_has_an_ending():
     known = {(ending.status, event) for ending in ENDINGS for event in ending.events}
     ends = {(to, event) for (at, event), to in TRANSITIONS.items() if to in TERMINAL and at != to}
     assert ends == known
-    assert len(ENDINGS) == len(WAYS) == 10
+    assert len(ENDINGS) == len(WAYS) == 11

@@ -5,19 +5,27 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import time_machine
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as how
+from hypothesis import strategies as st
 
+from apps.brokers import budget
 from apps.brokers.budget import Budget, Priority, allowed, used, wait_needed
-from apps.brokers.models import CallOutcome, WireCall
+from apps.brokers.models import BrokerAccount, CallOutcome, WireCall
 from apps.brokers.port import ReadFailed
 from apps.brokers.slots import open_read
 from apps.orders import services, sweep
 from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 
+quick = how(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -109,6 +117,41 @@ def test_the_wait_ends_when_the_next_slot_of_its_own_comes_free(account):
     entry_waits = wait_needed(account, Budget.ORDER, Priority.ENTRY)
     assert dt.timedelta(seconds=0) < exit_waits <= dt.timedelta(seconds=0.26)
     assert dt.timedelta(seconds=0.5) < entry_waits <= dt.timedelta(seconds=0.9)
+
+
+@quick
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 6), st.integers(0, 3), st.sampled_from([0.0, 0.5, 7, 29, 31, 61])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_what_was_counted_lately_never_lets_more_calls_go(steps, make_account, monkeypatch):
+    """Calls come, some provably never left, time passes: the answer is that of a whole count."""
+    monkeypatch.setitem(budget.WINDOWS, Budget.ORDER, {1: 4, 60: 9, 3600: 14, 86400: 30})
+    number = BrokerAccount.objects.count()
+    account = make_account(f"one-{number}", f"{2_000_000_000 + number}")
+    now = timezone.now()
+    for made, unsent, pause in steps:
+        with time_machine.travel(now, tick=False):
+            calls(account, made, 0, Budget.ORDER, open_still=True)
+            rows = WireCall.objects.filter(account=account, budget="ORDER").order_by("-pk")
+            gone = list(rows.values_list("pk", flat=True)[:unsent])
+            WireCall.objects.filter(pk__in=gone, outcome="").update(outcome="NOT_SENT")
+            whole = used(account, Budget.ORDER, timezone.now())
+            for priority in Priority:
+                full = any(whole[w] >= allowed(Budget.ORDER, w, priority) for w in whole)
+                assert (wait_needed(account, Budget.ORDER, priority) is not None) == full
+        now += dt.timedelta(seconds=pause)
+
+
+def test_a_days_calls_are_not_counted_for_every_call(account):
+    wait_needed(account, Budget.ORDER)
+    with CaptureQueriesContext(connection) as asked:
+        wait_needed(account, Budget.ORDER)
+    (one,) = asked
+    assert "86400" not in one["sql"]
 
 
 def test_a_full_hour_is_looked_at_again_soon(account):
