@@ -5,12 +5,13 @@ unknown instruments are just missing from the reply (live wire).
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from simexchange.book import Level
 from simexchange.exchange import Exchange
 from simexchange.market import DEPTH_LEVELS, Market
-from simexchange.money import wire
+from simexchange.money import PAISA, wire
 from simexchange.replies import RefusedError, Reply, data_error
 from simexchange.trading import Call
 
@@ -49,18 +50,23 @@ class Quotes:
         return Reply(200, {"data": data, "status": "success"})
 
 
+def _rupees(market: Market, amount: Decimal) -> float:
+    """To the paisa, or as fine as the ticks of currencies are."""
+    return wire(amount, min(PAISA, market.instrument.tick))
+
+
 def _last(market: Market) -> Row:
-    return {"last_price": wire(market.last)}
+    return {"last_price": _rupees(market, market.last)}
 
 
 def _range(market: Market) -> Row:
     return {
-        "last_price": wire(market.last),
+        "last_price": _rupees(market, market.last),
         "ohlc": {
-            "open": wire(market.open),
-            "close": wire(market.instrument.close),
-            "high": wire(market.high),
-            "low": wire(market.low),
+            "open": _rupees(market, market.open),
+            "close": _rupees(market, market.instrument.close),
+            "high": _rupees(market, market.high),
+            "low": _rupees(market, market.low),
         },
     }
 
@@ -68,25 +74,27 @@ def _range(market: Market) -> Row:
 def _full(market: Market) -> Row:
     instrument, street, bids = market.instrument, market.book.street, market.shown_bids
     return {
-        "average_price": wire((market.high + market.low) / 2),
+        "average_price": _rupees(market, (market.high + market.low) / 2),
         "buy_quantity": sum(level.quantity for level in bids),
-        "depth": {"buy": _levels(bids), "sell": _levels(street.asks)},
+        "depth": {"buy": _levels(market, bids), "sell": _levels(market, street.asks)},
         "last_quantity": instrument.lot,
         "last_trade_time": "01/01/1980 00:00:00",
-        "lower_circuit_limit": wire(instrument.lower),
-        "net_change": wire(market.last - instrument.close),
+        "lower_circuit_limit": _rupees(market, instrument.lower),
+        "net_change": _rupees(market, market.last - instrument.close),
         "oi": 0,
         "oi_day_high": 0,
         "oi_day_low": 0,
         "sell_quantity": sum(level.quantity for level in street.asks),
-        "upper_circuit_limit": wire(instrument.upper),
+        "upper_circuit_limit": _rupees(market, instrument.upper),
         "volume": market.volume,
         **_range(market),
     }
 
 
-def _levels(levels: list[Level]) -> list[Row]:
+def _levels(market: Market, levels: list[Level]) -> list[Row]:
     """Always five rows; missing ones are zeros."""
-    shown = [{"quantity": v.quantity, "orders": 1, "price": wire(v.price)} for v in levels]
+    shown = [
+        {"quantity": v.quantity, "orders": 1, "price": _rupees(market, v.price)} for v in levels
+    ]
     empty = {"quantity": 0, "orders": 0, "price": 0}
     return (shown + [empty] * DEPTH_LEVELS)[:DEPTH_LEVELS]

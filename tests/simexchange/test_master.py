@@ -150,7 +150,7 @@ def test_the_generator_writes_the_same_file_twice(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def market() -> Iterator[Server]:
-    server = Server("--no-rate-limits", "--universe", "1500", "--tick-ms", "100000")
+    server = Server("--no-rate-limits", "--universe", "4000", "--tick-ms", "100000")
     yield server
     server.kill()
 
@@ -175,7 +175,7 @@ def test_both_files_are_served_whole(market: Server, kind: str) -> None:
     assert reply.headers["Content-Type"] == "text/csv"
     assert int(reply.headers["Content-Length"]) == len(reply.content)
     assert "Last-Modified" in reply.headers
-    assert reply.text.count("\n") == 1501
+    assert reply.text.count("\n") == 4001
 
 
 def test_what_is_listed_has_a_price_and_can_be_traded(market: Server) -> None:
