@@ -47,6 +47,7 @@ _MARGIN = 0.15  # seconds by which the broker's clock window may differ from our
 _ON_ITS_WAY = 1.0  # seconds that a call may take from its row to the broker, if it is so slow
 _SHORT = 60  # seconds of the longest window that is counted anew for every call
 _COUNT_AGAIN = dt.timedelta(seconds=30)  # for longer windows
+_UNSEEN = dt.timedelta(seconds=20)  # what was being written while others counted; both fit _SHORT
 _LOOK_AGAIN = 5.0  # seconds: the longest wait that is named, since calls may turn out never sent
 
 # The broker counts a call when it arrives, which is before its answer: until then, it is counted
@@ -104,7 +105,8 @@ _counted: dict[tuple[int, Budget], _Known] = {}  # by this process, not long ago
 def _used_at_most(account: BrokerAccount, budget: Budget, now: dt.datetime) -> dict[int, int]:
     """``used``, or a little more in long windows: a day's calls are not counted for every call.
 
-    What was counted lately plus all calls since is at least as many as there are now.
+    What was counted lately plus all calls since, and shortly before, is at least as many as there
+    are now.
     """
     key = (account.pk, budget)
     at, counts = _counted.get(key, (now, {}))
@@ -115,7 +117,7 @@ def _used_at_most(account: BrokerAccount, budget: Budget, now: dt.datetime) -> d
     short = _counted_anew(budget)
     values = _values(account, budget, now, max(_span(_SHORT), _COUNT_AGAIN.total_seconds()))
     values |= {f"w{index}": _span(window) for index, window in enumerate([*short, 0, 0][:2])}
-    values["since"] = at - dt.timedelta(seconds=_ON_ITS_WAY)
+    values["since"] = at - _UNSEEN
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_SHORT, values)
         *exact, since = cursor.fetchone()
