@@ -146,6 +146,13 @@ def test_what_was_counted_lately_never_lets_more_calls_go(steps, make_account, m
         now += dt.timedelta(seconds=pause)
 
 
+def test_calls_that_were_being_written_while_others_counted_are_not_missed(account, monkeypatch):
+    monkeypatch.setitem(budget.WINDOWS, Budget.ORDER, {3600: 6})
+    assert wait_needed(account, Budget.ORDER) is None
+    calls(account, 6, 15, Budget.ORDER)
+    assert wait_needed(account, Budget.ORDER) is not None
+
+
 def test_a_days_calls_are_not_counted_for_every_call(account):
     wait_needed(account, Budget.ORDER)
     with CaptureQueriesContext(connection) as asked:
