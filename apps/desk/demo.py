@@ -33,6 +33,7 @@ from apps.brokers.models import (
 from apps.brokers.port import Intent, OrderType, ReadFailed, Side
 from apps.orders.models import UNDER_WAY, Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate, cancel, modify, place
+from apps.orders.words import plain
 from apps.people import roles
 from apps.signals.models import SignalSource
 from apps.signals.sending import send
@@ -177,7 +178,7 @@ def _signal(account: BrokerAccount, chance: random.Random, desk: str) -> None:
         "side": Side.BUY,
         "quantity": chance.randint(5, 40),
         "type": OrderType.LIMIT,
-        "price": str(_near(share, Side.BUY, chance, account)),
+        "price": plain(_near(share, Side.BUY, chance, account)),
         "intent": Intent.ENTRY,
         "reason": "demo: above its range",
     }
