@@ -1,6 +1,6 @@
 """As many instruments as are asked for, like the real list: indices, shares, contracts, the rest.
 
-All follows from the seed, the number and the day. Companies beyond the first forty are invented.
+All follows from the seed, the number and the day. Companies beyond the first thirty-odd are invented.
 """
 
 from collections.abc import Iterator

@@ -40,8 +40,8 @@ class Deadlines:
         with self._changed:
             heapq.heappush(self._waiting, watched)
             if not self._running:
-                self._running = True
                 threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+                self._running = True
             elif self._waiting[0] is watched:
                 self._changed.notify()
         return watched
