@@ -1,6 +1,7 @@
 """As many instruments as are asked for, like the real list: indices, shares, contracts, the rest.
 
-All follows from the seed, the number and the day. Companies beyond the first thirty-odd are invented.
+All follows from the seed, the number and the day. Companies beyond the first thirty-odd are
+invented.
 """
 
 from collections.abc import Iterator

@@ -39,19 +39,21 @@ _CONTRACT = """
     SELECT (SELECT value FROM brokers_calendarstamp), coalesce(nullif(underlying, ''), symbol), NULL
     FROM (SELECT 1) AS one
     LEFT JOIN brokers_instrument ON segment = %(segment)s AND security_id = %(security_id)s
+        AND retired_at IS NULL
 """
 # A share's name, and whether living contracts name it; NULL when no contracts are known at all.
 _SHARE = """
     SELECT (SELECT value FROM brokers_calendarstamp), share.symbol,
         CASE WHEN EXISTS (
             SELECT 1 FROM brokers_instrument WHERE segment = ANY(%(derivatives)s)
-            AND underlying = share.symbol AND expiry >= %(today)s) THEN true
+            AND underlying = share.symbol AND expiry >= %(today)s AND retired_at IS NULL) THEN true
         WHEN EXISTS (
             SELECT 1 FROM brokers_instrument WHERE segment = ANY(%(derivatives)s)
-            AND underlying > '' AND expiry >= %(today)s) THEN false END
+            AND underlying > '' AND expiry >= %(today)s AND retired_at IS NULL) THEN false END
     FROM (SELECT 1) AS one
     LEFT JOIN brokers_instrument share
         ON share.segment = %(segment)s AND share.security_id = %(security_id)s
+        AND share.retired_at IS NULL
 """
 
 _kept: tuple[int, Calendar] | None = None

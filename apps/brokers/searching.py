@@ -37,8 +37,9 @@ _EXCHANGES = {
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,4})?", re.ASCII)
 _ISO = re.compile(r"(20[0-9]{2})-([0-9]{2})-([0-9]{2})", re.ASCII)
+_DAY = re.compile(r"0?[1-9]|[12][0-9]|3[01]", re.ASCII)
 _DAY_MONTH = re.compile(r"([0-9]{1,2})?([A-Z]{3})([0-9]{4}|[0-9]{2})?", re.ASCII)
-_STRIKE_TYPE = re.compile(r"([A-Z&]{2,})?([0-9.]+)(CE|PE)", re.ASCII)
+_STRIKE_TYPE = re.compile(r"([A-Z&]{2,})?([0-9]{1,10}(?:\.[0-9]{1,4})?)(CE|PE)", re.ASCII)
 
 
 @dataclass
@@ -115,7 +116,7 @@ def _take(asked: Asked, words: list[str]) -> int:
 
 def _take_date(asked: Asked, words: list[str]) -> int:
     """``25 NOV``, ``25NOV``, ``NOV``, ``NOV2026``, ``25 NOV 2026``; 0 when it is no date."""
-    if words[0].isdigit() and len(words) > 1 and 1 <= int(words[0]) <= 31:
+    if _DAY.fullmatch(words[0]) and len(words) > 1:
         after = _DAY_MONTH.fullmatch(words[1])
         if after and after[1] is None and after[2] in _MONTHS:
             return 1 + _take_month(asked, int(words[0]), after, words[2:])

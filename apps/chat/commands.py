@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.alerts import acknowledging
 from apps.brokers.models import BrokerAccount
 from apps.chat import words
+from apps.people.typed import row_number
 from apps.risk import resuming, switch
 from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import DESK, TradingState
@@ -86,9 +87,10 @@ def _resume(person: User, said: list[str]) -> str:
 
 
 def _ack(person: User, said: list[str]) -> str:
-    if not said or not (said[0].isascii() and said[0].isdigit() and len(said[0]) < 19):
+    number = row_number(said[0]) if said else None
+    if number is None:
         raise Misread(f"Say which: {usage('ack')}")
-    if not acknowledging.acknowledge([int(said[0])], person, " ".join(said[1:])):
+    if not acknowledging.acknowledge([number], person, " ".join(said[1:])):
         raise Refused(f"there is no open alert {said[0]}")
     return f"Alert {said[0]} is acknowledged. Nobody else is woken for it."
 

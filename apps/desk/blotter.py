@@ -14,6 +14,7 @@ from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.orders.models import DeskSequence, Order, Source, trading_day
 from apps.orders.states import TERMINAL, Status
+from apps.people.typed import row_number
 
 LIMIT = 200
 ALIVE = ~Q(status__in=sorted(TERMINAL))  # as the partial index has it
@@ -54,7 +55,7 @@ class Filters:
         said = {name: str(asked.get(name) or "").strip()[:80] for name in cls.__annotations__}
         account = said["account"]
         return cls(
-            account=int(account) if account.isascii() and account.isdigit() else None,
+            account=row_number(account),
             group=said["group"] if said["group"] in GROUPS else "all",
             source=said["source"] if said["source"] in Source else "",
             strategy=said["strategy"],

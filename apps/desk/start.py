@@ -64,7 +64,7 @@ def read(user: User) -> dict[str, Any]:
         "now": timezone.now(),
         "halted": switches.closed(),
         "health": alive,
-        "sees_switches": bool(states),
+        "sees_switches": may("risk.view_tradingstate"),
         "desk_switch": states.get(None),
     }
     if its.may_view:

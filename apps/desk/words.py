@@ -7,11 +7,10 @@ import datetime as dt
 from django.utils import timezone
 
 from apps.orders.states import Status
-from apps.orders.words import STATUS, grouped, plain, rupees, status_tone, status_word
+from apps.orders.words import grouped, plain, rupees, status_tone, status_word
 
 __all__ = [
     "EXPLAINED",
-    "STATUS",
     "grouped",
     "ist",
     "lasting",

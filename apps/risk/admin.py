@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 
 from apps.alerts.history import HistoryAdmin
 from apps.brokers.port import OrderType
+from apps.people.typed import row_number
 from apps.risk import widening
 from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import Approval, Decision, Hold, RiskPolicy, StateChange, TradingState
@@ -76,8 +77,8 @@ class RiskPolicyAdmin(ModelAdmin):  # type: ignore[misc]
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Start from the limits in force when the address names an account."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
-        asked = str(initial.get("account", ""))
-        current = RiskPolicy.objects.filter(account=int(asked)).first() if asked.isdigit() else None
+        asked = row_number(str(initial.get("account", "")))
+        current = None if asked is None else RiskPolicy.objects.filter(account=asked).first()
         if current is not None:
             names = [name for name in RiskPolicyForm.Meta.fields if name != "reason"]
             initial |= {name: getattr(current, name) for name in names if name != "account"}

@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.brokers import calendar
 from apps.brokers.models import (
@@ -333,6 +334,20 @@ def test_an_account_cannot_become_live_while_it_is_always_open(transactional_db)
     paper.save()
     with pytest.raises(IntegrityError):
         BrokerAccount.objects.update(rest_url="https://api.dhan.co/v2")
+
+
+def test_a_contract_that_lost_its_id_to_another_has_no_say_in_its_hours(rows):
+    """Both rows have the id; only the living one is meant, and old contracts make no derivatives."""
+    old = share(symbol="OLDNAME")
+    contract("OLDNAME", expiry="2027-12-28")
+    Instrument.objects.update(retired_at=ist("2026-01-01 09:00"), tradable=False)
+    share(symbol="NEWNAME", security_id=old.security_id)
+    contract("TCS", expiry="2027-12-28")
+    with CaptureQueriesContext(connection) as asked:
+        calendar.market_for(account("http://127.0.0.1:9100/v2"), "NSE_EQ", old.security_id)
+    with connection.cursor() as cursor:
+        cursor.execute(asked[-1]["sql"])
+        assert [row[1:] for row in cursor.fetchall()] == [("NEWNAME", False)]
 
 
 # --- where an account trades ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ from apps.alerts.raising import raise_alert
 from apps.desk import navigation
 from apps.orders.states import Event
 from apps.risk import models as risk
+from apps.risk.models import TradingState
 from tests.desk.conftest import PASSWORD, happens, person, working
 from tests.desk.sockets import signed_in
 
@@ -225,3 +226,36 @@ def test_every_sidebar_link_opens(owner, new_order):
     for _, entries in navigation._SECTIONS:
         for title, _, address, _ in entries:
             assert client.get(reverse(address)).status_code == 200, title
+
+
+@pytest.mark.parametrize("odd", ["²", "٣", "9" * 5000, "-1", "1e3", ""])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "/admin/place/instruments/?q=INFY&account=",
+        "/admin/risk/riskpolicy/add/?account=",
+        "/admin/live/?account=",
+        "/admin/calendar/?year=",
+    ],
+)
+def test_a_number_that_is_none_is_no_crash(owner, account, where, odd):
+    assert signed_in(owner).get(f"{where}{odd}").status_code == 200
+
+
+@pytest.mark.parametrize("typed", ["² NOV", "1.2.3CE", "0 NOV", "32 NOV", "9" * 400 + "CE", "..PE"])
+def test_what_cannot_be_an_instrument_finds_nothing_and_breaks_nothing(owner, account, typed):
+    answer = signed_in(owner).get("/admin/place/instruments/", {"q": typed})
+    assert (answer.status_code, answer.json()) == (200, {"instruments": []})
+
+
+def test_a_refused_step_leaves_a_calendar_whose_links_work(owner, account):
+    answer = signed_in(owner).post("/admin/calendar/confirm/", {"year": "2026"})
+    page = answer.content.decode()
+    assert '<form method="get" action="/admin/calendar/"' in page
+    assert 'href="/admin/calendar/?year=2025#year"' in page
+    assert 'href="?' not in page
+
+
+def test_an_account_without_a_switch_is_said_to_have_none(owner, account):
+    TradingState.objects.all().delete()
+    assert "No switch" in signed_in(owner).get("/admin/").content.decode()

@@ -22,6 +22,7 @@ from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.trading_hours import IST
 from apps.desk import market_day
 from apps.desk.pages import actor_of, desk_page, show, user_of
+from apps.people.typed import row_number
 
 CONFIRM, IMPORT = "brokers.confirm_calendaryear", ("brokers.add_holiday", "brokers.change_holiday")
 
@@ -166,5 +167,5 @@ def _day(text: str, now: dt.datetime) -> dt.date:
 def _year(request: HttpRequest, form: forms.Form | None, day: dt.date) -> int:
     """The year that was asked for: by the address, or by the form that came back."""
     asked = (form.data.get("year") if form else None) or request.GET.get("year", "")
-    known = asked.isdecimal() and FIRST_YEAR < int(asked) < LAST_YEAR
-    return int(asked) if known else day.year
+    year = row_number(asked)
+    return day.year if year is None or not FIRST_YEAR <= year <= LAST_YEAR else year

@@ -25,6 +25,7 @@ from apps.orders import inputs, services
 from apps.orders.models import Order, Source
 from apps.orders.services import BadOrder, OrderIntent
 from apps.orders.states import Status
+from apps.people.typed import row_number
 
 SUGGESTIONS = 20
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -152,7 +153,8 @@ def instruments(request: HttpRequest) -> JsonResponse:
 
 
 def _account(pk: str) -> BrokerAccount | None:
-    return BrokerAccount.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+    number = row_number(pk)
+    return None if number is None else BrokerAccount.objects.filter(pk=number).first()
 
 
 def _suggestion(row: Instrument, account: BrokerAccount | None) -> dict[str, object]:
