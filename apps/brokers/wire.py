@@ -137,8 +137,11 @@ def transmit(
     """
     state = _Call()
     state.deadline = _take_the_right(call)
+    try:
+        watched = _deadlines.watch(settings.CALL_TIMEOUT, lambda: _cut(state))
+    except RuntimeError as error:
+        return Reply(None, None, NotSent(f"nothing can watch its time: {error}"))
     _current.call = state
-    watched = _deadlines.watch(settings.CALL_TIMEOUT, lambda: _cut(state))
     try:
         reply = _exchange(method, call.endpoint.rstrip("/") + path, payload, headers, query)
         # A body that ends with its connection cannot be told from one that we cut off.
@@ -189,9 +192,16 @@ def _exchange(
     ahead = _ahead(response.headers.get("Date"), began, time.time())
     with response:
         content = response.read(MAX_BODY + 1, decode_content=True)
+    _let_go()
     if len(content) > MAX_BODY:
         return Reply(response.status, None, Unknown("the reply is larger than 32 MB"))
     return replace(_parse(response.status, content), ahead=ahead)
+
+
+def _let_go() -> None:
+    """The connection is back in its pool, and may serve another call that must not be cut."""
+    if _current.call is not None:
+        _current.call.sock = None
 
 
 def _ahead(date: str | None, began: float, ended: float) -> float | None:
@@ -232,9 +242,10 @@ def _refuse_constant(word: str) -> None:
 def _cut(state: _Call) -> None:
     """End a call that outlives its total time, however busily the other side drips bytes."""
     state.timed_out = True
-    if state.sock is not None:
+    sock = state.sock
+    if sock is not None:
         try:
-            state.sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
 

@@ -166,7 +166,9 @@ def _finish(change: Modification, status: Change, text: str, **columns: Any) -> 
     )
     if not done:
         return
-    book.settle_quantity(order.correlation_id, order.quantity)
+    # The order's row may follow later than the book that showed the change: the larger one counts.
+    applied = change.quantity if status == Change.APPLIED else 0
+    book.settle_quantity(order.correlation_id, max(order.quantity, applied))
     _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 

@@ -7,7 +7,8 @@ repeat and to run twice at once.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -59,20 +60,23 @@ def _safely(step: Callable[[], None]) -> None:
         raise_alert(f"sweep:{step.__name__}", text, Severity.CRITICAL)
 
 
-def _each(orders: object, act: Callable[[Order], None]) -> None:
+R = TypeVar("R", Order, Modification)
+
+
+def _each(rows: Iterable[R], act: Callable[[R], None]) -> None:
     """Act on each row; one row that breaks is recorded and parked, the others go on."""
-    for order in orders:  # type: ignore[attr-defined]
+    for row in rows:
+        name = row.correlation_id if isinstance(row, Order) else row.order.correlation_id
         try:
-            act(order)
+            act(row)
         except lifecycle.ImpossibleTransition:
-            log.info("moved meanwhile", correlation_id=order.correlation_id)
+            log.info("moved meanwhile", correlation_id=name)
         except Error:
-            log.exception("row skipped", correlation_id=order.correlation_id)
+            log.exception("row skipped", correlation_id=name)
         except Exception as error:
-            log.exception("row broke the sweep", correlation_id=order.correlation_id)
+            log.exception("row broke the sweep", correlation_id=name)
             raise_alert(
-                f"sweep:{order.correlation_id}",
-                f"the sweep cannot mend order {order.correlation_id}: {type(error).__name__}",
+                f"sweep:{name}", f"the sweep cannot mend order {name}: {type(error).__name__}"
             )
 
 
@@ -186,11 +190,14 @@ def _look() -> None:
 def _settle_changes() -> None:
     """Changes of terms whose sender stopped, or which the order's row already shows."""
     sent = Modification.objects.filter(status__in=UNDER_WAY).exclude(status=Change.APPROVED)
-    for change in sent.select_related("order__account", "wire_call", "decision")[:BATCH]:
-        if change.status == Change.SENDING:
-            changes.recover(change)
-        else:
-            changes.resolve(change)
+    _each(sent.select_related("order__account", "wire_call", "decision")[:BATCH], _settle_change)
+
+
+def _settle_change(change: Modification) -> None:
+    if change.status == Change.SENDING:
+        changes.recover(change)
+    else:
+        changes.resolve(change)
 
 
 def _ring_changes() -> None:

@@ -19,6 +19,7 @@ from django.db import Error, IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.risk.models import Approval, Verdict
 
@@ -193,6 +194,10 @@ def sweep() -> None:
                 carry_out(approval.pk)
         except Error:
             log.exception("approval skipped", approval=approval.pk)
+        except Exception as error:
+            log.exception("approval broke", approval=approval.pk)
+            text = f"approval {approval.pk} of {approval.subject} broke: {type(error).__name__}"
+            raise_alert(f"approval:{approval.pk}", text, Severity.CRITICAL)
 
 
 def _try(approval: Approval) -> str:

@@ -34,6 +34,19 @@ def body_of(raw: bytes) -> Any:
     return json.loads(raw.partition(b"\r\n\r\n")[2])
 
 
+def test_without_anybody_to_watch_its_time_nothing_leaves(
+    at: Any, new_call: Any, order_request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(wire._deadlines, "watch", no_thread)
+    with Stub(answer(200, TAKEN)) as stub:
+        outcome = DhanTrading(new_call(at(f"{stub.url}/v2/"))).place(order_request())
+        assert stub.requests == []
+    assert isinstance(outcome, NotSent)
+
+
 def test_a_reply_may_take_longer_than_connecting(
     at: Any, new_call: Any, order_request: Any, settings: Any
 ) -> None:

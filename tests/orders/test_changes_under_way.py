@@ -7,6 +7,7 @@ import time
 import pytest
 from django.utils import timezone
 
+from apps.alerts.models import Alert
 from apps.brokers.models import WireCall
 from apps.brokers.port import Refused
 from apps.orders import changes, lifecycle, services, sweep
@@ -196,3 +197,32 @@ def test_a_refusal_and_a_fill_at_the_same_moment_both_come_through(
     change.refresh_from_db()
     order.refresh_from_db()
     assert (change.status, order.filled_quantity, calls()) == ("REFUSED", 2, ["REFUSED"])
+
+
+def test_a_change_that_the_book_shows_before_the_row_holds_the_larger_quantity(order, change):
+    changes.send_change(change.pk)
+    change.refresh_from_db()
+    assert change.status == "ACCEPTED"
+    new = lifecycle.Terms(quantity=7, price=order.price)
+    changes.resolve(change, new, timezone.now())
+    order.refresh_from_db()
+    assert (order.quantity, change.status == "APPLIED") == (5, False)  # the object is an old one
+    change.refresh_from_db()
+    assert change.status == "APPLIED"
+    assert Hold.objects.get().quantity == 7
+
+
+def test_a_change_that_breaks_the_sweep_does_not_stop_the_others(working, trader, monkeypatch):
+    made = [services.modify(working(quantity=5), trader, "more", quantity=7) for _ in range(2)]
+    for change in made:
+        changes.send_change(change.pk)
+    seen = []
+
+    def broken(change, *_):
+        seen.append(change.pk)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(changes, "resolve", broken)
+    sweep.sweep()
+    assert seen == [change.pk for change in made]
+    assert Alert.objects.filter(key__startswith="sweep:").count() == 2
