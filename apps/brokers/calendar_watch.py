@@ -29,6 +29,8 @@ def watch(now: dt.datetime | None = None) -> None:
             tell_unknown(segment, why, now)
         else:
             settle_alert(f"calendar:{segment}", "today's hours are known", STEADY)
+        if (segment, today.year) in calendar.years:
+            settle_alert(f"calendar:{segment}:{today.year}", "the year is confirmed")
         ahead = today.month >= NEXT_YEAR_FROM
         if ahead and (segment, today.year + 1) not in calendar.years:
             tell_missing_year(segment, today.year + 1, now)

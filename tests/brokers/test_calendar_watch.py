@@ -78,6 +78,14 @@ def test_what_somebody_has_just_seen_is_not_told_again(follower):
     assert alerts() == {"calendar:NSE_EQ": 1}
 
 
+def test_a_year_that_was_confirmed_after_it_began_ends_the_alert_of_december(follower):
+    calendar_watch.watch(ist("2026-12-31 12:00"))
+    assert "calendar:NSE_EQ:2027" in alerts()
+    seed_rows(carla(), 2026, 2027)
+    calendar_watch.watch(ist("2027-01-02 09:00"))
+    assert "calendar:NSE_EQ:2027" not in alerts()
+
+
 def test_what_is_known_since_ends_its_alerts_and_counts_again_when_it_is_not(follower):
     calendar_watch.watch(ist("2026-12-31 12:00"))
     calendar_watch.watch(ist("2027-01-01 00:00"))

@@ -77,6 +77,13 @@ def test_no_trade_is_no_price(at: Any) -> None:
     assert (news.last_price, news.bids, news.close) == (None, None, None)
 
 
+def test_half_a_depth_is_not_known_and_not_empty(at: Any) -> None:
+    row = {"last_price": 5, "depth": {"buy": [{"price": 5, "quantity": 1, "orders": 1}]}}
+    with Stub(answer(200, {"data": {"NSE_EQ": {"11536": row}}})) as stub:
+        (news,) = reports_of(at(stub.url)).quotes(lambda: [SHARE]).value
+    assert (news.bids, news.asks) == (None, None)
+
+
 def test_a_trade_has_its_indian_time(at: Any) -> None:
     row = {"last_price": 5, "last_trade_time": "23/11/2026 10:15:00"}
     with Stub(answer(200, {"data": {"NSE_EQ": {"11536": row}}})) as stub:

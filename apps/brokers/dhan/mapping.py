@@ -229,7 +229,9 @@ def quotes_from_body(body: object, wanted: Sequence[tuple[Segment, str]]) -> lis
 def _quote(segment: Segment, security_id: str, row: object) -> QuoteNews:
     what = f"quote of {segment} {security_id}"
     found = read(QuoteRow, row, what)
-    depth = found.depth
+    # A side that is not told is not known, and half a depth says nothing of when it was whole.
+    sides = {side: _levels(rows, what) for side, rows in (found.depth or {}).items()}
+    whole = {"buy", "sell"} <= sides.keys()
     return QuoteNews(
         segment=segment,
         security_id=security_id,
@@ -237,8 +239,8 @@ def _quote(segment: Segment, security_id: str, row: object) -> QuoteNews:
         traded_at=_trade_time(found.traded),
         close=read(CloseRow, found.ohlc, what).close,
         open_interest=found.open_interest,
-        bids=None if depth is None else _levels(depth.get("buy", []), what),
-        asks=None if depth is None else _levels(depth.get("sell", []), what),
+        bids=sides["buy"] if whole else None,
+        asks=sides["sell"] if whole else None,
         lower_circuit=found.lower_circuit,
         upper_circuit=found.upper_circuit,
     )
