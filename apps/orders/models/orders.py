@@ -1,4 +1,4 @@
-"""Orders, what happened to them, their fills and changes of terms."""
+"""An order, and the account's change number that pages follow."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount, Instrument, WireCall
-from apps.brokers.port import (
-    Intent,
-    ModifyRequest,
-    OrderRequest,
-    OrderType,
-    Product,
-    Segment,
-    Side,
-    Validity,
-)
+from apps.brokers.models import BrokerAccount, Instrument
+from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side, Validity
 from apps.orders.states import AT_BROKER, TERMINAL, Status
-from apps.risk.models import Decision
 
 
 def _choices(words: type) -> list[tuple[str, str]]:
@@ -51,6 +41,11 @@ class Source(models.TextChoices):
     DEMO = "DEMO", "Demo trader"
     SYSTEM = "SYSTEM", "System"
     SIGNAL = "SIGNAL", "Signal"
+    FLATTEN = "FLATTEN", "Flatten"
+    EXTERNAL = "EXTERNAL", "Outside the desk"
+
+
+MANUAL, OUTSIDE = "manual", "external"  # owners that are no strategy
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -167,6 +162,13 @@ class Order(models.Model):
         return self.status in TERMINAL
 
     @property
+    def owner(self) -> str:
+        """Whose position its fills make: a strategy's, a person's, or somebody's outside."""
+        if self.strategy:
+            return f"strategy:{self.strategy}"
+        return OUTSIDE if self.source == Source.EXTERNAL else MANUAL
+
+    @property
     def can_cancel(self) -> bool:
         """True while a cancel can still do something."""
         return not self.over and self.cancel_wanted_at is None
@@ -227,155 +229,6 @@ class Order(models.Model):
             after_market=self.after_market,
             asked_type=OrderType(self.asked_type) if self.asked_type else None,
         )
-
-
-class OrderEvent(models.Model):
-    """One thing that happened to an order. Append-only; ``applied`` False changed nothing."""
-
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
-    event = models.CharField(max_length=20)
-    origin = models.CharField(max_length=20, help_text="Who told us.")
-    dedupe_key = models.CharField(max_length=200, unique=True)
-    applied = models.BooleanField()
-    before = models.CharField(max_length=20)
-    after = models.CharField(max_length=20)
-    text = models.TextField(blank=True)
-    actor = models.CharField(max_length=150, blank=True)
-    facts = models.JSONField(default=dict)
-    raw = models.JSONField(null=True)
-    wire_call = models.ForeignKey(WireCall, null=True, on_delete=models.PROTECT)
-    decision = models.ForeignKey(Decision, null=True, on_delete=models.PROTECT)
-    reported_at = models.DateTimeField(null=True)
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.event}: {self.before} → {self.after}"
-
-
-class Fill(models.Model):
-    """One trade at the exchange, once, however often it is reported."""
-
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT)
-    trading_day = models.DateField()
-    segment = models.CharField(max_length=20)
-    broker_order_id = models.CharField(max_length=40)
-    exchange_trade_id = models.CharField(max_length=60)
-    quantity = models.PositiveIntegerField()
-    price = models.DecimalField(max_digits=14, decimal_places=4)
-    traded_at = models.DateTimeField(null=True)
-    recorded_at = models.DateTimeField(default=timezone.now)
-    raw = models.JSONField(default=dict)
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=[
-                    "account",
-                    "trading_day",
-                    "segment",
-                    "broker_order_id",
-                    "exchange_trade_id",
-                ],
-                name="one_fill_per_trade",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.quantity} @ {self.price}"
-
-
-class Change(models.TextChoices):
-    """Where a change of terms is."""
-
-    DENIED = "DENIED"
-    APPROVED = "APPROVED"
-    SENDING = "SENDING"
-    ACCEPTED = "ACCEPTED", "Accepted, not yet read back"
-    UNKNOWN = "UNKNOWN"
-    APPLIED = "APPLIED"
-    REFUSED = "REFUSED"
-    LAPSED = "LAPSED"
-
-
-UNDER_WAY = (Change.APPROVED, Change.SENDING, Change.ACCEPTED, Change.UNKNOWN)
-
-
-class Modification(models.Model):
-    """New terms asked for a working order; at most one under way per order."""
-
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="modifications")
-    quantity = models.IntegerField(help_text="New total, units.")
-    price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
-    trigger_price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
-    status = models.CharField(max_length=10, choices=Change.choices)
-    decision = models.ForeignKey(Decision, on_delete=models.PROTECT)
-    wire_call = models.ForeignKey(WireCall, null=True, on_delete=models.PROTECT)
-    reason = models.TextField(blank=True)
-    actor = models.CharField(max_length=150)
-    cause = models.CharField(max_length=300, blank=True)
-    not_before = models.DateTimeField(null=True)
-    claimed_at = models.DateTimeField(null=True)
-    requested_at = models.DateTimeField(default=timezone.now)
-    settled_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["order"],
-                condition=models.Q(status__in=[word.value for word in UNDER_WAY]),
-                name="one_change_under_way",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.quantity} @ {self.price}"
-
-    def request(self) -> ModifyRequest:
-        """The change as the gate sends it."""
-        order = self.order
-        return ModifyRequest(
-            account=order.account.name,
-            correlation_id=order.correlation_id,
-            broker_order_id=order.broker_order_id,
-            quantity=self.quantity,
-            order_type=OrderType(order.order_type),
-            price=self.price,
-            trigger_price=self.trigger_price,
-            validity=Validity(order.validity),
-            disclosed_quantity=order.disclosed_quantity,
-        )
-
-
-class Unattributed(models.Model):
-    """News of an order that is not ours, or not yet known to be. Kept until it finds its order."""
-
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT)
-    trading_day = models.DateField(default=trading_day)
-    broker_order_id = models.CharField(max_length=40)
-    state_word = models.CharField(max_length=40)
-    origin = models.CharField(max_length=20)
-    raw = models.JSONField(default=dict)
-    first_seen = models.DateTimeField(default=timezone.now)
-    last_seen = models.DateTimeField(default=timezone.now)
-    order = models.ForeignKey(Order, null=True, on_delete=models.PROTECT)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name_plural = "unattributed news"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["account", "trading_day", "broker_order_id"], name="one_row_per_stranger"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.broker_order_id} {self.state_word}"
 
 
 class DeskSequence(models.Model):

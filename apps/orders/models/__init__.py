@@ -1,0 +1,31 @@
+"""Orders, what happened to them, their fills and changes of terms."""
+
+from apps.orders.models.changes import UNDER_WAY, Change, Modification
+from apps.orders.models.happenings import Fill, OrderEvent, Unattributed
+from apps.orders.models.orders import (
+    MANUAL,
+    OUTSIDE,
+    DeskSequence,
+    Order,
+    OrderQuerySet,
+    Source,
+    new_correlation_id,
+    trading_day,
+)
+
+__all__ = [
+    "MANUAL",
+    "OUTSIDE",
+    "UNDER_WAY",
+    "Change",
+    "DeskSequence",
+    "Fill",
+    "Modification",
+    "Order",
+    "OrderEvent",
+    "OrderQuerySet",
+    "Source",
+    "Unattributed",
+    "new_correlation_id",
+    "trading_day",
+]
