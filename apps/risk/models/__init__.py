@@ -1,0 +1,26 @@
+"""Limits, decisions, permits, holds and the switch. History here is never edited or deleted."""
+
+from apps.risk.models.approvals import Approval, Verdict
+from apps.risk.models.decisions import Decision, Permit
+from apps.risk.models.holds import Hold, HoldQuerySet
+from apps.risk.models.policies import (
+    RiskPolicy,
+    _all_order_types,  # noqa: F401 - the first migration calls it by this name
+    policy_defaults,
+)
+from apps.risk.models.switches import DESK, StateChange, SwitchState, TradingState
+
+__all__ = [
+    "DESK",
+    "Approval",
+    "Decision",
+    "Hold",
+    "HoldQuerySet",
+    "Permit",
+    "RiskPolicy",
+    "StateChange",
+    "SwitchState",
+    "TradingState",
+    "Verdict",
+    "policy_defaults",
+]

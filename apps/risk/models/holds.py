@@ -1,0 +1,67 @@
+"""The book of holds: what every order may still do."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from apps.brokers.models import BrokerAccount
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    """Questions asked of the book of holds."""
+
+    def open(self) -> HoldQuerySet:
+        """Holds of orders that may still trade."""
+        return self.filter(released_at=None)
+
+
+class Hold(models.Model):
+    """What one order may still do to the account, from its approval until it is over.
+
+    ``claim_id`` is the sender that has the order now; the gate sends for nobody else.
+    """
+
+    correlation_id = models.CharField(max_length=25, unique=True)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="holds")
+    segment = models.CharField(max_length=20)
+    security_id = models.CharField(max_length=30)
+    product = models.CharField(max_length=10)
+    side = models.CharField(max_length=4)
+    intent = models.CharField(max_length=8)
+    quantity = models.IntegerField(help_text="Total quantity of the order, units.")
+    filled = models.IntegerField(default=0)
+    value = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    margin = models.DecimalField(
+        max_digits=18, decimal_places=2, null=True, help_text="Rupees that the order ties up."
+    )
+    claim_id = models.UUIDField(null=True)
+    change_claim = models.UUIDField(null=True, help_text="The sender of the change under way.")
+    taken_at = models.DateTimeField(default=timezone.now)
+    released_at = models.DateTimeField(null=True)
+    filled_mark = models.BigIntegerField(default=0, help_text="When it last filled, as a moment.")
+    reached_mark = models.BigIntegerField(
+        null=True, help_text="When the exchange first showed it, as a moment."
+    )
+    released_mark = models.BigIntegerField(null=True, help_text="When it ended, as a moment.")
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["account"], condition=models.Q(released_at=None), name="hold_open"
+            ),
+            models.Index(
+                fields=["account", "security_id", "released_mark"], name="hold_of_position"
+            ),
+            models.Index(
+                fields=["account", "released_mark"],
+                condition=models.Q(margin__isnull=False),
+                name="hold_of_margin",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} for {self.correlation_id}"
