@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
+STRATEGY = "strategy:"  # begins the name of an owner that is a strategy
 
 
 class Side(StrEnum):
@@ -106,7 +107,8 @@ class OrderRequest:
     set where a MARKET type was asked for; ``price`` is then ours, or None where none could be had.
     A ``test`` order can never reach a live account. ``instrument`` is the desk's row of the
     contract that is meant: a broker may give its security id to another one. An ``after_market``
-    order waits for the next opening.
+    order waits for the next opening. ``owner`` is whose position it makes or takes down. Orders of
+    one ``group`` exclude each other, as a target and a stop do: at most one of them fills.
     """
 
     account: str
@@ -126,6 +128,8 @@ class OrderRequest:
     instrument: int | None = None
     after_market: bool = False
     asked_type: OrderType | None = None
+    owner: str = ""
+    group: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""

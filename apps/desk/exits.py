@@ -38,15 +38,15 @@ def way_out(order: Order) -> WayOut:
     """The position in the order's account, instrument and product."""
     filled = order.filled_quantity
     report = PositionsReport.objects.filter(account=order.account).first()
-    if report is None or book.filled_before(order.correlation_id, report.mark) != filled:
+    if report is None or book.filled(order.correlation_id, report.mark)[0] != filled:
         return WayOut(filled * Side(order.side).sign, filled, None)  # not in the last read yet
     instrument = order.instrument
     net = report.net(instrument.segment, instrument.security_id, order.product)
     exiting = replace(
         order.request(), side=_closing(net), intent=Intent.EXIT, correlation_id="of no order"
     )
-    taken = book.pending(order.account, exiting, report.mark)
-    return WayOut(net, max(abs(net) - taken, 0), report.as_of)
+    taken = book.taken(order.account, exiting, report.mark)
+    return WayOut(net, max(abs(net) - taken.read, 0), report.as_of)
 
 
 def _closing(net: int) -> Side:

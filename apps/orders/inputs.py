@@ -20,6 +20,7 @@ from apps.brokers import asking, margins, quotes, reporting
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
 from apps.orders.protection import Band, beyond
+from apps.risk import footing
 
 if TYPE_CHECKING:
     from apps.orders.services import OrderIntent
@@ -82,7 +83,7 @@ def _refresh(
     """Positions for an exit, funds for anything else, a price where the rules will ask for one."""
     reads: list[Callable[[], object]] = []
     if request.intent is Intent.EXIT:
-        reads.append(lambda: reporting.store_positions(account, retries=False))
+        reads.append(lambda: footing.read_positions(account, retries=False))
     elif account.enabled and not _fresh_funds(policy):
         reads.append(lambda: reporting.store_funds(account, retries=False))
     if policy is not None and _needs_price(instrument, request, policy):

@@ -71,6 +71,7 @@ class OrderIntent:
     test: bool = False
     after_market: bool = False
     strategy: str = ""
+    group: str = ""
     replaces: Order | None = None
     asked_type: OrderType | Literal[""] = ""
 

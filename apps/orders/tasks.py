@@ -15,6 +15,7 @@ from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.brokers.recording import recorded
 from apps.orders import cancels, changes, dispatch, look, queue, reconcile, sweep
+from apps.risk import footing
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ def refresh_reports() -> None:
         for account in _with_token() if mine else []:
             try:
                 reporting.store_funds(account)
-                reporting.store_positions(account)
+                footing.read_positions(account)
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, F, Sum, Value, When
+from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
 from apps.brokers.rows import update_rows
-from apps.risk.models import Hold, HoldQuerySet
+from apps.risk.models import Hold
 
 
 def hold(
@@ -40,6 +41,8 @@ def hold(
         product=request.product,
         side=request.side,
         intent=request.intent,
+        owner=request.owner,
+        group=request.group,
         quantity=request.quantity,
         value=value,
         margin=margin,
@@ -91,23 +94,35 @@ def follow(
         cursor.execute(_FOLLOW_TO_THE_END if over else _FOLLOW, values)
 
 
+# What filled is its owner's in the same statement: the count is never behind the holds.
 _FILLED = """
+    WITH before AS (
+        SELECT id, filled FROM risk_hold WHERE correlation_id = %(id)s FOR UPDATE
+    ), hold AS (
     UPDATE risk_hold SET claim_id = NULL, filled = %(filled)s,
-        filled_mark = CASE WHEN filled = %(filled)s THEN filled_mark
+        filled_mark = CASE WHEN risk_hold.filled = %(filled)s THEN filled_mark
                            ELSE nextval('brokers_moment') END,
         reached_mark = CASE WHEN reached_mark IS NULL AND %(shown)s
                             THEN nextval('brokers_moment') ELSE reached_mark END,
 """
+_COUNT_FOR_OWNER = """
+    FROM before WHERE risk_hold.id = before.id
+    RETURNING account_id, segment, security_id, product, owner,
+              (risk_hold.filled - before.filled) * CASE side WHEN 'BUY' THEN 1 ELSE -1 END AS more
+    )
+    INSERT INTO risk_ownedposition (account_id, segment, security_id, product, owner, net)
+    SELECT account_id, segment, security_id, product, owner, more FROM hold WHERE more <> 0
+    ON CONFLICT (account_id, segment, security_id, product, owner)
+    DO UPDATE SET net = risk_ownedposition.net + excluded.net
+"""
 _FOLLOW = f"""{_FILLED}
         released_at = NULL, released_mark = NULL, quantity = greatest(quantity, %(quantity)s)
-    WHERE correlation_id = %(id)s
-"""
+    {_COUNT_FOR_OWNER}"""
 _FOLLOW_TO_THE_END = f"""{_FILLED}
         released_at = coalesce(released_at, %(now)s),
         released_mark = CASE WHEN released_at IS NULL THEN nextval('brokers_moment')
                              ELSE released_mark END
-    WHERE correlation_id = %(id)s
-"""
+    {_COUNT_FOR_OWNER}"""
 
 
 def settle_quantity(correlation_id: str, quantity: int) -> None:
@@ -123,39 +138,73 @@ _SETTLE = """
 """
 
 
-def _of_today(account: BrokerAccount) -> HoldQuerySet:
-    """Holds of this trading day: an order for the day cannot fill after it."""
-    return Hold.objects.filter(account=account, taken_at__gte=midnight())
-
-
 def midnight() -> dt.datetime:
     """When the trading day began."""
     return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def pending(account: BrokerAccount, request: OrderRequest, since: int) -> int:
-    """Units that other orders of this side may have taken, or may yet take, since a position read.
+@dataclass(frozen=True)
+class Taken:
+    """Units of a position that other orders of one side may have taken, or may yet take.
 
-    A working order counts what it may still fill, and its fills too unless the read began after
-    them. One that ended after the read began counts whole: what it filled may not be known yet.
+    ``read``: since a read of the broker's positions. ``total``: on top of what all owners' counts
+    have seen. ``owner``: the same of the asking owner alone. Of a group that excludes each other
+    only the largest remainder counts; ``group`` is the one that the asking order shares.
     """
-    same = (
-        _of_today(account)
-        .filter(
-            segment=request.segment,
-            security_id=request.security_id,
-            product=request.product,
-            side=request.side,
-        )
-        .exclude(correlation_id=request.correlation_id)
+
+    read: int
+    total: int
+    owner: int
+    group: int
+
+
+# A working order counts what it may still fill; since a read it counts its fills too, unless the
+# read began after them. One that ended after the read began counts whole: what it filled may not
+# be known yet. An order for the day cannot fill after it.
+_TAKEN = """
+    WITH mine AS (
+        SELECT owner, COALESCE(NULLIF("group", ''), correlation_id) AS bundle,
+               quantity - filled AS remaining,
+               CASE WHEN released_at IS NULL AND filled_mark < %(since)s THEN 0 ELSE filled
+               END AS unseen
+        FROM risk_hold
+        WHERE account_id = %(account)s AND segment = %(segment)s AND security_id = %(security)s
+          AND product = %(product)s AND side = %(side)s AND correlation_id <> %(own)s
+          AND taken_at >= %(midnight)s
+          AND (released_at IS NULL OR released_mark >= %(since)s)
+    ), bundles AS (
+        SELECT bundle, max(remaining) AS most, sum(unseen) AS unseen,
+               max(remaining) FILTER (WHERE owner = %(owner)s) AS owners
+        FROM mine GROUP BY bundle
     )
-    seen = Case(When(filled_mark__lt=since, then=F("filled")), default=Value(0))
-    working = same.open().aggregate(total=Sum(F("quantity") - seen))["total"] or 0
-    ended = same.filter(released_mark__gte=since).aggregate(total=Sum("quantity"))["total"] or 0
-    return int(working + ended)
+    SELECT coalesce(sum(most + unseen), 0), coalesce(sum(most), 0), coalesce(sum(owners), 0),
+           coalesce(max(most) FILTER (WHERE bundle = %(group)s), 0)
+    FROM bundles
+"""
 
 
-def filled_before(correlation_id: str, since: int) -> int:
-    """Units of the order's own fills that a position read begun at ``since`` has seen."""
-    hold = Hold.objects.filter(correlation_id=correlation_id, filled_mark__lt=since).first()
-    return hold.filled if hold else 0
+def taken(account: BrokerAccount, request: OrderRequest, since: int) -> Taken:
+    """What other orders of the request's side may take of its position; see ``Taken``."""
+    values = {
+        "account": account.pk,
+        "segment": request.segment,
+        "security": request.security_id,
+        "product": request.product,
+        "side": request.side,
+        "own": request.correlation_id,
+        "owner": request.owner,
+        "group": request.group,
+        "midnight": midnight(),
+        "since": since,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKEN, values)
+        return Taken(*map(int, cursor.fetchone()))
+
+
+def filled(correlation_id: str, since: int) -> tuple[int, int]:
+    """Units of the order's own fills: those that a read begun at ``since`` has seen, and all."""
+    hold = Hold.objects.filter(correlation_id=correlation_id).first()
+    if hold is None:
+        return 0, 0
+    return hold.filled if hold.filled_mark < since else 0, hold.filled

@@ -83,6 +83,12 @@ class Snapshot:
     position_age: float | None = None
     pending: int = 0
     own_filled: int = 0
+    standing: int | None = None  # the same by our own count, explained or confirmed
+    standing_pending: int = 0
+    owned: int | None = None  # the asking strategy's part of it; None: not a strategy's order
+    owned_pending: int = 0
+    group_pending: int = 0  # what orders that exclude this one may take already
+    own_filled_now: int = 0
     changes: str | None = None
     market: Market | None = None
     approved_quantity: int | None = None  # what a second person has approved of this order
@@ -524,7 +530,11 @@ class Margin:
 
 
 class ExitCap:
-    """An exit never takes more than the position that the broker has shown lately."""
+    """An exit never takes more than the position that the broker has shown lately.
+
+    Nor more than the desk's own count of it, which a late read of the broker's cannot move; nor a
+    strategy more than its own part.
+    """
 
     name = "exit cap"
 
@@ -536,14 +546,34 @@ class ExitCap:
             return "the position is not known"
         if snapshot.position_age is None or snapshot.position_age > snapshot.limits.max_data_age:
             return "the position was not read lately enough"
-        available = -snapshot.net_position * snapshot.request.side.sign - snapshot.pending
-        wanted = snapshot.request.quantity - snapshot.own_filled
-        if wanted > max(available, 0):
-            return (
-                f"an exit of {wanted} is more than the {max(available, 0)} left of position "
-                f"{snapshot.net_position} (other orders may take {snapshot.pending})"
-            )
-        return None
+        if snapshot.standing is None:
+            return "the desk's own count of the position is not known"
+        measures = [
+            ("position", snapshot.net_position, snapshot.pending, snapshot.own_filled),
+            (
+                "the position by the desk's own count,",
+                snapshot.standing,
+                snapshot.standing_pending,
+                snapshot.own_filled_now,
+            ),
+        ]
+        if snapshot.owned is not None:
+            its = "the strategy's own position"
+            measures.append((its, snapshot.owned, snapshot.owned_pending, snapshot.own_filled_now))
+        return next(filter(None, (self._over(snapshot, *one) for one in measures)), None)
+
+    @staticmethod
+    def _over(snapshot: Snapshot, what: str, net: int, pending: int, filled: int) -> str | None:
+        """Why the exit is too much by one measure of the position, or None."""
+        others = pending - snapshot.group_pending  # the group takes once what its largest takes
+        left = max(-net * snapshot.request.side.sign - others, 0)
+        wanted = max(snapshot.request.quantity - filled, snapshot.group_pending)
+        if wanted <= left:
+            return None
+        return (
+            f"an exit of {wanted} is more than the {left} left of {what} {net} "
+            f"(other orders may take {others})"
+        )
 
 
 class SecondPerson:

@@ -22,9 +22,9 @@ from apps.brokers.models import (
     Quote,
     is_simulated,
 )
-from apps.brokers.port import Intent, Market, OrderRequest
+from apps.brokers.port import STRATEGY, Intent, Market, OrderRequest
 from apps.brokers.rows import columns_of, from_columns
-from apps.risk import book, hours, margin
+from apps.risk import book, footing, hours, margin
 from apps.risk.models import DESK, Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
@@ -130,8 +130,7 @@ def take_snapshot(
         funds_age=age_of(seen.funds_as_of, now),
         net_position=_net(positions, request),
         position_age=age_of(positions.as_of if positions else None, now),
-        pending=_pending(account, request, positions),
-        own_filled=_own_filled(positions, request) if changes else 0,
+        **_to_leave(account, request, positions, changes),
         changes=changes,
         not_ready=() if request.intent is Intent.EXIT else readiness.reasons_against(account),
         market=hours.market_of(account, request.segment, request.security_id, now),
@@ -140,13 +139,28 @@ def take_snapshot(
     )
 
 
-def _pending(
-    account: BrokerAccount, request: OrderRequest, positions: PositionsReport | None
-) -> int:
-    """Only an exit is measured against the position."""
+def _to_leave(
+    account: BrokerAccount,
+    request: OrderRequest,
+    positions: PositionsReport | None,
+    changes: str | None,
+) -> dict[str, Any]:
+    """What is left to exit, by each measure; only an exit is measured against the position."""
     if positions is None or request.intent is not Intent.EXIT:
-        return 0
-    return book.pending(account, request, positions.mark)
+        return {}
+    taken = book.taken(account, request, positions.mark)
+    counted = footing.standing(account, request)
+    own = book.filled(request.correlation_id, positions.mark) if changes else (0, 0)
+    return {
+        "pending": taken.read,
+        "standing": counted.total,
+        "standing_pending": taken.total,
+        "owned": counted.owner if request.owner.startswith(STRATEGY) else None,
+        "owned_pending": taken.owner,
+        "group_pending": taken.group,
+        "own_filled": own[0],
+        "own_filled_now": own[1],
+    }
 
 
 def _approved(correlation_id: str) -> dict[str, Any]:
@@ -165,10 +179,6 @@ def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None
     if positions is None:
         return None
     return positions.net(request.segment, request.security_id, request.product)
-
-
-def _own_filled(positions: PositionsReport | None, request: OrderRequest) -> int:
-    return 0 if positions is None else book.filled_before(request.correlation_id, positions.mark)
 
 
 def _facts(instrument: Instrument | None, today: dt.date) -> InstrumentFacts | None:

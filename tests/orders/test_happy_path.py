@@ -57,7 +57,7 @@ def test_fills_arrive_by_book_and_release_the_hold(account, intent, trader, exch
     order.refresh_from_db()
     assert (order.status, order.filled_quantity) == ("FILLED", 10)
     assert sum(f.quantity for f in order.fills.all()) == 10
-    assert not Hold.objects.open().exists()
+    assert not Hold.objects.filter(released_at=None).exists()
 
 
 def test_cancel_asks_the_broker_and_the_book_ends_it(account, intent, trader, exchange, no_bells):

@@ -98,6 +98,7 @@ def snapshot(**different: Any) -> Snapshot:
         "open_orders": 0,
         "funds_age": 3.0,
         "net_position": 0,
+        "standing": different.get("net_position", 0),
         "position_age": 3.0,
         "not_ready": (),
         "market": always_open("NSE_FNO"),
@@ -287,6 +288,12 @@ def test_an_exit_up_to_the_position_passes_whatever_the_switch_limits_and_funds_
 @pytest.mark.parametrize(
     "seen",
     [
+        exit_of(130, 130, standing=None),
+        exit_of(130, 130, standing=65),
+        exit_of(130, 130, standing=-130),
+        exit_of(130, 130, standing_pending=65),
+        exit_of(130, 130, owned=65),
+        exit_of(130, 130, owned=130, owned_pending=65),
         exit_of(195, 130),
         exit_of(65, 0),
         exit_of(65, None),
@@ -295,7 +302,21 @@ def test_an_exit_up_to_the_position_passes_whatever_the_switch_limits_and_funds_
         exit_of(65, 130, position_age=None),
         snapshot(request=request(intent=Intent.EXIT), net_position=130),
     ],
-    ids=["more", "flat", "unknown", "others pending", "old read", "never read", "same side"],
+    ids=[
+        "own count unknown",
+        "own count smaller",
+        "own count on the other side",
+        "own count taken by others",
+        "strategy owns less",
+        "strategy's part taken by others",
+        "more",
+        "flat",
+        "unknown",
+        "others pending",
+        "old read",
+        "never read",
+        "same side",
+    ],
 )
 def test_an_exit_beyond_the_proven_position_is_refused(seen):
     assert "exit cap" in refusals(seen)
@@ -335,6 +356,9 @@ def snapshots(draw: Any) -> Snapshot:
         position_age=draw(age),
         net_position=draw(st.none() | st.integers(-400, 400)),
         pending=draw(st.integers(0, 200)),
+        standing=draw(st.none() | st.integers(-400, 400)),
+        standing_pending=draw(st.integers(0, 200)),
+        owned=draw(st.none() | st.integers(-400, 400)),
         last_price=draw(st.none() | prices),
         last_price_age=draw(age),
         margin_required=draw(st.none() | prices.map(abs)),
@@ -379,6 +403,8 @@ def test_what_passes_is_a_positive_lot_multiple_at_a_price_on_the_tick(seen):
     assert order.price is None or order.price % INSTRUMENT.tick_size == 0
     if order.intent is Intent.EXIT:
         assert order.quantity <= abs(seen.net_position or 0) - seen.pending
+        assert order.quantity <= abs(seen.standing or 0) - seen.standing_pending
+        assert seen.owned is None or order.quantity <= abs(seen.owned)
     else:
         assert seen.switch == seen.desk_switch == ACTIVE
         assert seen.value is not None

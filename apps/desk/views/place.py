@@ -65,9 +65,9 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
         "instrument": order.instrument.exact_name,
         "side": found.side,
         "quantity": found.left,
+        "strategy": order.strategy,
         "product": order.product,
         "intent": Intent.EXIT,
-        "strategy": order.strategy,
     }
     return _show(request, PlaceForm(initial=initial), exiting=said)
 

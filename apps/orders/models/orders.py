@@ -11,7 +11,16 @@ from django.db import models
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
-from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side, Validity
+from apps.brokers.port import (
+    STRATEGY,
+    Intent,
+    OrderRequest,
+    OrderType,
+    Product,
+    Segment,
+    Side,
+    Validity,
+)
 from apps.orders.states import AT_BROKER, TERMINAL, Status
 
 
@@ -92,6 +101,9 @@ class Order(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
     )
     cause = models.CharField(max_length=300, blank=True)
+    group = models.CharField(
+        max_length=40, blank=True, default="", help_text="At most one order of a group may fill."
+    )
     replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
 
     status = models.CharField(max_length=20, choices=_choices(Status), default=Status.NEW)
@@ -165,7 +177,7 @@ class Order(models.Model):
     def owner(self) -> str:
         """Whose position its fills make: a strategy's, a person's, or somebody's outside."""
         if self.strategy:
-            return f"strategy:{self.strategy}"
+            return f"{STRATEGY}{self.strategy}"
         return OUTSIDE if self.source == Source.EXTERNAL else MANUAL
 
     @property
@@ -228,6 +240,8 @@ class Order(models.Model):
             instrument=self.instrument_id,
             after_market=self.after_market,
             asked_type=OrderType(self.asked_type) if self.asked_type else None,
+            owner=self.owner,
+            group=self.group,
         )
 
 

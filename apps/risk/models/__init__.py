@@ -2,7 +2,7 @@
 
 from apps.risk.models.approvals import Approval, Verdict
 from apps.risk.models.decisions import Decision, Permit
-from apps.risk.models.holds import Hold, HoldQuerySet
+from apps.risk.models.holds import Footing, Hold, OwnedPosition
 from apps.risk.models.policies import (
     RiskPolicy,
     _all_order_types,  # noqa: F401 - the first migration calls it by this name
@@ -14,8 +14,9 @@ __all__ = [
     "DESK",
     "Approval",
     "Decision",
+    "Footing",
     "Hold",
-    "HoldQuerySet",
+    "OwnedPosition",
     "Permit",
     "RiskPolicy",
     "StateChange",

@@ -8,14 +8,6 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount
 
 
-class HoldQuerySet(models.QuerySet["Hold"]):
-    """Questions asked of the book of holds."""
-
-    def open(self) -> HoldQuerySet:
-        """Holds of orders that may still trade."""
-        return self.filter(released_at=None)
-
-
 class Hold(models.Model):
     """What one order may still do to the account, from its approval until it is over.
 
@@ -29,6 +21,10 @@ class Hold(models.Model):
     product = models.CharField(max_length=10)
     side = models.CharField(max_length=4)
     intent = models.CharField(max_length=8)
+    owner = models.CharField(max_length=90, default="", blank=True)
+    group = models.CharField(
+        max_length=40, default="", blank=True, help_text="At most one order of a group may fill."
+    )
     quantity = models.IntegerField(help_text="Total quantity of the order, units.")
     filled = models.IntegerField(default=0)
     value = models.DecimalField(max_digits=18, decimal_places=2, null=True)
@@ -44,8 +40,6 @@ class Hold(models.Model):
         null=True, help_text="When the exchange first showed it, as a moment."
     )
     released_mark = models.BigIntegerField(null=True, help_text="When it ended, as a moment.")
-
-    objects = HoldQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -65,3 +59,49 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} for {self.correlation_id}"
+
+
+_POSITION = ["account", "segment", "security_id", "product"]
+
+
+class OwnedPosition(models.Model):
+    """What the orders of one owner have filled in one instrument and product, net units.
+
+    Counted from the holds in the transaction that raises their fills, so it is never behind them.
+    """
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="owned")
+    segment = models.CharField(max_length=20)
+    security_id = models.CharField(max_length=30)
+    product = models.CharField(max_length=10)
+    owner = models.CharField(max_length=90)
+    net = models.IntegerField(default=0, help_text="Units, below zero is short.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=[*_POSITION, "owner"], name="one_count_per_owner")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.net} of {self.security_id} for {self.owner}"
+
+
+class Footing(models.Model):
+    """How many units of the broker's net position no order known to the desk explains.
+
+    Two reads of the positions, with a clean read of the order book between them, must say so.
+    """
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="footings")
+    segment = models.CharField(max_length=20)
+    security_id = models.CharField(max_length=30)
+    product = models.CharField(max_length=10)
+    foreign = models.IntegerField(default=0, help_text="Units; confirmed.")
+    candidate = models.IntegerField(null=True, help_text="Units that the last read left over.")
+    candidate_mark = models.BigIntegerField(default=0, help_text="The moment of that read.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=_POSITION, name="one_footing_per_position")]
+
+    def __str__(self) -> str:
+        return f"{self.foreign} of {self.security_id} from elsewhere"

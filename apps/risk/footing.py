@@ -1,0 +1,123 @@
+"""What a position rests on: our own orders' fills, and what only the broker's reads explain.
+
+A read of positions may be older than it says. What our orders have filled since is then not in it,
+and an exit measured against it alone could go through zero. So an exit is measured against our own
+count as well. Units that no order of ours explains (held before the desk, traded elsewhere) count
+once two reads agree on them, with a clean read of the order book between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import Sum
+
+from apps.brokers import reporting
+from apps.brokers.locks import turn_taken
+from apps.brokers.models import BrokerAccount, PositionsReport
+from apps.brokers.port import OrderRequest
+from apps.risk.models import Footing, Hold, OwnedPosition
+
+Key = tuple[str, str, str]  # segment, security id, product
+_KEY = ("segment", "security_id", "product")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Net units by our own count, explained or confirmed: of the account, and of one owner."""
+
+    total: int
+    owner: int
+
+
+_STANDING = """
+    SELECT coalesce(sum(net), 0)
+           + coalesce((SELECT "foreign" FROM risk_footing WHERE account_id = %(account)s
+                       AND segment = %(segment)s AND security_id = %(security)s
+                       AND product = %(product)s), 0),
+           coalesce(sum(net) FILTER (WHERE owner = %(owner)s), 0)
+    FROM risk_ownedposition WHERE account_id = %(account)s AND segment = %(segment)s
+         AND security_id = %(security)s AND product = %(product)s
+"""
+
+
+def standing(account: BrokerAccount, request: OrderRequest) -> Standing:
+    """Our own count of the position that the request is about."""
+    values = {
+        "account": account.pk,
+        "segment": request.segment,
+        "security": request.security_id,
+        "product": request.product,
+        "owner": request.owner,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, values)
+        return Standing(*map(int, cursor.fetchone()))
+
+
+def read_positions(account: BrokerAccount, *, retries: bool = True) -> PositionsReport:
+    """Read and keep the positions, and compare them with our own count. Raises ``ReadFailed``."""
+    report = reporting.store_positions(account, retries=retries)
+    observe(account, report)
+    return report
+
+
+def observe(account: BrokerAccount, report: PositionsReport) -> None:
+    """Confirm what two reads leave over; ask for the order book when one read does."""
+    footings = {_key(row): row for row in Footing.objects.filter(account=account)}
+    owned = _owned(account)
+    held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
+    moved = _moved_since(account, report.mark)
+    known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
+    doubtful = False
+    for key in (held | footings.keys() | owned.keys()) - moved:
+        footing = footings.get(key) or Footing(account=account, **dict(zip(_KEY, key, strict=True)))
+        left_over = report.net(*key) - owned.get(key, 0)
+        doubtful |= _judge(footing, left_over, report.mark, books_read=known)
+    if doubtful and known:
+        BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=True)
+
+
+def _judge(footing: Footing, left_over: int, mark: int, *, books_read: bool) -> bool:
+    """Weigh one read; True while what it leaves over is not confirmed."""
+    if left_over == footing.foreign:
+        if footing.candidate is not None:
+            footing.candidate = None
+            footing.save()
+        return False
+    if footing.candidate != left_over:
+        footing.candidate, footing.candidate_mark = left_over, mark
+        footing.save()
+        return True
+    if mark == footing.candidate_mark or not books_read:
+        return True
+    if turn_taken(f"reconcile:{footing.account.name}"):
+        return True
+    footing.foreign, footing.candidate = left_over, None
+    footing.save()
+    return False
+
+
+def _owned(account: BrokerAccount) -> dict[Key, int]:
+    rows = OwnedPosition.objects.filter(account=account).values_list(*_KEY).annotate(Sum("net"))
+    return {(segment, number, product): int(net) for segment, number, product, net in rows}
+
+
+def _moved_since(account: BrokerAccount, mark: int) -> set[Key]:
+    """Positions in which an order filled after the read began: the read may lack it."""
+    holds = Hold.objects.filter(account=account, filled_mark__gte=mark)
+    return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
+
+
+def _key(row: Footing) -> Key:
+    return row.segment, row.security_id, row.product
+
+
+def keys_held(report: PositionsReport) -> Iterator[tuple[Key, int]]:
+    """Each position that the read shows open, with its net units."""
+    for key in dict.fromkeys((r["segment"], r["security_id"], r["product"]) for r in report.rows):
+        net = report.net(*key)
+        if net:
+            yield key, net

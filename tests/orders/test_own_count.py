@@ -1,0 +1,127 @@
+"""An exit is measured against our own count as well: reads may be late, and owners share."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.brokers.journal import moment
+from apps.brokers.models import PositionsReport
+from apps.brokers.port import Intent, Side
+from apps.orders.models import Order
+from apps.orders.reconcile import reconcile
+from apps.risk import footing
+from apps.risk.models import Footing, OwnedPosition
+from tests.orders.telling import sent, settled
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
+RELIANCE = {"segment": "NSE_EQ", "security_id": "2885", "product": "INTRADAY"}
+
+
+@pytest.fixture
+def bought(working, account, exchange):
+    exchange.control("price", segment="NSE_EQ", securityId="2885", price=1400)
+
+    def buy(quantity: int, **different) -> Order:
+        entry = working(quantity=quantity, **different)
+        filled(entry)
+        return entry
+
+    def filled(order: Order) -> None:
+        exchange.control("fill", orderId=order.broker_order_id)
+        settled(account)
+        order.refresh_from_db()
+        assert order.status == "FILLED"
+
+    buy.filled = filled
+    return buy
+
+
+@pytest.fixture
+def leave(place):
+    def leave(quantity: int, **different) -> Order:
+        return place(side=Side.SELL, quantity=quantity, intent=Intent.EXIT, **different)
+
+    return leave
+
+
+def shown(account, net: int) -> PositionsReport:
+    """A read of the positions that begins now and shows so many units."""
+    return PositionsReport(account=account, mark=moment(), rows=[RELIANCE | {"net_quantity": net}])
+
+
+def test_a_late_read_of_the_position_lets_no_second_exit_through(bought, leave, exchange, account):
+    bought(10)
+    footing.read_positions(account)
+    old = PositionsReport.objects.get().rows
+    bought.filled(sent(leave(10)))
+    exchange.fault("http_500", "positions")
+    PositionsReport.objects.update(rows=old, mark=moment())
+    order = leave(10)
+    assert order.status == "DENIED"
+    assert "10 is more than the 0 left of the position by the desk's own count" in order.reason
+
+
+def test_units_that_no_order_explains_count_once_two_reads_and_the_order_book_agree(
+    leave, account, reliance
+):
+    footing.observe(account, shown(account, 10))
+    assert not Footing.objects.get().foreign
+    footing.observe(account, shown(account, 10))  # nobody has read the order book in between
+    assert not Footing.objects.get().foreign
+    reconcile(account)
+    footing.observe(account, shown(account, 10))
+    assert Footing.objects.get().foreign == 10
+
+
+@pytest.mark.parametrize("second", [0, 5])
+def test_units_that_the_next_read_shows_otherwise_are_not_confirmed(account, second):
+    footing.observe(account, shown(account, 10))
+    reconcile(account)
+    footing.observe(account, shown(account, second))
+    assert Footing.objects.get().foreign == 0
+    assert Footing.objects.get().candidate == (second or None)
+
+
+def test_the_same_read_twice_confirms_nothing(account):
+    report = shown(account, 10)
+    footing.observe(account, report)
+    reconcile(account)
+    footing.observe(account, report)
+    assert Footing.objects.get().foreign == 0
+
+
+def test_a_strategy_leaves_its_own_part_and_no_more(bought, leave, account):
+    bought(10, strategy="breakout")
+    bought(5, strategy="momentum")
+    bought(2)
+    assert {row.owner: row.net for row in OwnedPosition.objects.all()} == {
+        "strategy:breakout": 10,
+        "strategy:momentum": 5,
+        "manual": 2,
+    }
+    refused = leave(6, strategy="momentum")
+    assert refused.status == "DENIED"
+    assert "the strategy's own position 5" in refused.reason
+    assert leave(5, strategy="momentum").status == "APPROVED"
+    assert leave(1, strategy="momentum").status == "DENIED"
+    assert leave(12).status == "APPROVED"  # a person may leave what others hold
+
+
+def test_orders_that_exclude_each_other_take_the_position_once(bought, leave, account):
+    bought(10)
+    assert leave(10, group="target or stop").status == "APPROVED"
+    assert leave(10, group="target or stop").status == "APPROVED"
+    assert leave(1).status == "DENIED"
+    assert leave(11, group="target or stop").status == "DENIED"
+
+
+def test_a_fill_of_one_of_them_takes_the_position_and_the_others_are_too_much(
+    bought, leave, account
+):
+    bought(10)
+    target, stop = (sent(leave(10, group="target or stop")) for _ in range(2))
+    settled(account)
+    bought.filled(target)
+    assert leave(10, group="target or stop").status == "DENIED"
+    stop.refresh_from_db()
+    assert stop.status == "OPEN"
