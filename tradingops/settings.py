@@ -92,6 +92,11 @@ TOKEN_TRIES_PER_HOUR = env.int("TOKEN_TRIES_PER_HOUR", default=5)  # of each kin
 CONSENT_LIFETIME = env.float("CONSENT_LIFETIME", default=600.0)  # seconds for a login in a browser
 ADDRESS_RETRY = env.float("ADDRESS_RETRY", default=900.0)  # seconds after a refusal of our address
 CLOCK_LIMIT = env.float("CLOCK_LIMIT", default=5.0)  # seconds that a broker's clock may be off
+FLATTEN_EVERY = env.float("FLATTEN_EVERY", default=0.5)  # seconds between looks at what closes
+FLATTEN_REPRICE_AFTER = env.float("FLATTEN_REPRICE_AFTER", default=5.0)  # seconds an exit may rest
+FLATTEN_LOUD_AFTER = env.float("FLATTEN_LOUD_AFTER", default=10.0)  # seconds of waiting, then loud
+FLATTEN_RETRY_MOST = env.float("FLATTEN_RETRY_MOST", default=30.0)  # seconds after many denials
+FLATTEN_DEADLINE = env.float("FLATTEN_DEADLINE", default=120.0)  # seconds until it is late
 GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
 

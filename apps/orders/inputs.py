@@ -61,10 +61,18 @@ def prepare(intent: OrderIntent) -> OrderIntent:
     return intent
 
 
-def limit_now(intent: OrderIntent) -> Decimal | None:
-    """The limit that a MARKET order would be sent at, by what is known now; None: not known."""
+def limit_now(intent: OrderIntent, times: int = 1) -> Decimal | None:
+    """The limit that a MARKET order would be sent at, by what is known now; None: not known.
+
+    ``times`` as far from the last price, but not further than the policy lets any price be.
+    """
     policy = _policy(intent.account)
-    return None if policy is None else _limit(intent, policy)
+    if policy is None:
+        return None
+    percent = policy.protection_percent * times
+    if policy.price_band_percent is not None:
+        percent = min(percent, policy.price_band_percent)
+    return _limit(intent, replace(policy, protection_percent=percent))
 
 
 def refresh_inputs(account: BrokerAccount, instrument: Instrument, request: OrderRequest) -> None:

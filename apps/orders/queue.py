@@ -37,6 +37,11 @@ def ring_modify(modification_id: int, *, exiting: bool) -> None:
     _ring("orders.modify", modification_id, "exits" if exiting else "entries")
 
 
+def ring_flatten(account_id: int) -> None:
+    """Somebody should work off what is to be closed on this account now."""
+    _ring("orders.flatten", account_id, "exits")
+
+
 def ring_reconcile(account_id: int) -> None:
     """Somebody should read this account's books now."""
     _ring("orders.reconcile", account_id, "reads")

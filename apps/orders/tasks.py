@@ -14,7 +14,7 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.brokers.recording import recorded
-from apps.orders import cancels, changes, dispatch, look, queue, reconcile, sweep
+from apps.orders import cancels, changes, dispatch, flatten, look, queue, reconcile, sweep
 from apps.risk import footing
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,21 @@ def sweep_orders() -> None:
         if mine:
             sweep.sweep()
             sign_of_life(sweep.SWEEP)
+
+
+@shared_task(name="orders.flatten_due")
+@recorded
+def flatten_due() -> None:
+    """Ring for every account with something to close."""
+    for account in flatten.accounts_due():
+        queue.ring_flatten(account.pk)
+
+
+@shared_task(name="orders.flatten")
+@recorded
+def flatten_account(account_id: int) -> None:
+    """One pass over what is to be closed on one account."""
+    flatten.flatten(BrokerAccount.objects.get(pk=account_id))
 
 
 @shared_task(name="orders.reconcile_due")

@@ -185,7 +185,7 @@ _TAKEN = """
 
 def taken(account: BrokerAccount, request: OrderRequest, since: int) -> Taken:
     """What other orders of the request's side may take of its position; see ``Taken``."""
-    values = {
+    values: dict[str, Any] = {
         "account": account.pk,
         "segment": request.segment,
         "security": request.security_id,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.db.models import Sum
@@ -45,7 +46,7 @@ _STANDING = """
 
 def standing(account: BrokerAccount, request: OrderRequest) -> Standing:
     """Our own count of the position that the request is about."""
-    values = {
+    values: dict[str, Any] = {
         "account": account.pk,
         "segment": request.segment,
         "security": request.security_id,

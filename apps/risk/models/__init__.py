@@ -2,6 +2,7 @@
 
 from apps.risk.models.approvals import Approval, Verdict
 from apps.risk.models.decisions import Decision, Permit
+from apps.risk.models.exits import ExitGoal, GoalNote, GoalState
 from apps.risk.models.holds import Footing, Hold, OwnedPosition
 from apps.risk.models.policies import (
     RiskPolicy,
@@ -14,7 +15,10 @@ __all__ = [
     "DESK",
     "Approval",
     "Decision",
+    "ExitGoal",
     "Footing",
+    "GoalNote",
+    "GoalState",
     "Hold",
     "OwnedPosition",
     "Permit",

@@ -1,0 +1,190 @@
+"""The orders of a goal: asked for, priced anew while they rest, taken back when too much."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+
+import structlog
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from apps.brokers.models import PositionsReport
+from apps.brokers.port import STRATEGY, Intent, OrderType, Product, Side
+from apps.orders import goals, inputs, services
+from apps.orders.models import Order, Source
+from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
+from apps.orders.states import AT_BROKER, Status
+from apps.risk import leaving
+from apps.risk.models import ExitGoal, OwnedPosition
+
+log = structlog.get_logger(__name__)
+
+
+def _actor(goal: ExitGoal) -> Actor:
+    return Actor(name=f"desk: closing #{goal.pk}", user=goal.user)
+
+
+def ask(goal: ExitGoal, net: int, quantity: int, report: PositionsReport) -> None:
+    """Place exits for so many units, or as many as every measure leaves; each owner its own."""
+    if goal.not_before is not None and goal.not_before > timezone.now():
+        return
+    side = Side.SELL if net > 0 else Side.BUY
+    denied = False
+    for owner, wanted in _shares(goal, net, quantity):
+        intent = _intent(goal, side, owner)
+        order = _row(intent)
+        left = min(wanted, leaving.left(goal.account, order.request(), report))
+        if left <= 0:
+            goals.say(goal, "waits until the position is confirmed: its measures leave nothing")
+            continue
+        for piece in _pieces(goal, left):
+            placed = _place(goal, replace(intent, quantity=piece))
+            denied |= placed is None or placed.status == Status.DENIED
+    if denied:
+        _try_later(goal)
+    elif goal.denials:
+        ExitGoal.objects.filter(pk=goal.pk).update(denials=0, not_before=None)
+
+
+def _shares(goal: ExitGoal, net: int, quantity: int) -> Iterator[tuple[str, int]]:
+    """Whose part each piece is: the largest first, what nobody's orders explain as a person's."""
+    if goal.owner:
+        yield goal.owner, quantity
+        return
+    its = OwnedPosition.objects.filter(
+        account=goal.account,
+        segment=goal.instrument.segment,
+        security_id=goal.instrument.security_id,
+        product=goal.product,
+        owner__startswith=STRATEGY,
+    )
+    same_side = [row for row in its.order_by("owner") if row.net * net > 0]
+    for row in sorted(same_side, key=lambda row: -abs(row.net)):
+        share = min(abs(row.net), quantity)
+        if share:
+            yield row.owner, share
+        quantity -= share
+    if quantity:
+        yield "", quantity
+
+
+def _intent(goal: ExitGoal, side: Side, owner: str) -> OrderIntent:
+    return OrderIntent(
+        account=goal.account,
+        instrument=goal.instrument,
+        side=side,
+        quantity=0,
+        order_type=OrderType.MARKET,
+        product=Product(goal.product),
+        intent=Intent.EXIT,
+        strategy=owner.removeprefix(STRATEGY) if owner.startswith(STRATEGY) else "",
+    )
+
+
+def _row(intent: OrderIntent) -> Order:
+    """The intent as an order that is not stored: what measures ask for."""
+    return Order(**vars(intent), source=Source.FLATTEN)
+
+
+def _pieces(goal: ExitGoal, quantity: int) -> Iterator[int]:
+    """Quantities of single orders: none above the freeze quantity, whole lots."""
+    instrument = goal.instrument
+    most = instrument.freeze_quantity or quantity
+    most = max(most - most % instrument.lot_size, instrument.lot_size)
+    while quantity > 0:
+        piece = min(quantity, most)
+        yield piece
+        quantity -= piece
+
+
+def _place(goal: ExitGoal, intent: OrderIntent) -> Order | None:
+    """One attempt under a key of its own, counted first: a pass that dies repeats none."""
+    ExitGoal.objects.filter(pk=goal.pk).update(attempts=F("attempts") + 1)
+    goal.refresh_from_db(fields=["attempts"])
+    key = f"{goal.key_prefix}{goal.attempts}"
+    try:
+        order = services.place(intent, _actor(goal), Source.FLATTEN, goal.reason, key)
+    except BadOrder as error:
+        goals.say(goal, f"cannot be asked for: {error}")
+        return None
+    price = "" if order.price is None else f" at {order.price.normalize():f}"
+    what = f"{order.side} {order.quantity}{price}"
+    if order.status == Status.DENIED:
+        goals.say(goal, f"{what} was denied: {order.reason}", {"order": order.correlation_id})
+    else:
+        goals.say(goal, f"{what} is on its way", {"order": order.correlation_id})
+    return order
+
+
+def _try_later(goal: ExitGoal) -> None:
+    """After a no: in a second, then less often, but at least every ``FLATTEN_RETRY_MOST`` s."""
+    goal.denials += 1
+    seconds = min(0.7 * 1.5 ** min(goal.denials, 12), settings.FLATTEN_RETRY_MOST)
+    goal.not_before = timezone.now() + dt.timedelta(seconds=seconds)
+    goal.save(update_fields=["denials", "not_before"])
+
+
+def take_back(orders: list[Order], excess: int, goal: ExitGoal) -> None:
+    """Cancel the youngest orders until no more than the position is at work."""
+    for order in reversed(orders):
+        if excess <= 0:
+            return
+        excess -= order.open_quantity
+        if order.can_cancel:
+            _cancel(order, goal, "it exceeds what is left of the position")
+
+
+def price_anew(order: Order, goal: ExitGoal) -> None:
+    """Move the limit of an order that rests too long further away from us, within the band."""
+    if order.status not in AT_BROKER or not order.can_modify or not _rests(order):
+        return
+    step = order.modifications.count() + 1
+    price = inputs.limit_now(_repriced(order), times=1 + step)
+    if price is None or price == order.price:
+        goals.say(goal, _why_not_moved(order, known=price is not None))
+        return
+    try:
+        why = f"rested for {settings.FLATTEN_REPRICE_AFTER:.0f} s"
+        change = services.modify(order, _actor(goal), why, price=price)
+    except (TooLate, BadOrder) as error:
+        if services.change_under_way(order) is None:
+            _cancel(order, goal, f"its price cannot be changed any more: {error}")
+        return
+    goals.say(goal, f"limit moved to {price.normalize():f}: {change.get_status_display()}")
+
+
+def _why_not_moved(order: Order, *, known: bool) -> str:
+    price = "–" if order.price is None else f"{order.price.normalize():f}"
+    if known:
+        return f"rests at {price}, as far as the band allows"
+    return f"rests at {price}: no price is known to move it to"
+
+
+def _rests(order: Order) -> bool:
+    last = order.modifications.order_by("-id").first()
+    since = last.requested_at if last else order.opened_at
+    patience = dt.timedelta(seconds=settings.FLATTEN_REPRICE_AFTER)
+    return since is not None and timezone.now() - since > patience
+
+
+def _repriced(order: Order) -> OrderIntent:
+    """The order as it would be asked for again, at the market."""
+    return OrderIntent(
+        account=order.account,
+        instrument=order.instrument,
+        side=Side(order.side),
+        quantity=order.open_quantity,
+        order_type=OrderType.MARKET,
+        product=Product(order.product),
+        intent=Intent.EXIT,
+    )
+
+
+def _cancel(order: Order, goal: ExitGoal, why: str) -> None:
+    try:
+        services.cancel(order, _actor(goal), why)
+    except TooLate:
+        log.info("over already", correlation_id=order.correlation_id)

@@ -1,0 +1,250 @@
+"""Work off what is to be closed: one pass over an account's goals, from one read of its positions.
+
+Level-triggered: each pass looks at the orders and the position as they are, so a pass that dies, a
+lapsed order or a rejected one costs one pass. It waits while an order of the position is UNKNOWN,
+cancels what else works in it, and places no more than every measure of the position leaves.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.alerts.models import Severity
+from apps.alerts.raising import raise_alert, settle_alert
+from apps.brokers.locks import turn_if_free
+from apps.brokers.models import BrokerAccount, PositionsReport, Verb, WireCall
+from apps.brokers.port import ReadFailed
+from apps.orders import attempts, goals, services
+from apps.orders.models import Order
+from apps.orders.services import Actor, TooLate
+from apps.orders.states import IN_DOUBT, Status
+from apps.risk import footing
+from apps.risk.models import ExitGoal, GoalState, Hold, OwnedPosition
+
+log = structlog.get_logger(__name__)
+SENDING_VERBS = (Verb.PLACE, Verb.MODIFY, Verb.CANCEL)
+PROOFS_NEEDED = 2
+
+
+def accounts_due() -> list[BrokerAccount]:
+    """Accounts with something to close."""
+    working = ExitGoal.objects.filter(state=GoalState.WORKING)
+    return list(BrokerAccount.objects.filter(pk__in=working.values("account")))
+
+
+def flatten_due() -> None:
+    """One pass over every account that has something to close."""
+    for account in accounts_due():
+        flatten(account)
+
+
+def flatten(account: BrokerAccount) -> None:
+    """One pass over the account's goals; one pass at a time."""
+    with turn_if_free(f"flatten:{account.name}") as mine:
+        if not mine:
+            return
+        working = ExitGoal.objects.filter(account=account, state=GoalState.WORKING)
+        found = list(working.select_related("account", "instrument").order_by("pk"))
+        if not found:
+            return
+        try:
+            report = footing.read_positions(account, retries=False)
+        except ReadFailed as error:
+            for goal in found:
+                _wait(goal, f"the positions cannot be read: {error}")
+            return
+        for goal in found:
+            _safely(goal, report)
+
+
+def _safely(goal: ExitGoal, report: PositionsReport) -> None:
+    """One goal that breaks is told; the others go on."""
+    try:
+        _pass(goal, report)
+        _watch_deadline(goal)
+    except goals.NotOpen:
+        log.info("ended meanwhile", goal=goal.pk)
+    except Exception as error:
+        log.exception("goal broke", goal=goal.pk)
+        text = f"closing {goal} broke: {type(error).__name__}"
+        raise_alert(f"goal:{goal.pk}:broke", text, Severity.CRITICAL)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What one pass sees of a position: net units to look after, and the orders that touch it."""
+
+    net: int
+    mine: list[Order]
+    others: list[Order]
+
+    @property
+    def in_doubt(self) -> list[Order]:
+        """Orders that may exist at the broker without our knowing how."""
+        return [order for order in [*self.mine, *self.others] if order.status == Status.UNKNOWN]
+
+    @property
+    def moving(self) -> bool:
+        """True while an order of ours is between us and the broker."""
+        return any(order.status in IN_DOUBT for order in [*self.mine, *self.others])
+
+
+def _look(goal: ExitGoal, report: PositionsReport) -> _Sight:
+    alive = Order.objects.alive().filter(
+        account=goal.account, instrument=goal.instrument, product=goal.product
+    )
+    alive = alive.select_related("account", "instrument").order_by("pk")
+    mine, others = [], []
+    for order in alive:
+        if (order.request_key or "").startswith(goal.key_prefix):
+            mine.append(order)
+        elif not goal.owner or order.owner == goal.owner:
+            others.append(order)
+    return _Sight(_net(goal, report), mine, others)
+
+
+def _net(goal: ExitGoal, report: PositionsReport) -> int:
+    """Net units that are the goal's to close: never beyond what the broker shows."""
+    instrument = goal.instrument
+    net = report.net(instrument.segment, instrument.security_id, goal.product)
+    if not goal.owner:
+        return net
+    its = OwnedPosition.objects.filter(
+        account=goal.account,
+        segment=instrument.segment,
+        security_id=instrument.security_id,
+        product=goal.product,
+        owner=goal.owner,
+    ).first()
+    part = its.net if its else 0
+    if (part > 0) != (net > 0):
+        return 0
+    return min(part, net, key=abs)
+
+
+def _pass(goal: ExitGoal, report: PositionsReport) -> None:
+    seen = _look(goal, report)
+    if not _note_net(goal, seen.net):
+        return
+    if seen.in_doubt:
+        names = ", ".join(order.correlation_id for order in seen.in_doubt)
+        _wait(goal, f"{names} is UNKNOWN: no further order until the broker's books have told")
+    elif seen.others:
+        _clear(goal, seen.others)
+    elif _to_close(goal, seen.net) == 0:
+        _prove(goal, seen, report)
+    else:
+        _no_proof(goal)
+        _close(goal, seen, report)
+
+
+def _to_close(goal: ExitGoal, net: int) -> int:
+    """Units still to be exited; nothing when the position is at the target or short of it."""
+    sign = 1 if net > 0 else -1
+    return max((net - goal.target) * sign, 0) if goal.target * sign >= 0 else abs(net)
+
+
+def _note_net(goal: ExitGoal, net: int) -> bool:
+    """Keep the figure; False once the position has turned round twice, which our orders cannot."""
+    if net != goal.net:
+        goal.flips += goal.sign * net < 0
+        goal.net, goal.sign = net, (net > 0) - (net < 0) or goal.sign
+        goal.save(update_fields=["net", "sign", "flips"])
+    if goal.flips >= 2:
+        goals.stop(goal, "the position turned round twice while it was being closed")
+        return False
+    return True
+
+
+def _clear(goal: ExitGoal, others: list[Order]) -> None:
+    """Cancel what else works in the position: it would take it too, or build it up again."""
+    for order in others:
+        if not order.can_cancel:
+            continue
+        try:
+            services.cancel(order, Actor(name=f"desk: closing #{goal.pk}"), goal.reason)
+        except TooLate:
+            continue
+    _wait(goal, f"{len(others)} other orders of the position are being cancelled")
+
+
+def _close(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
+    """Take back what is too much, price anew what rests too long, ask for what is missing."""
+    wanted = _to_close(goal, seen.net)
+    at_work = sum(order.open_quantity for order in seen.mine)
+    if at_work > wanted:
+        attempts.take_back(seen.mine, at_work - wanted, goal)
+        goals.say(goal, "orders beyond the position are taken back")
+        return
+    for order in seen.mine:
+        attempts.price_anew(order, goal)
+    if at_work < wanted and not seen.moving:
+        attempts.ask(goal, seen.net, wanted - at_work, report)
+    if seen.mine:
+        _waits_no_more(goal)
+
+
+def _prove(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
+    """The position is where it should be: twice, by reads begun after everything had ended."""
+    if seen.mine:
+        attempts.take_back(seen.mine, sum(order.open_quantity for order in seen.mine), goal)
+        _wait(goal, "the position is closed; its last orders are taken back")
+        return
+    if not is_quiet(goal.account, report):
+        _wait(goal, "the position is closed; a read begun after the last call must show it")
+        return
+    if any(proof["mark"] == report.mark for proof in goal.proofs):
+        return
+    at = timezone.localtime(report.as_of).strftime("%H:%M:%S.%f")
+    goal.proofs = [*goal.proofs, {"mark": report.mark, "as_of": at, "net": seen.net}]
+    ExitGoal.objects.filter(pk=goal.pk).update(proofs=goal.proofs)
+    goals.say(goal, f"{len(goal.proofs)} of {PROOFS_NEEDED} reads show it closed")
+    if len(goal.proofs) >= PROOFS_NEEDED:
+        goals.reach(goal)
+
+
+def is_quiet(account: BrokerAccount, report: PositionsReport) -> bool:
+    """True when the read began after every call of the account had its answer and its effect."""
+    calls = WireCall.objects.filter(account=account, verb__in=SENDING_VERBS)
+    under_way = calls.filter(Q(outcome="") | Q(answered_at__gte=report.as_of))
+    moved = Hold.objects.filter(account=account).filter(
+        Q(filled_mark__gte=report.mark) | Q(released_mark__gte=report.mark)
+    )
+    return not under_way.exists() and not moved.exists()
+
+
+def _no_proof(goal: ExitGoal) -> None:
+    if goal.proofs:
+        goal.proofs = []
+        ExitGoal.objects.filter(pk=goal.pk).update(proofs=[])
+
+
+def _wait(goal: ExitGoal, why: str) -> None:
+    """It can only wait; loudly once that takes long."""
+    goals.say(goal, why)
+    now = timezone.now()
+    if goal.waits_since is None:
+        goal.waits_since = now
+        ExitGoal.objects.filter(pk=goal.pk).update(waits_since=now)
+    elif now - goal.waits_since > dt.timedelta(seconds=settings.FLATTEN_LOUD_AFTER):
+        seconds = (now - goal.waits_since).total_seconds()
+        text = f"closing {goal} waits for {seconds:.0f} s: {why}"
+        raise_alert(f"goal:{goal.pk}:waits", text, Severity.CRITICAL)
+
+
+def _waits_no_more(goal: ExitGoal) -> None:
+    if goal.waits_since is not None:
+        ExitGoal.objects.filter(pk=goal.pk).update(waits_since=None)
+        settle_alert(f"goal:{goal.pk}:waits", "it goes on")
+
+
+def _watch_deadline(goal: ExitGoal) -> None:
+    if goal.state == GoalState.WORKING and goal.deadline_at <= timezone.now():
+        text = f"closing {goal} is not done by its deadline: {goal.note}"
+        raise_alert(f"goal:{goal.pk}:late", text, Severity.CRITICAL)
