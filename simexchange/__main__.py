@@ -12,6 +12,7 @@ from typing import Any
 from simexchange import instruments
 from simexchange.accounts import Account, default_accounts
 from simexchange.app import Options, serve
+from simexchange.holdings import Delivery, holdings_from
 from simexchange.journal import StartError
 
 
@@ -91,7 +92,10 @@ def _accounts(path: Path | None) -> list[Account]:
 
 def _account(row: dict[str, Any]) -> Account:
     balance = Decimal(row["balance"])
-    return Account(str(row["client_id"]), row["token"], balance, row.get("holdings", []))
+    holdings = holdings_from(row.get("holdings", []))
+    account = Account(str(row["client_id"]), row["token"], balance, holdings)
+    account.delivery = Delivery(at_start=row.get("ddpi", False) is True).as_at_start()
+    return account
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from itertools import chain
-from typing import Any
 
 from simexchange.access import Access
-from simexchange.instruments import Instrument
+from simexchange.guards import Guards
+from simexchange.holdings import Delivery, Holding
+from simexchange.instruments import Instrument, Key
 from simexchange.money import ZERO
 from simexchange.orders import Order, Ticket, Trade
 
@@ -37,7 +39,8 @@ def margin(
 class Position:
     """What one account holds of one instrument in one product. Values in rupees.
 
-    Bought and sold count the day alone; `carried` units came from the day before.
+    Bought and sold count the day alone; `carried` units came from the day before. `covered`
+    units lie in the depository: sold, they are delivered at the end of the day, and not owed.
     """
 
     instrument: Instrument
@@ -51,10 +54,16 @@ class Position:
     realised: Decimal = ZERO
     carried: int = 0
     carried_cost: Decimal = ZERO
+    covered: int = 0
 
     def turn_day(self) -> Decimal:
-        """Carry what is held into a new day; returns the profit realised on the old one."""
-        realised, self.realised = self.realised, ZERO
+        """Carry what is held into a new day; returns the profit realised on the old one.
+
+        What was sold out of the depository is delivered, and its price comes in with the profit.
+        """
+        realised, self.realised = self.realised + self.delivered * self.cost, ZERO
+        self.net += self.delivered
+        self.cost = self.cost if self.net else ZERO
         self.buy_quantity = self.sell_quantity = 0
         self.buy_value = self.sell_value = ZERO
         self.carried, self.carried_cost = self.net, self.cost
@@ -88,19 +97,29 @@ class Position:
     def closing_ticket(self) -> Ticket:
         """The market order that would close it."""
         return Ticket(
-            side="SELL" if self.net > 0 else "BUY",
+            side="SELL" if self.open > 0 else "BUY",
             segment=self.instrument.segment,
             security_id=self.instrument.security_id,
             product=self.product,
             order_type="MARKET",
             validity="DAY",
-            quantity=abs(self.net),
+            quantity=abs(self.open),
         )
 
     @property
+    def delivered(self) -> int:
+        """Units sold today that come out of the depository."""
+        return min(max(-self.net, 0), self.covered)
+
+    @property
+    def open(self) -> int:
+        """Units still to be closed: a share sold out of the depository is not."""
+        return self.net + self.delivered
+
+    @property
     def margin(self) -> Decimal:
-        side = "BUY" if self.net > 0 else "SELL"
-        return margin(self.instrument, self.product, side, abs(self.net), self.cost)
+        side = "BUY" if self.open > 0 else "SELL"
+        return margin(self.instrument, self.product, side, abs(self.open), self.cost)
 
     def unrealised(self, last: Decimal) -> Decimal:
         return self.net * (last - self.cost)
@@ -159,11 +178,13 @@ class Account:
     client_id: str
     token: str
     balance: Decimal
-    holdings: list[dict[str, Any]] = field(default_factory=list)
+    holdings: dict[Key, Holding] = field(default_factory=dict)
     positions: dict[PositionKey, Position] = field(default_factory=dict)
     demands: dict[PositionKey, Demand] = field(default_factory=dict)
     settled: Decimal = ZERO
     access: Access = field(default_factory=Access)
+    guards: Guards = field(default_factory=Guards)
+    delivery: Delivery = field(default_factory=Delivery)
     first_token: str = ""
 
     def __post_init__(self) -> None:
@@ -190,21 +211,41 @@ class Account:
         return self.day_start + self.realised - self.utilised
 
     def clear(self) -> None:
-        """Forget every position and working order."""
+        """Forget every position and working order, and what was set or approved for the day."""
         self.positions, self.demands, self.settled = {}, {}, ZERO
+        self.guards, self.delivery = Guards(), self.delivery.as_at_start()
+        self.holdings = {k: h for k, h in self.holdings.items() if h.since == date.min}
+        for holding in self.holdings.values():
+            holding.delivered = 0
 
     def let_in_as_at_first(self) -> None:
         """The token that it began with, and nothing in the way."""
         self.token, self.access = self.first_token, Access()
 
-    def turn_day(self) -> None:
-        """Settle the day's profit, and leave closed positions behind."""
+    def turn_day(self, closing: date) -> None:
+        """Settle the profit of the day that closes, deliver, and leave closed positions behind."""
+        for key, position in self.positions.items():
+            holding = self._holding(key)
+            if holding is None or holding.since > closing:
+                position.covered = 0
+            else:
+                holding.delivered += position.delivered
         self.settled += sum((p.turn_day() for p in self.positions.values()), ZERO)
         self.positions = {key: p for key, p in self.positions.items() if p.net}
+        self.cover()
+
+    def cover(self) -> None:
+        """Let the positions know of the holdings."""
+        for key, position in self.positions.items():
+            holding = self._holding(key)
+            position.covered = holding.quantity if holding else 0
 
     def book_trade(self, trade: Trade, instrument: Instrument) -> None:
         key = (*trade.key, trade.product)
-        position = self.positions.setdefault(key, Position(instrument, trade.product))
+        if key not in self.positions:
+            self.positions[key] = Position(instrument, trade.product)
+            self.cover()
+        position = self.positions[key]
         position.apply(trade.side, trade.quantity, trade.price)
 
     def follow(self, order: Order, instrument: Instrument) -> None:
@@ -222,7 +263,29 @@ class Account:
         return self.demands.setdefault(key, Demand(instrument))
 
     def _held(self, key: PositionKey) -> int:
-        return self.positions[key].net if key in self.positions else 0
+        """Units that can be sold without opening anything; below zero, bought."""
+        holding = self._holding(key)
+        net = self.positions[key].net if key in self.positions else 0
+        return net + (holding.quantity if holding else 0)
+
+    def _holding(self, key: PositionKey) -> Holding | None:
+        segment, security_id, product = key
+        return self.holdings.get((segment, security_id)) if product == "CNC" else None
+
+    def sold_today(self, holding: Holding) -> int:
+        """Units of a holding whose sale has traded today."""
+        position = self.positions.get((*holding.key, "CNC"))
+        return position.delivered if position else 0
+
+    def taken_from_holding(self, order: Order) -> int:
+        """Units out of the depository that this CNC sale brings all sales of the share to."""
+        key = (*order.key, order.product)
+        net = self.positions[key].net if key in self.positions else 0
+        others = self.demands[key].orders.values() if key in self.demands else ()
+        asked = sum(
+            o.remaining for o in others if o.side == "SELL" and o.order_id != order.order_id
+        )
+        return order.remaining + asked - net
 
 
 def default_accounts() -> list[Account]:

@@ -11,12 +11,14 @@ from aiohttp import web
 
 from simexchange import fault_orders, instruments, journal
 from simexchange.access_control import AccessControl
+from simexchange.account_control import AccountControl
 from simexchange.accounts import Account, default_accounts
 from simexchange.clock import ShiftedClock
 from simexchange.control import Control
 from simexchange.door import Door
+from simexchange.edis import Edis
 from simexchange.exchange import Exchange
-from simexchange.faults import Faults
+from simexchange.faults import CUT, CUT_MARKET, REFUSE, Faults
 from simexchange.hours import SessionHours
 from simexchange.instruments import Instrument
 from simexchange.journal import Journal
@@ -29,6 +31,7 @@ from simexchange.master_files import MasterFiles
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.saboteur import Saboteur
+from simexchange.sentry import Sentry
 from simexchange.sockets import OrderFeed
 from simexchange.tokens import AuthApi, TokenDesk
 
@@ -81,16 +84,20 @@ def build(
     faults, log = Faults(options.seed), RequestLog()
     feed, market_feed = OrderFeed(ledger, faults), MarketFeed(exchange, faults)
     desk = TokenDesk(ledger, (feed, market_feed), limits, options.seed, options.token_life)
-    saboteur = Saboteur(faults, door, loop.call_later, loop.time)
+    sentry, edis = Sentry(exchange), Edis(ledger)
+    outages = {REFUSE: door.refuse, CUT: feed.cut, CUT_MARKET: market_feed.cut}
+    saboteur = Saboteur(faults, outages, loop.call_later, loop.time)
     saboteur.follow(plan)
     app = web.Application(middlewares=[door.watch()])
-    app.add_routes(RestApi(exchange, limits, faults, log, desk).routes())
+    app.add_routes(RestApi(exchange, limits, faults, log, desk, sentry, edis).routes())
     app.add_routes(AuthApi(desk, exchange, faults, log).routes())
     app.add_routes(MasterFiles(exchange, faults, log, listed_on).routes())
     control = Control(exchange, limits, saboteur, log, feed, market_feed, desk, clock)
     app.add_routes(control.routes())
     app.add_routes(MarketControl(exchange, clock).routes())
     app.add_routes(AccessControl(ledger, desk).routes())
+    app.add_routes(AccountControl(exchange, edis).routes())
+    app.add_routes([web.post("/eDIS/VerifyDIS/", edis.depository)])
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
     app.add_routes([web.get("/market-feed", market_feed.serve)])
     app.add_routes([web.route("*", "/{tail:.*}", not_found)])

@@ -57,17 +57,18 @@ class Book:
         if order in side:
             side.remove(order)
 
-    def match(self, order: Order) -> Iterator[Fill]:
-        """Fill an arriving order from the other side, best price first."""
-        while order.remaining:
+    def match(self, order: Order, most: int | None = None) -> Iterator[Fill]:
+        """Fill an arriving order from the other side, best price first; at most so many units."""
+        end = max(order.remaining - most, 0) if most is not None else 0
+        while (room := order.remaining - end) > 0:
             resting = self._best_against(order)
             level = _best_level(self.street.against(order))
             if resting is not None and (level is None or _no_worse(order, resting, level)):
                 if not order.accepts(resting.price):
                     return
-                yield self._trade(order, resting)
+                yield self._trade(order, resting, room)
             elif level is not None and order.accepts(level.price):
-                yield _take_level(order, level, level.price)
+                yield _take_level(order, level, level.price, room)
             else:
                 return
 
@@ -81,7 +82,7 @@ class Book:
     def _match_resting(self) -> Iterator[Fill]:
         while self.bids and self.asks and self.bids[0].price >= self.asks[0].price:
             older, newer = sorted((self.bids[0], self.asks[0]), key=lambda o: o.sequence)
-            fill = self._trade(newer, older)
+            fill = self._trade(newer, older, newer.remaining)
             if not newer.remaining:
                 self.remove(newer)
             yield fill
@@ -91,13 +92,13 @@ class Book:
             level = _best_level(self.street.against(order))
             if level is None or not order.accepts(level.price):
                 return
-            fill = _take_level(order, level, order.price)
+            fill = _take_level(order, level, order.price, order.remaining)
             if not order.remaining:
                 self.remove(order)
             yield fill
 
-    def _trade(self, order: Order, resting: Order) -> Fill:
-        quantity = min(order.remaining, resting.remaining)
+    def _trade(self, order: Order, resting: Order, room: int) -> Fill:
+        quantity = min(room, resting.remaining)
         price = resting.price
         order.take(quantity, price)
         resting.take(quantity, price)
@@ -128,8 +129,8 @@ def _no_worse(order: Order, resting: Order, level: Level) -> bool:
     return resting.price >= level.price
 
 
-def _take_level(order: Order, level: Level, price: Decimal) -> Fill:
-    quantity = min(order.remaining, level.quantity)
+def _take_level(order: Order, level: Level, price: Decimal, room: int) -> Fill:
+    quantity = min(room, level.quantity)
     level.quantity -= quantity
     order.take(quantity, price)
     return Fill(order, None, quantity, price)

@@ -4,7 +4,7 @@ Everything here is synchronous and, but for the time stamps, determined by the s
 order of the calls. Each public method settles before it returns: its changes are on record.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -18,11 +18,13 @@ from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
 from simexchange.market import Market
-from simexchange.orders import Change, Order, Status, Ticket, Trade
+from simexchange.orders import API, Change, Order, Status, Ticket, Trade
+from simexchange.pacing import Pace
 
 MAX_MODIFICATIONS = 25
 """Per order (DhanHQ v2 documentation, introduction, rate limits)."""
 PRICES_EVERY = 20
+ALL = frozenset({"CNC", "INTRADAY", "MARGIN", "MTF"})
 
 
 class OrderRefusedError(Exception):
@@ -45,9 +47,10 @@ class Exchange:
         self.seed = seed
         self.transit_seconds = transit_seconds
         self.walk_on = True
-        self.floor = Floor(ledger, seed)
-        self.price_listeners: list[Callable[[Iterable[Market]], None]] = []
         self._later = later
+        self.floor = Floor(ledger, seed, self.after)
+        self.watchers: list[Callable[[], None]] = []
+        self.price_listeners: list[Callable[[Iterable[Market]], None]] = []
         self._clock = ledger.clock
         self._steps = 0
         self._doomed: set[str] = set()
@@ -63,7 +66,7 @@ class Exchange:
         self.ledger.settle()
         return order
 
-    def slice(self, account: Account, ticket: Ticket) -> list[Order]:
+    def slice(self, account: Account, ticket: Ticket, source: str = API) -> list[Order]:
         """Accept one ticket as several orders, none over the freeze quantity."""
         instrument = self.ledger.instruments[ticket.segment, ticket.security_id]
         largest = instrument.freeze or ticket.quantity
@@ -71,7 +74,7 @@ class Exchange:
         left, orders = ticket.quantity, []
         while left:
             part = replace(ticket, quantity=min(left, largest))
-            orders.append(self._accept(account, part, request))
+            orders.append(self._accept(account, part, request, source))
             left -= part.quantity
         self.ledger.settle()
         return orders
@@ -91,6 +94,23 @@ class Exchange:
         self.ledger.settle()
         return order
 
+    def place_by_hand(
+        self, account: Account, ticket: Ticket, source: str, fill: bool = False
+    ) -> Order:
+        """An order from the broker's own page, on no API: it arrives at once.
+
+        With `fill` it trades in full, at its price or at the last one, whatever the market says.
+        """
+        order = self._accept(account, ticket, self.ledger.next_number("request"), source)
+        was_on = self.floor.auto_on
+        self.floor.auto_on = was_on and not fill
+        self.arrive(order.order_id)
+        self.floor.auto_on = was_on
+        if fill and order.is_working:
+            price = ticket.price or self.markets[order.key].last
+            self.force_fill(order, order.remaining, price)
+        return order
+
     def cancel(self, account: Account, order_id: str) -> Order:
         order = self._own_order(account, order_id)
         if order.status == Status.TRANSIT:
@@ -101,14 +121,17 @@ class Exchange:
         self.ledger.settle()
         return order
 
-    def exit_all(self, account: Account) -> list[Order]:
+    def exit_all(
+        self, account: Account, products: Container[str] = ALL, source: str = API
+    ) -> list[Order]:
         """Cancel what works and send market orders against every open position."""
         for order in self.ledger.working():
-            if order.client_id == account.client_id:
+            if order.client_id == account.client_id and order.product in products:
                 self.floor.finish(order, Status.CANCELLED)
         self.ledger.settle()
-        against = [p.closing_ticket() for p in account.positions.values() if p.net]
-        return [order for ticket in against for order in self.slice(account, ticket)]
+        held = [p for p in account.positions.values() if p.open and p.product in products]
+        against = [position.closing_ticket() for position in held]
+        return [order for ticket in against for order in self.slice(account, ticket, source)]
 
     def find(self, account: Account, order_id: str) -> Order | None:
         order = self.ledger.orders.get(order_id)
@@ -144,7 +167,7 @@ class Exchange:
         account = self.ledger.accounts[order.client_id]
         if order_id in self._doomed:
             self._reject_in_silence(order)
-        elif text := rms.objection(order, market.instrument, account):
+        elif text := rms.objection(order, market.instrument, account, self._clock().date()):
             self._turn_away(order, text)
         elif self._is_open(order):
             self._admit(order)
@@ -173,6 +196,7 @@ class Exchange:
         if self.walk_on and self._steps % PRICES_EVERY == 0:
             self.ledger.save_prices(self.floor.prices())
         self.ledger.settle()
+        self._let_watch()
 
     # ---- what a test may force
 
@@ -183,6 +207,7 @@ class Exchange:
         self.floor.look_again(market)
         self._tell_prices([market])
         self.ledger.settle()
+        self._let_watch()
         return market.last
 
     def set_auto(self, on: bool) -> None:
@@ -190,6 +215,10 @@ class Exchange:
         self.floor.auto_on = on
         for market in self.markets.values():
             self.floor.look_again(market)
+        self.ledger.settle()
+
+    def set_pace(self, pace: Pace) -> None:
+        self.floor.set_pace(pace)
         self.ledger.settle()
 
     def force_fill(self, order: Order, quantity: int, price: Decimal) -> None:
@@ -202,6 +231,7 @@ class Exchange:
             order.triggered = order.order_type == "STOP_LOSS"
             self.floor.stand(order)
         self.ledger.settle()
+        self._let_watch()
 
     def force_reject(self, order: Order, reason: str) -> None:
         self._turn_away(order, reason)
@@ -239,7 +269,20 @@ class Exchange:
             elif order.is_working and not order.held:
                 self.floor.stand(order)
 
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something later, and settle then."""
+
+        def act_and_settle() -> None:
+            act()
+            self.ledger.settle()
+
+        self._later(seconds, act_and_settle)
+
     # ---- inside
+
+    def _let_watch(self) -> None:
+        for look in self.watchers:
+            look()
 
     def _tell_prices(self, moved: Iterable[Market]) -> None:
         for listener in self.price_listeners:
@@ -270,10 +313,10 @@ class Exchange:
             raise OrderRefusedError("Order not found")
         return order
 
-    def _accept(self, account: Account, ticket: Ticket, request: int) -> Order:
+    def _accept(self, account: Account, ticket: Ticket, request: int, source: str = API) -> Order:
         now, number = self._clock(), self.ledger.next_number("order")
         order_id = f"1{self.seed % 100:02d}{now:%y%m%d}{number:06d}"
-        order = Order.from_ticket(ticket, order_id, account.client_id, now)
+        order = Order.from_ticket(ticket, order_id, account.client_id, now, source)
         order.request, order.sequence = request, self.ledger.next_number("place in queue")
         self.ledger.add_order(order)
         self._send(order)
@@ -295,7 +338,7 @@ class Exchange:
             wanted.order_type, wanted.price = "LIMIT", market.protected_price(order.side)
         if wanted.quantity <= order.filled:
             raise OrderRefusedError("Quantity should be greater than the traded quantity")
-        if text := rms.objection(wanted, market.instrument, account):
+        if text := rms.objection(wanted, market.instrument, account, self._clock().date()):
             raise OrderRefusedError(text)
         if not order.held and not self._is_open(order):
             raise OrderRefusedError("Market is closed")

@@ -12,8 +12,8 @@ from simexchange.faults import (
     ENDPOINTS,
     FEED_FAULTS,
     ONLY_AT,
+    OUTAGES,
     PACKET_FAULTS,
-    REFUSE,
     Fault,
 )
 from simexchange.journal import StartError
@@ -96,7 +96,7 @@ def _repeated(asked: Asked, chance: Random) -> Plan:
 
 
 def _endpoint(asked: Asked, name: str) -> str:
-    if name in (*FEED_FAULTS, *PACKET_FAULTS, REFUSE):
+    if name in (*FEED_FAULTS, *PACKET_FAULTS, *OUTAGES):
         return "any"
     own = ONLY_AT.get(name)
     return asked.choice("endpoint", (*own, "any") if own else ENDPOINTS, "any")

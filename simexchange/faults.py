@@ -43,8 +43,10 @@ PACKET_FAULTS = (
     "off_tick_packets",
     "dropped_packets",
 )
-REFUSE = "refuse_connection"
-ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, *PACKET_FAULTS, REFUSE)
+REFUSE, CUT, CUT_MARKET = "refuse_connection", "feed_cut", "market_feed_cut"
+OUTAGES = (REFUSE, CUT, CUT_MARKET)
+"""What begins when it is ordered, hits everybody, and lasts its `seconds`."""
+ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, *PACKET_FAULTS, *OUTAGES)
 ENDPOINTS = (
     "place",
     "modify",
@@ -59,6 +61,11 @@ ENDPOINTS = (
     "profile",
     "quotes",
     "exit_all",
+    "kill_switch",
+    "kill_status",
+    "pnl_exit",
+    "pnl_status",
+    "edis",
     "margin",
     "renew",
     "get_ip",
@@ -74,7 +81,13 @@ ONLY_AT = {
     "reject_later": ("place",),
 }
 """Faults that only some endpoints can have."""
-DEFAULT_SECONDS = {"hang": 60.0, "slow": 1.0, "delayed_frames": 1.0, "book_lags": 5.0, REFUSE: 2.0}
+DEFAULT_SECONDS = {
+    "hang": 60.0,
+    "slow": 1.0,
+    "delayed_frames": 1.0,
+    "book_lags": 5.0,
+    **dict.fromkeys(OUTAGES, 2.0),
+}
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The trading floor: every market, and what happens to an order that stands in one."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from simexchange.book import Fill
@@ -7,6 +8,7 @@ from simexchange.instruments import Instrument, Key
 from simexchange.ledger import Ledger
 from simexchange.market import Market
 from simexchange.orders import HEALTHY, Order, Status, Trade
+from simexchange.pacing import Pace
 
 
 class Markets(dict[Key, Market]):
@@ -23,12 +25,19 @@ class Markets(dict[Key, Market]):
         return market
 
 
+After = Callable[[float, Callable[[], None]], object]
+"""Do something after so many seconds, and settle."""
+
+
 class Floor:
     """Enters, fills, and finishes orders. Nothing here settles: the caller does."""
 
-    def __init__(self, ledger: Ledger, seed: int) -> None:
+    def __init__(self, ledger: Ledger, seed: int, after: After) -> None:
         self._ledger = ledger
         self._seed = seed
+        self._after = after
+        self._turns: dict[str, int] = {}
+        self.paces: list[Pace] = []
         self.auto_on = True
         self.markets = Markets({}, seed)
         self.open()
@@ -36,6 +45,7 @@ class Floor:
     def open(self) -> None:
         """Start every market afresh from its previous close, with empty books."""
         self.auto_on = True
+        self.paces, self._turns = [], {}
         self.markets = Markets(self._ledger.instruments, self._seed)
 
     def prices(self) -> dict[Key, Decimal]:
@@ -47,7 +57,8 @@ class Floor:
         if order.waits_for_trigger and market.has_reached(order):
             order.triggered = True
         if self.auto_on and not order.waits_for_trigger:
-            for fill in market.book.match(order):
+            pace = self._pace_of(order)
+            for fill in market.book.match(order, pace.units if pace else None):
                 self._book_sides(fill)
         if not order.remaining:
             return
@@ -60,8 +71,18 @@ class Floor:
         market = self.markets[order.key]
         if order.waits_for_trigger:
             market.stops.append(order)
+        elif pace := self._pace_of(order):
+            self._wait_for_turn(order, pace)
         else:
             market.book.rest(order)
+
+    def set_pace(self, pace: Pace) -> None:
+        """Let fills come in pieces, those of orders that stand in the market already too."""
+        self.paces.insert(0, pace)
+        for order in self._ledger.working():
+            if pace.concerns(order) and not order.held and not order.waits_for_trigger:
+                self.withdraw(order)
+                self.stand(order)
 
     def withdraw(self, order: Order) -> None:
         self.markets[order.key].withdraw(order)
@@ -110,6 +131,21 @@ class Floor:
         """Let the account hear of the order's state, under its own name or another."""
         last = self.markets[order.key].last
         self._ledger.changed(order, word or order.status.capitalize(), last)
+
+    def _pace_of(self, order: Order) -> Pace | None:
+        return next((pace for pace in self.paces if pace.concerns(order)), None)
+
+    def _wait_for_turn(self, order: Order, pace: Pace) -> None:
+        turn = self._turns[order.order_id] = self._turns.get(order.order_id, 0) + 1
+        self.markets[order.key].paced.append(order)
+        self._after(pace.pause, lambda: self._take_turn(order, turn))
+
+    def _take_turn(self, order: Order, turn: int) -> None:
+        """Unless it was withdrawn meanwhile, or came back with a later turn."""
+        paced = self.markets[order.key].paced
+        if order in paced and self._turns.get(order.order_id) == turn:
+            paced.remove(order)
+            self.enter(order)
 
     def _book_sides(self, fill: Fill) -> None:
         self.book_fill(fill.order, fill.quantity, fill.price)

@@ -12,7 +12,7 @@ from typing import Any
 from simexchange.clock import stamp
 from simexchange.instruments import Instrument
 from simexchange.money import wire
-from simexchange.orders import HEALTHY, OrderEvent, Status
+from simexchange.orders import API, HEALTHY, OrderEvent, Status
 
 PRODUCTS = {"CNC": "C", "INTRADAY": "I", "MARGIN": "M", "MTF": "F"}
 ORDER_TYPES = {"LIMIT": "LMT", "MARKET": "MKT", "STOP_LOSS": "SL"}
@@ -39,7 +39,7 @@ def farewell(reason: int = TOKEN_EXPIRED) -> bytes:
 def _order_part(event: OrderEvent) -> dict[str, Any]:
     order = event.order
     return {
-        "source": "P",
+        "source": order.source,
         "securityId": order.security_id,
         "clientId": order.client_id,
         "exchOrderNo": order.exchange_order_id,
@@ -56,6 +56,7 @@ def _order_part(event: OrderEvent) -> dict[str, Any]:
         "triggerPrice": _number(order.trigger),
         "tradedPrice": _number(order.last_traded),
         "avgTradedPrice": _number(order.average),
+        "strategyId": "" if order.source == API else "NA",
         "offMktFlag": "1" if order.after_market else "0",
         "orderDateTime": stamp(order.received),
         "exchOrderTime": stamp(order.reached),

@@ -49,6 +49,8 @@ def respond(reply: Reply) -> web.Response:
 def _content(reply: Reply) -> bytes:
     if reply.file is not None:
         return reply.file
+    if reply.body is None:
+        return b""
     return json.dumps(reply.body, separators=(",", ":")).encode()
 
 

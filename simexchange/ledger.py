@@ -10,6 +10,8 @@ from typing import Any
 from simexchange.access import access_from, entry_of
 from simexchange.accounts import Account
 from simexchange.clock import Clock
+from simexchange.guards import guards_entry, guards_from
+from simexchange.holdings import delivery_entry, delivery_from, holdings_entry, holdings_from
 from simexchange.instruments import Instrument, Key
 from simexchange.journal import (
     Entry,
@@ -22,7 +24,7 @@ from simexchange.journal import (
     trade_entry,
     trade_from,
 )
-from simexchange.orders import Order, OrderEvent, Trade
+from simexchange.orders import API, Order, OrderEvent, Trade
 
 Listener = Callable[[OrderEvent], None]
 
@@ -65,8 +67,9 @@ class Ledger:
 
     def add_order(self, order: Order) -> None:
         self.orders[order.order_id] = order
-        named = self._by_correlation.setdefault((order.client_id, order.correlation_id), [])
-        named.append(order)
+        if order.source == API:
+            name = order.client_id, order.correlation_id
+            self._by_correlation.setdefault(name, []).append(order)
         self._changed[order.order_id] = order
 
     def changed(self, order: Order, word: str, last_price: Decimal) -> None:
@@ -91,9 +94,9 @@ class Ledger:
     def turn_day(self, day: date) -> None:
         """Positions begin a new day, if it is one."""
         if day > self._day:
-            self._day = day
+            closing, self._day = self._day, day
             for account in self.accounts.values():
-                account.turn_day()
+                account.turn_day(closing)
 
     def save_account(self, account: Account) -> None:
         self.accounts[account.client_id] = account
@@ -205,8 +208,10 @@ def _account_entry(account: Account) -> Entry:
         "client_id": account.client_id,
         "token": account.token,
         "balance": account.balance,
-        "holdings": account.holdings,
+        "holdings": holdings_entry(account.holdings),
         "access": entry_of(account.access),
+        "guards": guards_entry(account.guards),
+        "delivery": delivery_entry(account.delivery),
         "first_token": account.first_token,
     }
 
@@ -216,7 +221,9 @@ def _account_from(row: Entry) -> Account:
         row["client_id"],
         row["token"],
         Decimal(row["balance"]),
-        row.get("holdings", []),
+        holdings_from(row.get("holdings", [])),
         access=access_from(row.get("access", {})),
+        guards=guards_from(row.get("guards", {})),
+        delivery=delivery_from(row.get("delivery", {})),
         first_token=row.get("first_token", ""),
     )

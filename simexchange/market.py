@@ -14,12 +14,16 @@ PROTECTION = Decimal("0.01")
 
 
 class Market:
-    """Book, last price and day range of one instrument. Prices are in rupees."""
+    """Book, last price and day range of one instrument. Prices are in rupees.
+
+    Beside the book wait `stops` for their trigger, and `paced` orders for their next piece.
+    """
 
     def __init__(self, instrument: Instrument, seed: int) -> None:
         self.instrument = instrument
         self.book = Book()
         self.stops: list[Order] = []
+        self.paced: list[Order] = []
         self._random = Random(f"{seed}/{instrument.segment}/{instrument.security_id}")
         self.last = instrument.close
         self.open = self.high = self.low = self.last
@@ -48,11 +52,12 @@ class Market:
         return self.last >= order.trigger if order.is_buy else self.last <= order.trigger
 
     def withdraw(self, order: Order) -> None:
-        """Take an order out of the book, or out of the stops waiting for their trigger."""
-        if order in self.stops:
-            self.stops.remove(order)
-        else:
-            self.book.remove(order)
+        """Take an order out of the book, or out of those that wait beside it."""
+        for waiting in (self.stops, self.paced):
+            if order in waiting:
+                waiting.remove(order)
+                return
+        self.book.remove(order)
 
     def protected_price(self, side: str) -> Decimal:
         """The limit a MARKET order is given: one per cent beyond the last price, in the band."""

@@ -25,6 +25,7 @@ from simexchange.instruments import Key
 from simexchange.market import Market
 from simexchange.packets import Picture
 from simexchange.replies import data_error, unknown_path
+from simexchange.shutter import Shutter, abort
 
 DISCONNECT = 12
 SUBSCRIBE = {15: packets.ticker, 17: packets.quote, 21: packets.full}
@@ -42,6 +43,7 @@ class Line:
 
     client_id: str
     socket: web.WebSocketResponse
+    transport: asyncio.Transport | None
     wanted: dict[Key, Encode] = field(default_factory=dict)
     frames: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     answered_at: float = 0.0
@@ -69,6 +71,7 @@ class MarketFeed:
         self._faults = faults
         self._lines: list[Line] = []
         self._silent: set[str | None] = set()
+        self._shutter = Shutter()
         self._frozen: dict[Key, Picture] = {}
         self._traded: dict[Key, datetime] = {}
         self._began = self._ledger.clock()
@@ -85,6 +88,8 @@ class MarketFeed:
         return told
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        if self._shutter.is_shut:
+            return abort(request.transport)
         socket = web.WebSocketResponse(autoping=False)
         if not socket.can_prepare(request).ok:
             return respond(unknown_path(request.path))
@@ -98,7 +103,7 @@ class MarketFeed:
             await socket.send_bytes(farewell(TOKEN_EXPIRED if over else NO_ACCESS))
             await socket.close()
             return socket
-        await self._converse(Line(client_id, socket))
+        await self._converse(Line(client_id, socket, request.transport))
         return socket
 
     def tell(self, moved: Iterable[Market]) -> None:
@@ -118,6 +123,12 @@ class MarketFeed:
         for line in lines:
             self._close(line, reason)
         return len(lines)
+
+    def cut(self, seconds: float) -> None:
+        """Take every connection down without a word, and take none for so long."""
+        self._shutter.shut(seconds)
+        for line in self._lines:
+            abort(line.transport)
 
     def silence(self, client_id: str | None) -> None:
         """Packets are lost from now on, while the connection stays up and answers pings."""

@@ -24,6 +24,7 @@ class Status(StrEnum):
 WORKING = frozenset({Status.PENDING, Status.PART_TRADED})
 OPEN = WORKING | {Status.TRANSIT}
 HEALTHY = "CONFIRMED"
+API = "P"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Order:
 
     `received` moves with each modification, `created` does not; `reached` is None until the
     exchange has it, and moves with each answer of the exchange. A `held` order is an after-market
-    one that waits for its market to open; `day` is the trading day it belongs to.
+    one that waits for its market to open; `day` is the trading day it belongs to. `source` is the
+    platform it came from: P is the API, W the broker's own page (order update page, recorded).
     """
 
     order_id: str
@@ -94,11 +96,17 @@ class Order:
     triggered: bool = False
     modifications: int = 0
     held: bool = False
+    source: str = API
 
     @classmethod
-    def from_ticket(cls, ticket: Ticket, order_id: str, client_id: str, now: datetime) -> "Order":
-        """A new order; without a correlation id the broker makes one up (live recordings)."""
-        made_up = f"{client_id}-{int(now.timestamp() * 1000)}"
+    def from_ticket(
+        cls, ticket: Ticket, order_id: str, client_id: str, now: datetime, source: str = API
+    ) -> "Order":
+        """A new order; without a correlation id the broker makes one up (live recordings).
+
+        Orders of the broker's own page have none: `NA` stands in its place (live recordings).
+        """
+        made_up = f"{client_id}-{int(now.timestamp() * 1000)}" if source == API else "NA"
         return cls(
             order_id=order_id,
             client_id=client_id,
@@ -117,6 +125,7 @@ class Order:
             created=now,
             received=now,
             updated=now,
+            source=source,
         )
 
     @property

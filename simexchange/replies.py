@@ -79,6 +79,10 @@ def login_error(message: str) -> Reply:
     return Reply(200, {"status": "error", "message": message})
 
 
+def account_error(message: str) -> Reply:
+    return _error(400, "User_Account", "DH-903", message)
+
+
 def order_error(message: str) -> Reply:
     return _error(400, "Order_Error", "DH-906", message)
 

@@ -7,7 +7,7 @@ from simexchange import rows
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.limits import RateLimits
-from simexchange.orders import Order
+from simexchange.orders import API, Order
 from simexchange.request_log import RequestLog
 
 
@@ -16,19 +16,22 @@ def report(
 ) -> dict[str, Any]:
     """Every accepted order by correlation id; `doubled` lists ids accepted more than once.
 
-    The slices of one slicing request count as one acceptance.
+    The slices of one slicing request count as one acceptance. `by_hand` are those nobody sent
+    over the API.
     """
     accepted: dict[str, list[dict[str, Any]]] = {}
     requests: dict[str, set[tuple[str, int]]] = {}
-    for order in exchange.ledger.orders.values():
+    orders = exchange.ledger.orders.values()
+    for order in (order for order in orders if order.source == API):
         accepted.setdefault(order.correlation_id, []).append(_summary(order))
         requests.setdefault(order.correlation_id, set()).add((order.client_id, order.request))
     return {
         "accepted": accepted,
+        "by_hand": [_summary(order) for order in orders if order.source != API],
         "orders": len(exchange.ledger.orders),
         "trades": len(exchange.ledger.trades),
         "doubled": [name for name, times in requests.items() if len(times) > 1],
-        "statuses": dict(Counter(o.status.value for o in exchange.ledger.orders.values())),
+        "statuses": dict(Counter(o.status.value for o in orders)),
         "requests": dict(log.counts),
         "rate_limited": limits.refused,
         "faults": [{"id": f.id, "fault": f.fault, "fired": f.fired} for f in faults],

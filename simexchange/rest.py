@@ -7,6 +7,7 @@ from aiohttp import web
 
 from simexchange.accounts import Account
 from simexchange.clock import stamp
+from simexchange.edis import Edis
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.inflict import Scene, respond
@@ -25,11 +26,15 @@ from simexchange.replies import (
     unknown_path,
 )
 from simexchange.request_log import RequestLog, Visit
+from simexchange.sentry import Sentry
 from simexchange.serving import carry_out
 from simexchange.tokens import TokenDesk
+from simexchange.trader_control import TraderControl
 from simexchange.trading import Call, Trading
 
 Handler = Callable[[Call], Reply]
+FROM_ONE_ADDRESS = {"kill_switch", "pnl_exit"}
+"""Besides orders (portal, kill switch and P&L exit pages)."""
 
 
 class RestApi:
@@ -42,6 +47,8 @@ class RestApi:
         faults: Faults,
         log: RequestLog,
         desk: TokenDesk,
+        sentry: Sentry,
+        edis: Edis,
     ) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
@@ -50,10 +57,15 @@ class RestApi:
         self._faults = faults
         self._log = log
         self._trading = Trading(exchange)
+        self._control = TraderControl(sentry)
+        self._edis = edis
         self._quotes = Quotes(exchange)
 
     def routes(self) -> list[web.RouteDef]:
-        trading, quotes = self._trading, self._quotes
+        return [*self._trading_routes(), *self._account_routes(), *self._other_routes()]
+
+    def _trading_routes(self) -> list[web.RouteDef]:
+        trading = self._trading
         return [
             self._route("POST", "/orders", "place", "order", trading.place),
             self._route("POST", "/orders/slicing", "place", "order", trading.slice),
@@ -71,13 +83,31 @@ class RestApi:
             self._route("GET", "/trades", "trades", "read", trading.trades),
             self._route("GET", "/trades/", "trades", "read", trading.trades),
             self._route("GET", "/trades/{order_id}", "trades", "read", trading.trades),
-            self._route("GET", "/positions", "positions", "read", trading.positions),
             self._route("DELETE", "/positions", "exit_all", "order", trading.exit_all),
             self._route("POST", "/margincalculator", "margin", "read", trading.margin),
             self._route("POST", "/margincalculator/multi", "margin", "read", trading.margins),
+        ]
+
+    def _account_routes(self) -> list[web.RouteDef]:
+        trading, control, edis = self._trading, self._control, self._edis
+        return [
+            self._route("GET", "/positions", "positions", "read", trading.positions),
             self._route("GET", "/holdings", "holdings", "read", trading.holdings),
             self._route("GET", "/fundlimit", "funds", "read", trading.funds),
             self._route("GET", "/profile", "profile", "read", trading.profile),
+            self._route("POST", "/killswitch", "kill_switch", "read", control.turn_kill_switch),
+            self._route("GET", "/killswitch", "kill_status", "read", control.kill_switch),
+            self._route("POST", "/pnlExit", "pnl_exit", "read", control.set_pnl_exit),
+            self._route("DELETE", "/pnlExit", "pnl_exit", "read", control.stop_pnl_exit),
+            self._route("GET", "/pnlExit", "pnl_status", "read", control.pnl_exit),
+            self._route("GET", "/edis/tpin", "edis", "read", edis.tpin),
+            self._route("POST", "/edis/form", "edis", "read", edis.form),
+            self._route("GET", "/edis/inquire/{isin}", "edis", "read", edis.inquire),
+        ]
+
+    def _other_routes(self) -> list[web.RouteDef]:
+        trading, quotes = self._trading, self._quotes
+        return [
             self._route("GET", "/ip/getIP", "get_ip", "read", trading.addresses),
             self._route("GET", "/RenewToken", "renew", "read", self._desk.renew),
             self._route("POST", "/RenewToken", "renew", "read", lambda call: BAD_INPUT),
@@ -125,12 +155,21 @@ class RestApi:
             return BAD_TOKEN
         if not self._limits.admit(account.client_id, limit):
             return TOO_MANY_QUOTES if limit == "quote" else TOO_MANY
-        if limit == "order" and not account.access.address_allowed:
+        from_anywhere = limit != "order" and visit.endpoint not in FROM_ONE_ADDRESS
+        if not from_anywhere and not account.access.address_allowed:
             return WRONG_ADDRESS
-        client_header = request.headers.get("client-id")
-        params, remote = dict(request.match_info), request.remote or ""
+        call = Call(
+            account,
+            visit.body,
+            dict(request.match_info),
+            request.headers.get("client-id"),
+            request.remote or "",
+            f"{request.scheme}://{request.host}",
+            request.query,
+            request.headers,
+        )
         try:
-            return handler(Call(account, visit.body, params, client_header, remote))
+            return handler(call)
         except RefusedError as refusal:
             return refusal.reply
 

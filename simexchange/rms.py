@@ -3,6 +3,7 @@
 Only the text for missing funds is recorded from the wire; the others follow its pattern.
 """
 
+from datetime import date
 from decimal import Decimal
 
 from simexchange.accounts import Account
@@ -11,10 +12,34 @@ from simexchange.money import PAISA, on_tick
 from simexchange.orders import Order
 
 
-def objection(order: Order, instrument: Instrument, account: Account) -> str:
+def objection(order: Order, instrument: Instrument, account: Account, today: date) -> str:
     """Why the order may not go to the exchange, or an empty text."""
-    text = _form(order, instrument) or _funds(order, instrument, account)
+    text = (
+        _kill_switch(account, today)
+        or _form(order, instrument)
+        or _delivery(order, instrument, account, today)
+        or _funds(order, instrument, account)
+    )
     return f"RMS:{order.order_id}:{text}" if text else ""
+
+
+def _kill_switch(account: Account, today: date) -> str:
+    killed = account.guards.is_killed(today)
+    return "Kill Switch is active, trading is disabled for the day." if killed else ""
+
+
+def _delivery(order: Order, instrument: Instrument, account: Account, today: date) -> str:
+    """A share that is held can be sold as far as it is there, and as far as it may leave."""
+    holding = account.holdings.get(order.key)
+    if holding is None or order.product != "CNC" or order.is_buy:
+        return ""
+    taken = account.taken_from_holding(order)
+    if taken > holding.quantity:
+        return f"Sell quantity is more than the holding of {holding.quantity}."
+    allowed = account.delivery.approved_on(instrument.isin, today)
+    if taken > allowed and not account.delivery.ddpi:
+        return f"DDPI is not active, and eDIS is approved for {allowed} only."
+    return ""
 
 
 def _form(order: Order, instrument: Instrument) -> str:

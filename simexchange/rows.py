@@ -10,6 +10,7 @@ from typing import Any
 
 from simexchange.accounts import Account, Position
 from simexchange.clock import IST, Clock, stamp
+from simexchange.holdings import Holding
 from simexchange.instruments import Instrument
 from simexchange.money import wire
 from simexchange.orders import Order, Trade
@@ -191,7 +192,7 @@ def profile_row(account: Account, clock: Clock) -> Row:
         "dhanClientId": account.client_id,
         "tokenValidity": f"{ends.astimezone(IST):%d/%m/%Y %H:%M}",
         "activeSegment": "E, D, C, M, ",
-        "ddpi": "Deactive",
+        "ddpi": "Active" if account.delivery.ddpi else "Deactive",
         "mtf": "Deactive",
         "dataPlan": "Active",
         "dataValidity": f"{clock() + timedelta(days=30):%Y-%m-%d %H:%M:%S}.0",
@@ -212,8 +213,9 @@ def address_row(account: Account, remote: str) -> Row:
     }
 
 
-def holding_row(holding: Row, instrument: Instrument) -> Row:
-    quantity = holding["quantity"]
+def holding_row(holding: Holding, sold: int, instrument: Instrument) -> Row:
+    """`sold` units leave it as soon as their sale trades."""
+    quantity = holding.quantity - sold
     return {
         "exchange": "ALL",
         "tradingSymbol": instrument.symbol,
@@ -224,7 +226,7 @@ def holding_row(holding: Row, instrument: Instrument) -> Row:
         "t1Qty": 0,
         "availableQty": quantity,
         "collateralQty": 0,
-        "avgCostPrice": float(holding["avgCostPrice"]),
+        "avgCostPrice": float(holding.cost),
     }
 
 

@@ -1,21 +1,29 @@
 """Orders failures, at once or by a schedule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from simexchange.clock import Later
-from simexchange.door import Door
 from simexchange.fault_orders import Plan
-from simexchange.faults import REFUSE, Fault, Faults
+from simexchange.faults import Fault, Faults
 
 
 class Saboteur:
-    """Puts faults in force. Those of a schedule come at their seconds from when it was given."""
+    """Puts faults in force. Those of a schedule come at their seconds from when it was given.
 
-    def __init__(self, faults: Faults, door: Door, later: Later, now: Callable[[], float]) -> None:
+    `outages`: what begins at once, by the name of the fault, for so many seconds.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        outages: Mapping[str, Callable[[float], None]],
+        later: Later,
+        now: Callable[[], float],
+    ) -> None:
         self.faults = faults
         self.plan: Plan = []
         self.ordered = 0  # how many of the plan have come
-        self._door = door
+        self._outages = outages
         self._later = later
         self._now = now
         self._began = 0.0
@@ -24,9 +32,9 @@ class Saboteur:
     def order(self, fault: Fault) -> int:
         """Put one fault in force; returns its number."""
         number = self.faults.add(fault)
-        if fault.fault == REFUSE:
+        if begin := self._outages.get(fault.fault):
             self.faults.count(fault)
-            self._door.refuse(fault.wait)
+            begin(fault.wait)
         return number
 
     def follow(self, plan: Plan) -> None:

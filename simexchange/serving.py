@@ -5,6 +5,7 @@ from aiohttp import web
 from simexchange.faults import Fault
 from simexchange.inflict import NoReplyError, Scene, inflict, respond
 from simexchange.request_log import Visit
+from simexchange.shutter import abort
 
 
 async def carry_out(fault: Fault | None, visit: Visit, scene: Scene) -> web.StreamResponse:
@@ -15,12 +16,6 @@ async def carry_out(fault: Fault | None, visit: Visit, scene: Scene) -> web.Stre
         try:
             response = await inflict(fault, scene)
         except NoReplyError:
-            return _hang_up(scene.request)
+            return abort(scene.request.transport)
     visit.status = response.status
     return response
-
-
-def _hang_up(request: web.Request) -> web.StreamResponse:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

@@ -18,6 +18,7 @@ from simexchange.inflict import respond
 from simexchange.ledger import Ledger
 from simexchange.orders import OrderEvent
 from simexchange.replies import unknown_path
+from simexchange.shutter import Shutter, abort
 
 LOGIN_SECONDS = 10.0
 LOGIN_CODE = 42
@@ -29,6 +30,7 @@ class Line:
 
     client_id: str
     socket: web.WebSocketResponse
+    transport: asyncio.Transport | None
     frames: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     held: str | None = None
 
@@ -49,6 +51,7 @@ class OrderFeed:
         self._faults = faults
         self._lines: set[Line] = set()
         self._silent: set[str | None] = set()
+        self._shutter = Shutter()
         self._tasks: set[asyncio.Task[Any]] = set()
         ledger.listeners.append(self.broadcast)
 
@@ -58,6 +61,8 @@ class OrderFeed:
         return {client: clients.count(client) for client in sorted(set(clients))}
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        if self._shutter.is_shut:
+            return abort(request.transport)
         socket = web.WebSocketResponse(autoping=True)
         if not socket.can_prepare(request).ok:
             return respond(unknown_path(request.path))
@@ -66,7 +71,7 @@ class OrderFeed:
         if client_id is None:
             await socket.close()
             return socket
-        line = Line(client_id, socket)
+        line = Line(client_id, socket, request.transport)
         self._lines.add(line)
         sender = asyncio.create_task(line.send_all())
         try:
@@ -94,6 +99,12 @@ class OrderFeed:
         for line in lines:
             self._close(line, reason)
         return len(lines)
+
+    def cut(self, seconds: float) -> None:
+        """Take every connection down without a word, and take none for so long."""
+        self._shutter.shut(seconds)
+        for line in self._lines:
+            abort(line.transport)
 
     def silence(self, client_id: str | None) -> None:
         """Frames are lost from now on, while the connection stays up and answers pings."""

@@ -1,5 +1,6 @@
 """What each REST endpoint of the trading side answers: plain functions from call to reply."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -24,13 +25,16 @@ MARGIN_ASSUMES = {"orderType": "LIMIT", "validity": "DAY"}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated request."""
+    """One authenticated request. `base` is the address it was sent to, without a path."""
 
     account: Account
     body: dict[str, Any] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     client_header: str | None = None
     remote: str = ""
+    base: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Trading:
@@ -137,14 +141,15 @@ class Trading:
 
     def holdings(self, call: Call) -> Reply:
         """An empty portfolio is an HTTP 500 at this broker (live wire)."""
-        if not call.account.holdings:
+        account, instruments = call.account, self._ledger.instruments
+        there = [each for each in account.holdings.values() if each.quantity]
+        if not there:
             return NO_HOLDINGS
-        instruments = self._ledger.instruments
         return Reply(
             200,
             [
-                rows.holding_row(row, instruments[row["segment"], row["securityId"]])
-                for row in call.account.holdings
+                rows.holding_row(each, account.sold_today(each), instruments[each.key])
+                for each in there
             ],
         )
 

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simexchange import journal, rows
 from simexchange.exchange import OrderRefusedError
-from simexchange.orders import Change, Order
+from simexchange.orders import Change, Order, Ticket
+from simexchange.pacing import Pace
 from tests.simexchange.harness import CLIENT, OTHER, RELIANCE, Hall
 
 prices = st.integers(1390, 1414)
@@ -62,6 +63,19 @@ class Days(RuleBasedStateMachine):
     def switch(self, on: bool) -> None:
         self.hall.exchange.set_auto(on)
 
+    @rule(units=st.integers(1, 300), client=st.sampled_from([None, CLIENT]))
+    def fill_in_pieces(self, units: int, client: str | None) -> None:
+        self.hall.exchange.set_pace(Pace(units, 0.1, client))
+
+    @rule()
+    def fill_at_once(self) -> None:
+        self.hall.exchange.floor.paces.clear()
+
+    @rule(client=st.sampled_from([CLIENT, OTHER]), units=quantities, fill=st.booleans())
+    def trade_by_hand(self, client: str, units: int, fill: bool) -> None:
+        ticket = Ticket("BUY", *RELIANCE, "INTRADAY", "LIMIT", "DAY", units, Decimal(1400))
+        self.hall.exchange.place_by_hand(self.hall.account(client), ticket, "W", fill)
+
     @rule(data=st.data(), quantity=quantities, price=prices)
     def modify(self, data: st.DataObject, quantity: int, price: int) -> None:
         if order := self._pick(data):
@@ -95,7 +109,7 @@ class Days(RuleBasedStateMachine):
     @invariant()
     def working_orders_stand_in_the_market_and_no_others(self) -> None:
         market = self.hall.exchange.markets[RELIANCE]
-        standing = [*market.book.bids, *market.book.asks, *market.stops]
+        standing = [*market.book.bids, *market.book.asks, *market.stops, *market.paced]
         working = self.hall.ledger.working()
         assert sorted(o.order_id for o in standing) == sorted(o.order_id for o in working)
         assert all(order.waits_for_trigger for order in market.stops)
