@@ -196,6 +196,9 @@ def _prove(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
         attempts.take_back(seen.mine, sum(order.open_quantity for order in seen.mine), goal)
         _wait(goal, "the position is closed; its last orders are taken back")
         return
+    if not _explained(goal, report):
+        _wait(goal, "the broker shows it closed, and the desk's own count does not: looking again")
+        return
     if not is_quiet(goal.account, report):
         _wait(goal, "the position is closed; a read begun after the last call must show it")
         return
@@ -207,6 +210,13 @@ def _prove(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
     goals.say(goal, f"{len(goal.proofs)} of {PROOFS_NEEDED} reads show it closed")
     if len(goal.proofs) >= PROOFS_NEEDED:
         goals.reach(goal)
+
+
+def _explained(goal: ExitGoal, report: PositionsReport) -> bool:
+    """True when our own count says the same: positions that vanish from one read prove nothing."""
+    instrument = goal.instrument
+    key = (instrument.segment, instrument.security_id, goal.product)
+    return report.net(*key) == footing.total(goal.account, key)
 
 
 def is_quiet(account: BrokerAccount, report: PositionsReport) -> bool:

@@ -39,9 +39,9 @@ LEAST_RUNG = 10  # entries of one account, in one sweep
 
 
 def sweep(*, direct: bool = False) -> None:
-    """One pass. ``direct`` sends exits and cancels itself and rings nobody (see ``guard``)."""
+    """One pass. ``direct`` sends exits, their changes and cancels itself and rings nobody."""
     steps: list[Callable[[], None]] = [_lapse, _hand_back, _lose, _withdraw, _outlive]
-    steps += [_send_exits, _send_cancels, _settle_changes] if direct else _BELLS
+    steps += _DIRECT if direct else _BELLS
     steps += [_look if direct else _ring_looks, approvals.sweep]
     for step in steps:
         _safely(step)
@@ -200,12 +200,21 @@ def _settle_change(change: Modification) -> None:
         changes.resolve(change)
 
 
-def _ring_changes() -> None:
+def _changes_due() -> QuerySet[Modification]:
     late = timezone.now() - BELL_GRACE
     due = Q(not_before__lte=timezone.now()) | Q(not_before=None, requested_at__lte=late)
-    waiting = Modification.objects.filter(due, status=Change.APPROVED).select_related("order")
-    for change in waiting[:BATCH]:
+    return Modification.objects.filter(due, status=Change.APPROVED).select_related("order")
+
+
+def _ring_changes() -> None:
+    for change in _changes_due()[:BATCH]:
         queue.ring_modify(change.pk, exiting=change.order.intent == Intent.EXIT)
+
+
+def _send_changes() -> None:
+    """Changes of exits, such as a limit that is moved so that it trades."""
+    exits = _changes_due().filter(order__intent=Intent.EXIT)
+    _each(exits[:BATCH], lambda change: changes.send_change(change.pk))
 
 
 def _due() -> QuerySet[Order]:
@@ -258,4 +267,5 @@ def _apply(order: Order, event: Event, text: str) -> None:
     lifecycle.apply(order.pk, Happening(event=event, origin=SWEEP, text=text))
 
 
+_DIRECT: list[Callable[[], None]] = [_send_exits, _send_cancels, _settle_changes, _send_changes]
 _BELLS: list[Callable[[], None]] = [_ring_orders, _ring_cancels, _settle_changes, _ring_changes]

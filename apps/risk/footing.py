@@ -33,6 +33,13 @@ class Standing:
     owner: int
 
 
+def total(account: BrokerAccount, key: Key) -> int:
+    """Net units of the account by our own count, explained or confirmed."""
+    own = OwnedPosition.objects.filter(account=account, **dict(zip(_KEY, key, strict=True)))
+    confirmed = Footing.objects.filter(account=account, **dict(zip(_KEY, key, strict=True))).first()
+    return (own.aggregate(Sum("net"))["net__sum"] or 0) + (confirmed.foreign if confirmed else 0)
+
+
 _STANDING = """
     SELECT coalesce(sum(net), 0)
            + coalesce((SELECT "foreign" FROM risk_footing WHERE account_id = %(account)s
