@@ -41,7 +41,8 @@ LEAST_RUNG = 10  # entries of one account, in one sweep
 def sweep(*, direct: bool = False) -> None:
     """One pass. ``direct`` sends exits, their changes and cancels itself and rings nobody."""
     steps: list[Callable[[], None]] = [_lapse, _hand_back, _lose, _withdraw, _outlive]
-    steps += _DIRECT if direct else _BELLS
+    sending = [_send_exits, _send_cancels, _settle_changes, _send_changes]
+    steps += sending if direct else _BELLS
     steps += [_look if direct else _ring_looks, approvals.sweep]
     for step in steps:
         _safely(step)
@@ -267,5 +268,4 @@ def _apply(order: Order, event: Event, text: str) -> None:
     lifecycle.apply(order.pk, Happening(event=event, origin=SWEEP, text=text))
 
 
-_DIRECT: list[Callable[[], None]] = [_send_exits, _send_cancels, _settle_changes, _send_changes]
 _BELLS: list[Callable[[], None]] = [_ring_orders, _ring_cancels, _settle_changes, _ring_changes]
