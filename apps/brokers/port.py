@@ -498,6 +498,9 @@ class Trading(Protocol):
     def cancel(self, broker_order_id: str) -> Outcome:
         """Ask for an order to be cancelled."""
 
+    def kill_switch(self, *, on: bool) -> Outcome:
+        """Turn the broker's own kill switch of the account."""
+
 
 class Reporting(Protocol):
     """The reading door of one broker: it cannot send. Every method raises ``ReadFailed``."""
@@ -522,6 +525,9 @@ class Reporting(Protocol):
 
     def profile(self) -> Known[Profile]:
         """Who we are to the broker."""
+
+    def kill_switch(self) -> Known[bool]:
+        """Whether the broker's own kill switch of the account is on."""
 
     def address(self) -> Known[Address]:
         """From where the broker takes orders, and where it sees us."""

@@ -28,6 +28,11 @@ def cancel(call: WireCall, broker_order_id: str) -> Outcome:
     return _door(call, Verb.CANCEL, call.correlation_id).cancel(broker_order_id)
 
 
+def kill_switch(call: WireCall, *, on: bool) -> Outcome:
+    """Turn the broker's own kill switch of the account."""
+    return _door(call, Verb.CONTROL, None).kill_switch(on=on)
+
+
 def _door(call: WireCall, verb: Verb, correlation_id: str | None) -> Trading:
     """Permits hang on the row's verb and order: a row of another kind must not open the door."""
     if call.verb != verb or call.correlation_id != correlation_id:

@@ -218,6 +218,20 @@ def cancel(
         return Sent(call, trading.cancel(call, broker_order_id))
 
 
+def turn_broker_switch(account: BrokerAccount, *, on: bool) -> Sent | Deferred:
+    """Turn the broker's own kill switch. Tightening needs nobody; the desk's switch stays as is."""
+    _assert_no_transaction()
+    with transaction.atomic():
+        TradingState.objects.select_for_update().filter(account=account).first()
+        wait = wait_needed(account, Budget.ORDER, Priority.EXIT)
+        if wait is not None:
+            return Deferred(timezone.now() + wait)
+        call = open_call(
+            account, Verb.CONTROL, "kill switch", budget=Budget.ORDER, request={"on": on}
+        )
+    return Sent(call, trading.kill_switch(call, on=on))
+
+
 def _write_down_place(
     request: OrderRequest, claim_id: UUID
 ) -> WireCall | Deferred | NotYours | Stopped:

@@ -17,7 +17,7 @@ from apps.brokers.wire import Reply
 
 # What can stand in an HTTP header; anything else would end up in an error text.
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_SAFE_PATH = re.compile(r"[A-Za-z0-9/_-]+", re.ASCII)
+_SAFE_PATH = re.compile(r"[A-Za-z0-9/_-]+(\?killSwitchStatus=(DE)?ACTIVATE)?", re.ASCII)
 
 
 class Line:
@@ -42,8 +42,9 @@ class Line:
         return self._send("GET", endpoint.rstrip("/"), None)
 
     def post(self, endpoint: str, payload: dict[str, Any]) -> Reply:
-        """Send a body."""
-        return self._send("POST", endpoint, body_to_send(payload, self.client_id))
+        """Send a body; where the SDK has none, like the SDK an empty one."""
+        body = body_to_send(payload, self.client_id) if payload else {}
+        return self._send("POST", endpoint, body)
 
     def put(self, endpoint: str, payload: dict[str, Any]) -> Reply:
         """Send a body that changes something."""

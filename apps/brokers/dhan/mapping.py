@@ -13,6 +13,7 @@ from apps.brokers.dhan.schemas import (
     AddressBody,
     CloseRow,
     FundsBody,
+    KillSwitchBody,
     LevelRow,
     MarginBody,
     MarginsBody,
@@ -167,6 +168,12 @@ def funds_from_body(body: object) -> Funds:
         opening=found.opening,
         collateral=found.collateral,
     )
+
+
+def kill_switch_from_body(body: object) -> bool:
+    """ACTIVATE or DEACTIVATE (trader's control page). Raises ``BadWire`` for any other word."""
+    word = read(KillSwitchBody, body, "kill switch").status.upper()
+    return _must({"ACTIVATE": True, "DEACTIVATE": False}, word, "kill switch: killSwitchStatus")
 
 
 def profile_from_body(body: object) -> Profile:

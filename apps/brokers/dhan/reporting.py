@@ -16,6 +16,7 @@ from apps.brokers.dhan.mapping import (
     address_from_body,
     fill_from_row,
     funds_from_body,
+    kill_switch_from_body,
     margin_arguments,
     margin_from_body,
     margin_row,
@@ -127,6 +128,12 @@ class DhanReporting:
     def profile(self) -> Known[Profile]:
         """Who we are to the broker; the SDK's own call for it bypasses every transport."""
         return self._read("profile", lambda client: client.line.get("/profile"), profile_from_body)
+
+    def kill_switch(self) -> Known[bool]:
+        """Whether the account's kill switch is on (``GET /killswitch``)."""
+        return self._read(
+            "kill switch", lambda client: client.status_kill_switch(), kill_switch_from_body
+        )
 
     def address(self) -> Known[Address]:
         """From where orders are taken (``GET /ip/getIP``); where it sees us is on the wire only."""

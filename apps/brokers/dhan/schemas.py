@@ -40,6 +40,12 @@ class OrderReply(_Reply):
     status: Word = Field(alias="orderStatus")
 
 
+class KillSwitchBody(_Reply):
+    """The account's kill switch: a sentence after turning it, a word when asked for."""
+
+    status: Word = Field(alias="killSwitchStatus")
+
+
 class OrderRow(_Reply):
     """A row of the order book, or the body of a postback (there ``filled_qty``)."""
 

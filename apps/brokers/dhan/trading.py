@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from apps.brokers.dhan.client import DhanClient
 from apps.brokers.dhan.errors import After, Complaint, complaint_in, meaning_of
 from apps.brokers.dhan.mapping import modify_arguments, place_arguments
-from apps.brokers.dhan.schemas import OrderReply, read
+from apps.brokers.dhan.schemas import KillSwitchBody, OrderReply, read
 from apps.brokers.dhan.words import state_of
 from apps.brokers.models import WireCall
 from apps.brokers.port import (
@@ -53,14 +54,24 @@ class DhanTrading:
             empty_is_yes=True,
         )
 
+    def kill_switch(self, *, on: bool) -> Outcome:
+        """Turn the account's kill switch; refused unless it is flat (trader's control page)."""
+        word = "ACTIVATE" if on else "DEACTIVATE"
+        return self._outcome(lambda: self._client.kill_switch(word), understand=_switch_turned)
+
     def _outcome(
-        self, send: Callable[[], Reply], asked_id: str = "", *, empty_is_yes: bool = False
+        self,
+        send: Callable[[], Reply],
+        asked_id: str = "",
+        *,
+        empty_is_yes: bool = False,
+        understand: Callable[[object], Outcome] | None = None,
     ) -> Outcome:
         reply = send()
         line = self._client.line
         self._call.http_status = reply.status
         self._call.response = redacted(reply.body, line.secrets())
-        outcome = outcome_of(reply, asked_id, empty_is_yes=empty_is_yes)
+        outcome = outcome_of(reply, asked_id, empty_is_yes=empty_is_yes, understand=understand)
         match outcome:
             case Refused(code=code, text=text):
                 return Refused(line.scrubbed(code), line.scrubbed(text))
@@ -71,8 +82,18 @@ class DhanTrading:
         return outcome
 
 
-def outcome_of(reply: Reply, asked_id: str = "", *, empty_is_yes: bool = False) -> Outcome:
-    """Classify a reply. What is not provably a yes, a no or a non-event is ``Unknown``."""
+def outcome_of(
+    reply: Reply,
+    asked_id: str = "",
+    *,
+    empty_is_yes: bool = False,
+    understand: Callable[[object], Outcome] | None = None,
+) -> Outcome:
+    """Classify a reply. What is not provably a yes, a no or a non-event is ``Unknown``.
+
+    ``understand`` reads the body of a success, and raises ``BadWire``; without it the body names
+    the order that was asked about.
+    """
     status = reply.status or 0
     complaint = complaint_in(reply.body)
     if reply.empty and empty_is_yes and status in (200, 202, 204):
@@ -80,25 +101,39 @@ def outcome_of(reply: Reply, asked_id: str = "", *, empty_is_yes: bool = False) 
     if reply.trouble is not None:
         return reply.trouble
     if 200 <= status < 300:
-        return _from_success(reply, complaint, asked_id)
+        named = partial(_order_named, asked_id=asked_id)
+        return _from_success(reply, complaint, understand or named)
     if 400 <= status < 500:
         return _from_refusal(status, reply, complaint)
     return Unknown(f"HTTP {status}: {complaint or 'no usable answer'}")
 
 
-def _from_success(reply: Reply, complaint: Complaint | None, asked_id: str) -> Outcome:
+def _order_named(body: object, asked_id: str) -> Outcome:
+    """The order that a reply names, which must be the one that was asked about."""
+    found = read(OrderReply, body, "reply")
+    if asked_id and found.order_id != asked_id:
+        raise BadWire("orderId names another order")
+    return Accepted(found.order_id, state_of(found.status))
+
+
+def _switch_turned(body: object) -> Outcome:
+    """Any sentence under the documented key is a yes; a read must still show the switch."""
+    read(KillSwitchBody, body, "reply")
+    return Accepted("")
+
+
+def _from_success(
+    reply: Reply, complaint: Complaint | None, understand: Callable[[object], Outcome]
+) -> Outcome:
     if complaint is not None:
         has_id = isinstance(reply.body, dict) and bool(reply.body.get("orderId"))
         if complaint.code.startswith("DH-") and not has_id:
             return _meaning(reply.status or 0, complaint)
         return Unknown(f"HTTP {reply.status}, but it speaks of a failure: {complaint}")
     try:
-        found = read(OrderReply, reply.body, "reply")
+        return understand(reply.body)
     except BadWire as error:
         return Unknown(f"HTTP {reply.status}, but {error}")
-    if asked_id and found.order_id != asked_id:
-        return Unknown(f"HTTP {reply.status}, but orderId names another order")
-    return Accepted(found.order_id, state_of(found.status))
 
 
 def _from_refusal(status: int, reply: Reply, complaint: Complaint | None) -> Outcome:

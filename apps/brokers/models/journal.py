@@ -19,6 +19,7 @@ class Verb(models.TextChoices):
     CANCEL = "CANCEL"
     READ = "READ"
     TOKEN = "TOKEN"  # noqa: S105 - a word
+    CONTROL = "CONTROL"  # the account as a whole, such as the broker's own kill switch
 
 
 class CallOutcome(models.TextChoices):
@@ -91,7 +92,7 @@ class WireCall(models.Model):
                 name="words_of_the_journal",
             ),
             models.CheckConstraint(
-                condition=models.Q(verb__in=["READ", "TOKEN"])
+                condition=models.Q(verb__in=["READ", "TOKEN", "CONTROL"])
                 | models.Q(correlation_id__isnull=False),
                 name="sending_is_about_an_order",
             ),
