@@ -20,6 +20,7 @@ from apps.brokers import asking, margins, quotes, reporting
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
 from apps.orders.protection import Band, beyond
+from apps.orders.reconcile import reconcile
 from apps.risk import footing
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _refresh(
     """Positions for an exit, funds for anything else, a price where the rules will ask for one."""
     reads: list[Callable[[], object]] = []
     if request.intent is Intent.EXIT:
-        reads.append(lambda: footing.read_positions(account, retries=False))
+        reads.append(lambda: _positions(account, instrument, request))
     elif account.enabled and not _fresh_funds(policy):
         reads.append(lambda: reporting.store_funds(account, retries=False))
     if policy is not None and _needs_price(instrument, request, policy):
@@ -100,6 +101,17 @@ def _refresh(
         if quotes.stale([instrument], account.market, within):
             reads.append(lambda: asking.refresh(account, [instrument], within))
     _try(account, reads)
+
+
+def _positions(account: BrokerAccount, instrument: Instrument, request: OrderRequest) -> None:
+    """The positions; and the order book, when they show what our own count does not have yet.
+
+    A fill that nobody told us of must not keep its owner from leaving.
+    """
+    report = footing.read_positions(account, retries=False)
+    key = (instrument.segment, instrument.security_id, str(request.product))
+    if report.net(*key) != footing.total(account, key):
+        reconcile(account)
 
 
 def _try(account: BrokerAccount, reads: list[Callable[[], object]]) -> None:

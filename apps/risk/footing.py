@@ -3,15 +3,18 @@
 A read of positions may be older than it says. What our orders have filled since is then not in it,
 and an exit measured against it alone could go through zero. So an exit is measured against our own
 count as well. Units that no order of ours explains (held before the desk, traded elsewhere) count
-once two reads agree on them, with a clean read of the order book between the two.
+once two reads agree on them that lie as far apart as a broker may lag behind (``SETTLE_TIME``),
+with a clean read of the order book between the two.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 
@@ -83,12 +86,12 @@ def observe(account: BrokerAccount, report: PositionsReport) -> None:
     for key in (held | footings.keys() | owned.keys()) - moved:
         footing = footings.get(key) or Footing(account=account, **dict(zip(_KEY, key, strict=True)))
         left_over = report.net(*key) - owned.get(key, 0)
-        doubtful |= _judge(footing, left_over, report.mark, books_read=known)
+        doubtful |= _judge(footing, left_over, report, books_read=known)
     if doubtful and known:
         BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=True)
 
 
-def _judge(footing: Footing, left_over: int, mark: int, *, books_read: bool) -> bool:
+def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_read: bool) -> bool:
     """Weigh one read; True while what it leaves over is not confirmed."""
     if left_over == footing.foreign:
         if footing.candidate is not None:
@@ -96,10 +99,13 @@ def _judge(footing: Footing, left_over: int, mark: int, *, books_read: bool) -> 
             footing.save()
         return False
     if footing.candidate != left_over:
-        footing.candidate, footing.candidate_mark = left_over, mark
+        footing.candidate, footing.candidate_mark = left_over, report.mark
+        footing.candidate_at = report.as_of
         footing.save()
         return True
-    if mark == footing.candidate_mark or not books_read:
+    apart = dt.timedelta(seconds=settings.SETTLE_TIME)
+    early = footing.candidate_at is None or report.as_of - footing.candidate_at < apart
+    if early or report.mark == footing.candidate_mark or not books_read:
         return True
     if turn_taken(f"reconcile:{footing.account.name}"):
         return True

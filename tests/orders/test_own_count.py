@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
+from django.utils import timezone
 
 from apps.brokers.journal import moment
 from apps.brokers.models import PositionsReport
@@ -44,9 +47,11 @@ def leave(place):
     return leave
 
 
-def shown(account, net: int) -> PositionsReport:
-    """A read of the positions that begins now and shows so many units."""
-    return PositionsReport(account=account, mark=moment(), rows=[RELIANCE | {"net_quantity": net}])
+def shown(account, net: int, after: float = 0.0) -> PositionsReport:
+    """A read of the positions, begun so many seconds after now, that shows so many units."""
+    at = timezone.now() + dt.timedelta(seconds=after)
+    rows = [RELIANCE | {"net_quantity": net}]
+    return PositionsReport(account=account, as_of=at, mark=moment(), rows=rows)
 
 
 def test_a_late_read_of_the_position_lets_no_second_exit_through(bought, leave, exchange, account):
@@ -62,14 +67,17 @@ def test_a_late_read_of_the_position_lets_no_second_exit_through(bought, leave, 
 
 
 def test_units_that_no_order_explains_count_once_two_reads_and_the_order_book_agree(
-    leave, account, reliance
+    account, settings
 ):
+    settings.SETTLE_TIME = 60
     footing.observe(account, shown(account, 10))
     assert not Footing.objects.get().foreign
-    footing.observe(account, shown(account, 10))  # nobody has read the order book in between
+    footing.observe(account, shown(account, 10, after=61))  # nobody has read the order book since
     assert not Footing.objects.get().foreign
     reconcile(account)
-    footing.observe(account, shown(account, 10))
+    footing.observe(account, shown(account, 10, after=30))  # too soon: the broker may lag
+    assert not Footing.objects.get().foreign
+    footing.observe(account, shown(account, 10, after=61))
     assert Footing.objects.get().foreign == 10
 
 
@@ -77,7 +85,7 @@ def test_units_that_no_order_explains_count_once_two_reads_and_the_order_book_ag
 def test_units_that_the_next_read_shows_otherwise_are_not_confirmed(account, second):
     footing.observe(account, shown(account, 10))
     reconcile(account)
-    footing.observe(account, shown(account, second))
+    footing.observe(account, shown(account, second, after=1))
     assert Footing.objects.get().foreign == 0
     assert Footing.objects.get().candidate == (second or None)
 
@@ -125,3 +133,12 @@ def test_a_fill_of_one_of_them_takes_the_position_and_the_others_are_too_much(
     assert leave(10, group="target or stop").status == "DENIED"
     stop.refresh_from_db()
     assert stop.status == "OPEN"
+
+
+def test_a_fill_that_nobody_told_us_of_does_not_keep_its_owner_from_leaving(
+    working, leave, account, exchange
+):
+    exchange.control("price", segment="NSE_EQ", securityId="2885", price=1400)
+    entry = working(quantity=10)
+    exchange.control("fill", orderId=entry.broker_order_id)
+    assert leave(10).status == "APPROVED"

@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('foreign', models.IntegerField(default=0, help_text='Units; confirmed.')),
                 ('candidate', models.IntegerField(help_text='Units that the last read left over.', null=True)),
                 ('candidate_mark', models.BigIntegerField(default=0, help_text='The moment of that read.')),
+                ('candidate_at', models.DateTimeField(help_text='When that read began.', null=True)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='footings', to='brokers.brokeraccount')),
             ],
             options={

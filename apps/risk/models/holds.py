@@ -99,6 +99,7 @@ class Footing(models.Model):
     foreign = models.IntegerField(default=0, help_text="Units; confirmed.")
     candidate = models.IntegerField(null=True, help_text="Units that the last read left over.")
     candidate_mark = models.BigIntegerField(default=0, help_text="The moment of that read.")
+    candidate_at = models.DateTimeField(null=True, help_text="When that read began.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=_POSITION, name="one_footing_per_position")]
