@@ -82,17 +82,17 @@ def observe(account: BrokerAccount, report: PositionsReport) -> None:
     held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
     moved = _moved_since(account, report.mark)
     known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
-    doubtful = False
+    new = False
     for key in (held | footings.keys() | owned.keys()) - moved:
         footing = footings.get(key) or Footing(account=account, **dict(zip(_KEY, key, strict=True)))
         left_over = report.net(*key) - owned.get(key, 0)
-        doubtful |= _judge(footing, left_over, report, books_read=known)
-    if doubtful and known:
+        new |= _judge(footing, left_over, report, books_read=known)
+    if new:
         BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=True)
 
 
 def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_read: bool) -> bool:
-    """Weigh one read; True while what it leaves over is not confirmed."""
+    """Weigh one read; True when it leaves over something new: the order book may explain it."""
     if left_over == footing.foreign:
         if footing.candidate is not None:
             footing.candidate = None
@@ -106,9 +106,9 @@ def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_r
     apart = dt.timedelta(seconds=settings.SETTLE_TIME)
     early = footing.candidate_at is None or report.as_of - footing.candidate_at < apart
     if early or report.mark == footing.candidate_mark or not books_read:
-        return True
+        return False
     if turn_taken(f"reconcile:{footing.account.name}"):
-        return True
+        return False
     footing.foreign, footing.candidate = left_over, None
     footing.save()
     return False
