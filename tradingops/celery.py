@@ -31,6 +31,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.sweep", settings.SWEEP_EVERY, "housekeeping"),
         ("signals.sweep", settings.SWEEP_EVERY, "housekeeping"),
         ("orders.flatten_due", settings.FLATTEN_EVERY, "exits"),
+        ("orders.kill_due", settings.FLATTEN_EVERY, "exits"),
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
         ("orders.forget", 3600.0, "housekeeping"),

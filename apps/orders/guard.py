@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import STEADY, raise_alert, seconds_since, settle_alert, sign_of_life
-from apps.orders import flatten, reconcile
+from apps.orders import flatten, killing, reconcile
 from apps.orders.sweep import SWEEP, sweep
 
 log = structlog.get_logger(__name__)
@@ -56,6 +56,7 @@ def act() -> None:
     """One sweep of our own that sends exits and cancels itself, the books that are due, and what
     parts above the orders keep going (``GUARD_ALSO``)."""
     sweep(direct=True)
+    killing.advance_due()
     flatten.flatten_due()
     for step in settings.GUARD_ALSO:
         import_string(step)()

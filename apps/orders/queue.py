@@ -42,6 +42,11 @@ def ring_flatten(account_id: int) -> None:
     _ring("orders.flatten", account_id, "exits")
 
 
+def ring_kill(row_id: int) -> None:
+    """Somebody should go on stopping this account now."""
+    _ring("orders.kill", row_id, "exits")
+
+
 def ring_reconcile(account_id: int) -> None:
     """Somebody should read this account's books now."""
     _ring("orders.reconcile", account_id, "reads")

@@ -14,7 +14,7 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.brokers.recording import recorded
-from apps.orders import cancels, changes, dispatch, flatten, look, queue, reconcile, sweep
+from apps.orders import cancels, changes, dispatch, flatten, killing, look, queue, reconcile, sweep
 from apps.risk import footing
 
 log = structlog.get_logger(__name__)
@@ -64,6 +64,21 @@ def flatten_due() -> None:
 def flatten_account(account_id: int) -> None:
     """One pass over what is to be closed on one account."""
     flatten.flatten(BrokerAccount.objects.get(pk=account_id))
+
+
+@shared_task(name="orders.kill_due")
+@recorded
+def kill_due() -> None:
+    """Ring for every account that is being stopped."""
+    for row in killing.due():
+        queue.ring_kill(row.pk)
+
+
+@shared_task(name="orders.kill")
+@recorded
+def kill_account(row_id: int) -> None:
+    """One pass of the kill switch over one account."""
+    killing.advance(row_id)
 
 
 @shared_task(name="orders.reconcile_due")

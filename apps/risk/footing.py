@@ -19,7 +19,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from apps.brokers import reporting
-from apps.brokers.locks import turn_taken
+from apps.brokers.locks import turn_if_free, turn_taken
 from apps.brokers.models import BrokerAccount, PositionsReport
 from apps.brokers.port import OrderRequest
 from apps.risk.models import Footing, Hold, OwnedPosition
@@ -41,6 +41,17 @@ def total(account: BrokerAccount, key: Key) -> int:
     own = OwnedPosition.objects.filter(account=account, **dict(zip(_KEY, key, strict=True)))
     confirmed = Footing.objects.filter(account=account, **dict(zip(_KEY, key, strict=True))).first()
     return (own.aggregate(Sum("net"))["net__sum"] or 0) + (confirmed.foreign if confirmed else 0)
+
+
+def agrees(account: BrokerAccount, report: PositionsReport) -> bool:
+    """True when our own count explains every position of the read, and misses none."""
+    confirmed = {_key(row): row.foreign for row in Footing.objects.filter(account=account)}
+    owned = _owned(account)
+    held = dict(keys_held(report))
+    return all(
+        held.get(key, 0) == owned.get(key, 0) + confirmed.get(key, 0)
+        for key in held.keys() | owned.keys() | confirmed.keys()
+    )
 
 
 _STANDING = """
@@ -76,7 +87,16 @@ def read_positions(account: BrokerAccount, *, retries: bool = True) -> Positions
 
 
 def observe(account: BrokerAccount, report: PositionsReport) -> None:
-    """Confirm what two reads leave over; ask for the order book when one read does."""
+    """Confirm what two reads leave over; ask for the order book when one read does.
+
+    Whoever finds somebody else at it leaves it to the next read.
+    """
+    with turn_if_free(f"footing:{account.name}") as mine:
+        if mine:
+            _weigh(account, report)
+
+
+def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
     owned = _owned(account)
     held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 
 from apps.risk import approvals, switch
 from apps.risk.approvals import CannotCarryOut, Facts, Kind, NotOpen
-from apps.risk.models import DESK, Approval, SwitchState, TradingState
+from apps.risk.models import DESK, Approval, KillAccount, KillStage, SwitchState, TradingState
 
 KIND = "RESUME"
 
@@ -33,7 +33,20 @@ def _carry_out(approval: Approval) -> str:
     state = TradingState.objects.select_for_update().filter(scope=approval.subject).first()
     if state is None or _seen(state) != approval.payload:
         raise CannotCarryOut("the switch was turned again since it was asked")
+    still = still_killing(approval.subject)
+    if still:
+        raise CannotCarryOut(still)
     return str(switch.resume(approval))
+
+
+def still_killing(scope: str) -> str:
+    """Why the scope cannot be resumed yet: its kill switch has not done its work. Empty: it has."""
+    at_work = KillAccount.objects.exclude(stage__in=[KillStage.LOCKED, KillStage.CLEARED])
+    at_work = at_work.exclude(stage=KillStage.CLEARING)
+    if scope != DESK:
+        at_work = at_work.filter(account__name=scope)
+    found = at_work.select_related("account").first()
+    return f"the kill switch is still at work on {found}" if found else ""
 
 
 def _drop(approval: Approval, why: str) -> None:

@@ -4,6 +4,7 @@ from apps.risk.models.approvals import Approval, Verdict
 from apps.risk.models.decisions import Decision, Permit
 from apps.risk.models.exits import ExitGoal, GoalNote, GoalState
 from apps.risk.models.holds import Footing, Hold, OwnedPosition
+from apps.risk.models.kills import KillAccount, KillNote, KillRun, KillStage
 from apps.risk.models.policies import (
     RiskPolicy,
     _all_order_types,  # noqa: F401 - the first migration calls it by this name
@@ -20,6 +21,10 @@ __all__ = [
     "GoalNote",
     "GoalState",
     "Hold",
+    "KillAccount",
+    "KillNote",
+    "KillRun",
+    "KillStage",
     "OwnedPosition",
     "Permit",
     "RiskPolicy",
