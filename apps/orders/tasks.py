@@ -14,7 +14,18 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.brokers.recording import recorded
-from apps.orders import cancels, changes, dispatch, flatten, killing, look, queue, reconcile, sweep
+from apps.orders import (
+    cancels,
+    changes,
+    dispatch,
+    flatten,
+    killing,
+    look,
+    queue,
+    reconcile,
+    sweep,
+    trimming,
+)
 from apps.risk import footing
 
 log = structlog.get_logger(__name__)
@@ -111,7 +122,7 @@ def refresh_reports() -> None:
         for account in _with_token() if mine else []:
             try:
                 reporting.store_funds(account)
-                footing.read_positions(account)
+                trimming.trim(account, footing.read_positions(account))
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
 

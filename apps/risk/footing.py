@@ -100,7 +100,7 @@ def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
     owned = _owned(account)
     held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
-    moved = _moved_since(account, report.mark)
+    moved = moved_since(account, report.mark)
     known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
     new = False
     for key in (held | footings.keys() | owned.keys()) - moved:
@@ -139,7 +139,7 @@ def _owned(account: BrokerAccount) -> dict[Key, int]:
     return {(segment, number, product): int(net) for segment, number, product, net in rows}
 
 
-def _moved_since(account: BrokerAccount, mark: int) -> set[Key]:
+def moved_since(account: BrokerAccount, mark: int) -> set[Key]:
     """Positions in which an order filled after the read began: the read may lack it."""
     holds = Hold.objects.filter(account=account, filled_mark__gte=mark)
     return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}

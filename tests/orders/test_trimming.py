@@ -1,0 +1,127 @@
+"""Exits never stay larger than the position, whoever traded it elsewhere."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+import pytest
+
+from apps.brokers.port import Intent, OrderType, Side
+from apps.orders.models import Order
+from apps.orders.reconcile import reconcile
+from apps.orders.trimming import trim
+from apps.risk import footing
+from tests.orders.closing import held
+from tests.orders.sweeping import sweep_and_send
+from tests.orders.telling import sent, settled
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
+
+
+@pytest.fixture
+def bought(place, account, exchange):
+    exchange.control("price", segment="NSE_EQ", securityId="2885", price=1400)
+    exchange.control("auto", on=True)
+    entry = sent(place(quantity=10, price=Decimal(1405)))
+    settled(account)
+    entry.refresh_from_db()
+    assert entry.status == "FILLED"
+    return entry
+
+
+@pytest.fixture
+def stop(place, account, bought):
+    def stop(quantity: int, group: str = "") -> Order:
+        order = sent(
+            place(
+                side=Side.SELL,
+                quantity=quantity,
+                order_type=OrderType.STOP_LIMIT,
+                price=Decimal(1340),
+                trigger_price=Decimal(1345),
+                intent=Intent.EXIT,
+                group=group,
+            )
+        )
+        settled(account)
+        order.refresh_from_db()
+        assert order.status == "OPEN", order.reason
+        return order
+
+    return stop
+
+
+@pytest.fixture
+def sold_by_hand(exchange, account):
+    def sell(quantity: int) -> None:
+        exchange.control(
+            "hand",
+            client_id=account.client_id,
+            transactionType="SELL",
+            exchangeSegment="NSE_EQ",
+            securityId="2885",
+            productType="INTRADAY",
+            orderType="MARKET",
+            quantity=quantity,
+            fill=True,
+        )
+
+    return sell
+
+
+def trimmed(account) -> None:
+    """What the desk does within a minute."""
+    for _ in range(4):
+        trim(account, footing.read_positions(account))
+        sweep_and_send()
+        time.sleep(0.35)
+        reconcile(account)
+
+
+def test_a_stop_larger_than_what_is_left_shrinks_to_it(stop, sold_by_hand, account):
+    order = stop(10)
+    sold_by_hand(4)
+    trimmed(account)
+    order.refresh_from_db()
+    assert (order.status, order.quantity) == ("OPEN", 6)
+
+
+def test_a_stop_of_a_position_that_is_gone_is_cancelled(stop, sold_by_hand, account):
+    order = stop(10)
+    sold_by_hand(10)
+    trimmed(account)
+    order.refresh_from_db()
+    assert order.status == "CANCELLED"
+    assert held(account) == 0
+
+
+def test_the_youngest_is_taken_back_first(stop, sold_by_hand, account):
+    older, younger = stop(5), stop(5)
+    sold_by_hand(5)
+    trimmed(account)
+    older.refresh_from_db()
+    younger.refresh_from_db()
+    assert (older.status, younger.status) == ("OPEN", "CANCELLED")
+
+
+def test_orders_that_exclude_each_other_cover_the_position_once(stop, account):
+    orders = [stop(10, group="pair"), stop(10, group="pair")]
+    trimmed(account)
+    assert [Order.objects.get(pk=order.pk).status for order in orders] == ["OPEN", "OPEN"]
+
+
+def test_one_late_read_takes_no_protection_away(stop, account):
+    order = stop(10)
+    report = footing.read_positions(account)
+    report.rows = []
+    trim(account, report)
+    order.refresh_from_db()
+    assert order.cancel_wanted_at is None
+
+
+def test_orders_that_exclude_each_other_shrink_together(stop, sold_by_hand, account):
+    orders = [stop(10, group="pair"), stop(10, group="pair")]
+    sold_by_hand(4)
+    trimmed(account)
+    assert [Order.objects.get(pk=order.pk).quantity for order in orders] == [6, 6]
