@@ -98,6 +98,9 @@ class BrokerState(StrEnum):
     UNRECOGNISED = "UNRECOGNISED"
 
 
+_OF_A_SLICE = frozenset({"whole", "whole_id"})  # an order that stands alone does not name them
+
+
 @dataclass(frozen=True, kw_only=True)
 class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
@@ -106,7 +109,8 @@ class OrderRequest:
     set where a MARKET type was asked for; ``price`` is then ours, or None where none could be had.
     A ``test`` order can never reach a live account. ``instrument`` is the desk's row of the
     contract that is meant: a broker may give its security id to another one. An ``after_market``
-    order waits for the next opening.
+    order waits for the next opening. Of an order that is sent in slices, ``whole`` is the quantity
+    of all of them together (units) and ``whole_id`` the name of the whole.
     """
 
     account: str
@@ -126,10 +130,13 @@ class OrderRequest:
     instrument: int | None = None
     after_market: bool = False
     asked_type: OrderType | None = None
+    whole: int | None = None
+    whole_id: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
-        return {key: _plain(value) for key, value in vars(self).items()}
+        said = {key: _plain(value) for key, value in vars(self).items()}
+        return {key: value for key, value in said.items() if value or key not in _OF_A_SLICE}
 
 
 @dataclass(frozen=True, kw_only=True)

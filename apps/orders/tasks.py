@@ -14,7 +14,7 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.brokers.recording import recorded
-from apps.orders import cancels, changes, dispatch, look, queue, reconcile, sweep
+from apps.orders import cancels, changes, dispatch, look, queue, reconcile, slices, sweep
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,13 @@ def dispatch_order(order_id: int) -> None:
 def cancel_order(order_id: int) -> None:
     """Ask for one cancel."""
     cancels.send_cancel(order_id)
+
+
+@shared_task(name="orders.slices")
+@recorded
+def place_slices(slicing_id: int) -> None:
+    """Place the next slices of one whole."""
+    slices.advance(slicing_id)
 
 
 @shared_task(name="orders.modify")
