@@ -30,7 +30,7 @@ from apps.orders.models import (
     Source,
     trading_day,
 )
-from apps.orders.splitting import MOST
+from apps.orders.splitting import MOST, pieces_of
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
 
@@ -213,8 +213,6 @@ def _new_order(
     parent = wholes.begun(intent, **asked)
     if parent is None:
         return Order(**vars(prepare(intent)), **asked)
-    if len(parent.plan) > MOST:
-        raise BadOrder("quantity", f"would take {len(parent.plan)} orders; at most {MOST} do")
     first = prepare(replace(intent, quantity=parent.plan[0]))
     part = {"parent": parent, "slice_number": 1, "slice_of": len(parent.plan)}
     return Order(**vars(first), **asked, **part)
@@ -363,6 +361,10 @@ def _check_shape(intent: OrderIntent) -> None:
         raise BadOrder("quantity", "must be a whole number of units")
     if not -(2**31) < intent.quantity < 2**31:
         raise BadOrder("quantity", "is too large")
+    instrument = intent.instrument
+    count = pieces_of(intent.quantity, instrument.lot_size, instrument.freeze_quantity)
+    if count > MOST:
+        raise BadOrder("quantity", f"would take {count} orders, and at most {MOST} are sent")
     if intent.order_type in SENT_AS and intent.price is not None:
         raise BadOrder("price", f"a {intent.order_type} order has none: the desk finds its limit")
     _check_prices(intent.price, intent.trigger_price)

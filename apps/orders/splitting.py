@@ -1,4 +1,4 @@
-"""How a quantity above the freeze quantity is cut, and what of it is done. Pure arithmetic, units."""
+"""How a quantity above the freeze quantity is cut, and what of it is done: arithmetic, in units."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from apps.brokers.port import Side
 from apps.brokers.rows import insert_row, read_row, with_related
 from apps.orders import queue
 from apps.orders.models import ENDS, Order, Progress, Slicing, SlicingEvent, trading_day
-from apps.orders.splitting import Piece, Standing, pieces_of, split, standing
+from apps.orders.splitting import Piece, Standing, split, standing
 from apps.orders.states import Status
 from apps.risk.models import Decision
 from apps.risk.rules import ExitCap
@@ -41,19 +41,17 @@ def begun(intent: OrderIntent, **asked: Any) -> Slicing | None:  # noqa: ANN401 
     ``asked`` are the columns that say who asks, and why.
     """
     instrument = intent.instrument
-    if instrument.freeze_quantity is None or intent.quantity <= instrument.freeze_quantity:
-        return None
-    if pieces_of(intent.quantity, instrument.lot_size, instrument.freeze_quantity) == 1:
-        return None  # no lot fits: the gate says so
-    terms = {name: value for name, value in vars(intent).items() if name not in NOT_OF_A_WHOLE}
     plan = split(intent.quantity, instrument.lot_size, instrument.freeze_quantity)
+    if len(plan) == 1:
+        return None
+    terms = {name: value for name, value in vars(intent).items() if name not in NOT_OF_A_WHOLE}
     return Slicing(**terms, **asked, total=intent.quantity, plan=plan)
 
 
 def store(order: Order) -> None:
     """Insert a new order; with its whole before it if it is the first slice of one."""
     parent = order.parent if order.slice_number is not None else None
-    if parent is not None and parent.pk is None:
+    if parent is not None and parent._state.adding:
         insert_row(parent)
         order.parent = parent  # now with its key
         count = f"{len(parent.plan)} orders of at most {max(parent.plan)}"
@@ -118,10 +116,8 @@ def settle(parent: Slicing) -> list[Order]:
 
 def _finish(parent: Slicing, seen: Standing, why: str) -> None:
     """All of it is placed, or over."""
-    if seen.alive:
-        to = Progress.PLACED
-    else:
-        to = Progress.DROPPED if parent.dropped else Progress.DONE
+    end = Progress.DROPPED if parent.dropped else Progress.DONE
+    to = Progress.PLACED if seen.alive else end
     if to == parent.status:
         return
     write(parent, to.value, why or parent.reason, status=to)
@@ -198,7 +194,7 @@ def _too_late(parent: Slicing, orders: list[Order]) -> str:
 def _last_news(parent: Slicing, orders: list[Order]) -> dt.datetime:
     """When it last got on; a slice that waited for a person or the rate budget is no delay."""
     stages = ("created_at", "approved_at", "claimed_at", "submitted_at", "finished_at")
-    times = [getattr(order, name) for order in orders for name in stages]
+    times: list[dt.datetime | None] = [getattr(one, name) for one in orders for name in stages]
     return max([parent.moved_at, *(at for at in times if at is not None)])
 
 
@@ -219,12 +215,13 @@ def alert_of(parent: Slicing) -> str:
 
 
 def _alert_surplus(parent: Slicing, seen: Standing) -> None:
-    raise_alert(
-        f"surplus:{parent.public_id}",
-        f"{parent.in_words} on {parent.account.name} ({parent.public_id}): its slices fill, or may"
-        f" fill, {seen.surplus} more than was asked for",
-        Severity.CRITICAL,
-    )
+    """Said once: a slice that was thought not to exist has shown up beside what replaced it."""
+    if parent.events.filter(event="SURPLUS").exists():
+        return
+    text = f"its slices fill, or may fill, {seen.surplus} more than was asked for"
+    write(parent, "SURPLUS", text)
+    about = f"{parent.in_words} on {parent.account.name} ({parent.public_id})"
+    raise_alert(f"surplus:{parent.public_id}", f"{about}: {text}", Severity.CRITICAL)
 
 
 def replan(parent: Slicing, orders: list[Order]) -> None:
