@@ -176,7 +176,13 @@ class TestPlacing:
         with_freeze = queries()
         frozen.freeze_quantity = None
         frozen.save()
-        assert with_freeze == queries() == 26
+        assert with_freeze == queries() == 35  # as many as before there were slices
+
+    def test_nor_does_one_that_a_signal_sends_at_once(self, intent, trader, place):
+        dispatch.dispatch(place(quantity=1).pk)  # caches are warm from here on
+        with CaptureQueriesContext(connection) as asked:
+            services.place_at_once(intent(), trader, Source.SIGNAL, "", "k", lambda _: None)
+        assert len(asked) == 21  # as many as before there were slices
 
     def test_too_many_slices_are_no_order(self, place):
         with pytest.raises(BadOrder, match="quantity: would take 250 orders"):
