@@ -16,9 +16,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from apps.alerts.raising import settle_alert
+from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
-from apps.brokers.port import Intent
-from apps.orders import queue, services, wholes
+from apps.brokers.port import Intent, ReadFailed
+from apps.orders import queue, reconcile, services, wholes
 from apps.orders.models import ENDS, Order, Progress, Slicing, trading_day
 from apps.orders.services import Actor, TooLate
 from apps.orders.splitting import split
@@ -88,18 +89,53 @@ def settle(slicing_id: int) -> None:
         wholes.settle(wholes.locked(slicing_id))
 
 
-@transaction.atomic
 def resume(parent: Slicing, actor: Actor, reason: str, stop: int | None = None) -> Slicing:
     """Place what is left after a stop, as further slices; ``stop`` is the one that was seen.
 
-    Raises ``TooLate`` when it is not stopped (any more), or it is not known what is left.
+    What slices have filled that ended at the broker is read from its book first. Raises
+    ``TooLate`` when it is not stopped (any more), or it is not known what is left.
     """
+    with transaction.atomic():
+        orders = wholes.slices_of(_stopped(parent, stop))
+    return _place_the_rest(parent, actor, reason, stop, _read_back(parent, orders))
+
+
+def _read_back(parent: Slicing, orders: list[Order]) -> set[int]:
+    """Slices that ended as the broker's book of now shows them. A frame that tells of an end may
+    leave out what was filled before; to place that again would double it."""
+    ended = [order for order in orders if order.over and order.broker_order_id]
+    if not ended:
+        return set()
+    try:
+        book = reporting.reports_of(parent.account).order_book().value
+    except ReadFailed as error:
+        raise TooLate(f"what its slices filled cannot be read: {error}") from error
+    shown = {report.broker_order_id: report for report in book}
+    for order in ended:
+        report = shown.get(order.broker_order_id)
+        told = report is not None and report.filled_quantity is not None
+        if report is None or not told or not reconcile.tells_nothing_new(order, report):
+            queue.ring_reconcile(parent.account_id)
+            raise TooLate(
+                f"the broker's book does not show slice {order.slice_number} as the desk does:"
+                " it is being compared, try again in a moment"
+            )
+    return {order.pk for order in ended}
+
+
+@transaction.atomic
+def _place_the_rest(
+    parent: Slicing, actor: Actor, reason: str, stop: int | None, read_back: set[int]
+) -> Slicing:
     parent = _stopped(parent, stop)
     orders = wholes.slices_of(parent)
     unsure = [order for order in orders if order.status in NOT_SURE]
+    unsure += [
+        one for one in orders if one.over and one.broker_order_id and one.pk not in read_back
+    ]
     if unsure:
         said = ", ".join(f"slice {order.slice_number} is {order.status}" for order in unsure)
-        raise TooLate(f"what is left is not known while {said}")
+        raise TooLate(f"what is left is not known: {said}")
     if parent.trading_day < trading_day():
         raise TooLate("its trading day is over: drop what is left, and place a new order")
     left = wholes.standing_of(parent, orders).left

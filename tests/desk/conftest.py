@@ -81,7 +81,7 @@ def new_order(account, reliance):
 
 @pytest.fixture
 def sliced(new_order, account, reliance):
-    """Twenty-five in slices of ten: one at work, one rejected, and so it has stopped."""
+    """Twenty-five in slices of ten: one at work, one lapsed, and so it has stopped."""
     reliance.freeze_quantity = 10
     reliance.save()
     terms = {"side": "BUY", "order_type": "LIMIT", "price": Decimal("2500.50")}
@@ -99,8 +99,7 @@ def sliced(new_order, account, reliance):
     )
     part = {"parent": whole, "slice_of": 3}
     working(new_order(**part, slice_number=1), "901")
-    second = working(new_order(**part, slice_number=2), "902")
-    happens(second, Event.REJECT, text="RMS: margin")
+    happens(new_order(**part, slice_number=2), Event.LAPSE, text="the decision expired")
     slices.settle(whole.pk)
     whole.refresh_from_db()
     assert whole.status == "STOPPED"

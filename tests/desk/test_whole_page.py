@@ -47,8 +47,8 @@ def test_it_says_what_is_filled_at_work_and_left(tara, sliced):
     assert "Average price ₹2,500.10" in said
     assert "At work 6" in said
     assert "Left 15" in said
-    assert "slice 2 is rejected (RMS: margin)" in said
-    assert "Stop desk 15 3" in said
+    assert "slice 2 is lapsed (the decision expired)" in said
+    assert "Stop slice 2 is lapsed (the decision expired) 15 3 desk" in said
 
 
 def test_the_average_is_not_known_while_a_fill_has_no_price(tara, sliced):
@@ -63,8 +63,8 @@ def test_the_average_is_not_known_while_a_fill_has_no_price(tara, sliced):
 def test_while_it_is_placed_it_shows_what_is_still_to_come(tara, sliced):
     slices.resume(sliced, services.Actor(name="x"), "go")
     said = text_of(tara, address(sliced))
-    assert "3 of 4 – 0 / 10 – – Not placed yet" in said
-    assert "4 of 4 – 0 / 5" in said
+    assert "3 of 4 Not placed yet 0 / 10 –" in said
+    assert "4 of 4 Not placed yet 0 / 5" in said
     assert "Resume…" not in said
 
 

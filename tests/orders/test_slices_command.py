@@ -10,11 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from apps.orders import dispatch, slices
+from apps.orders import dispatch, lifecycle, slices
+from apps.orders.lifecycle import Happening
 from apps.orders.models import Order, Slicing
+from apps.orders.states import Event
 from apps.orders.sweep import sweep
 from apps.people import roles
-from tests.orders.test_slicing import reject
 from tests.people.conftest import member
 
 pytestmark = [
@@ -84,8 +85,8 @@ def stopped(account) -> Slicing:
     ask("--quantity", "10")
     whole = Slicing.objects.get()
     order = whole.slices.get()
-    dispatch.dispatch(order.pk)
-    reject(order)
+    lapsed = Happening(event=Event.LAPSE, origin="test", text="too late")
+    lifecycle.apply(order.pk, lapsed)
     sweep(direct=True)
     whole.refresh_from_db()
     assert whole.status == "STOPPED"
@@ -95,7 +96,7 @@ def stopped(account) -> Slicing:
 def test_shown_by_its_id_or_a_slices(stopped):
     by_id = run("slices", "show", stopped.public_id)
     assert by_id == run("slices", "show", stopped.slices.get().correlation_id)
-    assert "left 10: slice 1 is rejected" in by_id
+    assert "left 10: slice 1 is lapsed" in by_id
     with pytest.raises(CommandError, match="no sliced order 'nothing'"):
         run("slices", "show", "nothing")
 

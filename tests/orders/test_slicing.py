@@ -92,6 +92,15 @@ def reject(order: Order) -> None:
     lifecycle.apply(order.pk, happening)
 
 
+def turned_away(exchange, account, order: Order) -> None:
+    """Rejected by the exchange, and read from its book."""
+    order.refresh_from_db()
+    exchange.control("reject", orderId=order.broker_order_id, reason="RMS: no")
+    settled(account)
+    order.refresh_from_db()
+    assert order.status == "REJECTED"
+
+
 def lose(order: Order) -> None:
     lifecycle.apply(order.pk, Happening(event=Event.CLAIM, origin="test"))
     lifecycle.apply(order.pk, Happening(event=Event.LOSE, origin="test", text="lost"))
@@ -349,10 +358,10 @@ class TestStops:
 
 class TestPeople:
     @pytest.fixture
-    def stopped(self, placed, account) -> Slicing:
+    def stopped(self, placed, account, exchange) -> Slicing:
         whole = placed(10)
         settled(account)
-        reject(orders_of(whole)[1])
+        turned_away(exchange, account, orders_of(whole)[1])
         sweep(direct=True)
         whole.refresh_from_db()
         return whole
@@ -369,13 +378,13 @@ class TestPeople:
         resumed = stopped.events.get(event="RESUME")
         assert (resumed.actor, resumed.text, resumed.left) == ("Alice", "broker is back", 4)
 
-    def test_once_per_stop(self, stopped, trader, account):
+    def test_once_per_stop(self, stopped, trader, account, exchange):
         slices.resume(stopped, trader, "one", 1)
         with pytest.raises(TooLate, match="placing, not stopped"):
             slices.resume(stopped, trader, "two", 1)
         slices.advance(stopped.pk)
         settled(account)
-        reject(orders_of(stopped)[3])
+        turned_away(exchange, account, orders_of(stopped)[3])
         sweep(direct=True)
         with pytest.raises(TooLate, match="stopped again meanwhile"):
             slices.resume(stopped, trader, "three", 1)
@@ -404,15 +413,40 @@ class TestPeople:
         assert stopped.plan == [4, 4, 2, 4]
 
     @pytest.mark.parametrize("status", ["SENDING", "UNKNOWN"])
-    def test_nobody_resumes_while_a_slice_is_in_doubt(self, begin, trader, status, placed, account):
+    def test_nobody_resumes_while_a_slice_is_in_doubt(
+        self, begin, trader, status, placed, account, exchange
+    ):
         whole = placed(10)
         settled(account)
         first, second, _ = orders_of(whole)
-        reject(first)
+        turned_away(exchange, account, first)
         sweep(direct=True)
         Order.objects.filter(pk=second.pk).update(status=status)
         with pytest.raises(TooLate, match=f"slice 2 is {status}"):
             slices.resume(whole, trader, "go")
+
+    def test_fills_that_a_cancelled_frame_left_out_are_not_placed_again(
+        self, placed, trader, account, exchange
+    ):
+        whole = placed(10)
+        settled(account)
+        second = orders_of(whole)[1]
+        exchange.control("fill", orderId=second.broker_order_id, quantity=3)
+        exchange.control("expire", orderId=second.broker_order_id)
+        lifecycle.apply(second.pk, Happening(event=Event.CANCEL, origin="feed"))
+        sweep(direct=True)
+        assert left_of(whole) == 4
+        with pytest.raises(TooLate, match="does not show slice 2 as the desk does"):
+            slices.resume(whole, trader, "go")
+        settled(account)
+        assert left_of(whole) == 1
+
+    def test_nobody_resumes_while_the_book_cannot_be_read(self, stopped, trader, exchange):
+        exchange.fault("http_500", "book")
+        with pytest.raises(TooLate, match="what its slices filled cannot be read"):
+            slices.resume(stopped, trader, "go")
+        exchange.heal()
+        assert slices.resume(stopped, trader, "go").status == "PLACING"
 
     def test_dropped_the_slices_at_work_go_on(self, stopped, trader):
         slices.drop(stopped, trader, "enough", 1)

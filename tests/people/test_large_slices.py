@@ -17,6 +17,7 @@ from apps.orders.services import Actor, TooLate
 from apps.orders.sweep import sweep
 from apps.risk import approvals
 from apps.risk.models import Approval, Hold, RiskPolicy
+from tests.orders.telling import settled
 from tests.people.conftest import approval_above, entered
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_bells")]
@@ -100,11 +101,13 @@ def test_nobody_decided_in_time_it_stops_and_resuming_asks_anew(whole, maker, ri
     assert statuses(whole) == ["LAPSED", *["SUBMITTED"] * 3]
 
 
-def test_resumed_slices_need_no_second_yes(whole, maker, rita, account):
+def test_resumed_slices_need_no_second_yes(whole, maker, rita, account, exchange):
     say(whole, rita)
     place_all(whole)
     last = whole.slices.get(slice_number=3)
-    type(last).objects.filter(pk=last.pk).update(status="REJECTED")
+    settled(account)
+    exchange.control("reject", orderId=last.broker_order_id, reason="RMS: no")
+    settled(account)
     sweep(direct=True)
     slices.resume(whole, maker, "again")
     place_all(whole)
