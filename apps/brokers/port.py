@@ -99,6 +99,9 @@ class BrokerState(StrEnum):
     UNRECOGNISED = "UNRECOGNISED"
 
 
+_OF_A_SLICE = frozenset({"whole", "whole_id"})  # an order that stands alone does not name them
+
+
 @dataclass(frozen=True, kw_only=True)
 class OrderRequest:
     """Everything that decides what one order does, as the gate reviewed it.
@@ -109,6 +112,8 @@ class OrderRequest:
     contract that is meant: a broker may give its security id to another one. An ``after_market``
     order waits for the next opening. ``owner`` is whose position it makes or takes down. Orders of
     one ``group`` exclude each other, as a target and a stop do: at most one of them fills.
+    Of an order that is sent in slices, ``whole`` is the quantity of all of them together (units)
+    and ``whole_id`` the name of the whole.
     """
 
     account: str
@@ -130,10 +135,13 @@ class OrderRequest:
     asked_type: OrderType | None = None
     owner: str = ""
     group: str = ""
+    whole: int | None = None
+    whole_id: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
-        return {key: _plain(value) for key, value in vars(self).items()}
+        said = {key: _plain(value) for key, value in vars(self).items()}
+        return {key: value for key, value in said.items() if value or key not in _OF_A_SLICE}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,7 @@ class Filters:
                 | Q(strategy__icontains=self.text)
                 | Q(correlation_id__istartswith=self.text)
                 | Q(broker_order_id__istartswith=self.text)
+                | Q(parent__public_id__istartswith=self.text)
             )
         return wanted
 

@@ -22,6 +22,12 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
             ("Live desk", "monitoring", "desk:live", "orders.view_order"),
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
             ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
+            (
+                "Sliced orders",
+                "call_split",
+                "admin:orders_slicing_changelist",
+                "orders.view_slicing",
+            ),
             ("Fills", "done_all", "admin:orders_fill_changelist", "orders.view_fill"),
             (
                 "Unattributed news",

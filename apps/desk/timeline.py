@@ -108,7 +108,8 @@ def _entries_of_own(order: Order) -> Iterator[Entry]:
     )
     for decision in Decision.objects.filter(correlation_id=order.correlation_id):
         yield _decision(decision)
-    for approval in Approval.objects.filter(kind__in=_ASKED, subject=order.correlation_id):
+    subjects = {order.correlation_id, approving.subject_of(order)}
+    for approval in Approval.objects.filter(kind__in=_ASKED, subject__in=subjects):
         yield from _approval(approval)
     for call in WireCall.objects.filter(correlation_id=order.correlation_id):
         yield _call(call)

@@ -17,6 +17,7 @@ from apps.desk.views import (
     ready,
     signals,
     start,
+    wholes,
 )
 
 app_name = "desk"
@@ -29,6 +30,10 @@ urlpatterns = [
     path("admin/live/order/<int:pk>/modify/", orders.modify, name="modify"),
     path("admin/live/order/<int:pk>/release/", orders.release, name="release"),
     path("admin/live/order/<int:pk>/exit/", place.leave, name="exit"),
+    path("admin/live/slices/<int:pk>/", wholes.page, name="whole"),
+    path("admin/live/slices/<int:pk>/resume/<int:stop>/", wholes.resume, name="whole_resume"),
+    path("admin/live/slices/<int:pk>/drop/<int:stop>/", wholes.drop, name="whole_drop"),
+    path("admin/live/slices/<int:pk>/cancel/", wholes.cancel, name="whole_cancel"),
     path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),
     path("admin/place/instruments/", place.instruments, name="instruments"),

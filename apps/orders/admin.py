@@ -10,7 +10,15 @@ from django.utils.safestring import SafeString
 
 from apps.alerts.history import HistoryAdmin
 from apps.orders import words
-from apps.orders.models import Fill, Modification, Order, OrderEvent, Unattributed
+from apps.orders.models import (
+    Fill,
+    Modification,
+    Order,
+    OrderEvent,
+    Progress,
+    Slicing,
+    Unattributed,
+)
 
 
 @admin.register(Order)
@@ -34,8 +42,15 @@ class OrderAdmin(HistoryAdmin):
     )
     list_filter = ("account", "status", "source")
     list_select_related = ("account", "instrument")
-    search_fields = ("correlation_id__exact", "broker_order_id__exact", "instrument__symbol")
-    search_help_text = "Correlation id or broker's order id in full, or part of a symbol."
+    search_fields = (
+        "correlation_id__exact",
+        "broker_order_id__exact",
+        "parent__public_id__exact",
+        "instrument__symbol",
+    )
+    search_help_text = (
+        "Correlation id, broker's order id or id of a sliced order in full, or part of a symbol."
+    )
 
     @admin.display(description="side", ordering="side")
     def way(self, order: Order) -> SafeString:
@@ -58,6 +73,47 @@ class OrderAdmin(HistoryAdmin):
     ) -> HttpResponseRedirect:
         """The order's page."""
         return HttpResponseRedirect(reverse("desk:order", args=[object_id]))
+
+
+@admin.register(Slicing)
+class SlicingAdmin(HistoryAdmin):
+    """Orders above the freeze quantity; one opens on the desk's own page with its slices."""
+
+    list_display = (
+        "created_at",
+        "account",
+        "instrument",
+        "side",
+        "total",
+        "pieces",
+        "dropped",
+        "state",
+        "source",
+        "strategy",
+        "public_id",
+    )
+    list_filter = ("account", "status", "source")
+    list_select_related = ("account", "instrument")
+    search_fields = ("public_id__exact", "slices__correlation_id__exact", "instrument__symbol")
+    search_help_text = "Its id or that of a slice in full, or part of a symbol."
+
+    @admin.display(description="slices")
+    def pieces(self, whole: Slicing) -> int:
+        """How many orders it takes."""
+        return len(whole.plan)
+
+    @admin.display(description="status", ordering="status")
+    def state(self, whole: Slicing) -> SafeString:
+        """Where it is, in its colour."""
+        tone = words.PROGRESS[Progress(whole.status)][0]
+        word = whole.get_status_display()
+        return format_html('<span class="desk-status desk-tone-{}">{}</span>', tone, word)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *_: object, **__: object
+    ) -> HttpResponseRedirect:
+        """The page of the whole."""
+        return HttpResponseRedirect(reverse("desk:whole", args=[object_id]))
 
 
 @admin.register(OrderEvent)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.brokers.port import Intent
 from apps.orders import lifecycle, queue
@@ -63,8 +64,13 @@ def ring_once_committed(order: Order) -> None:
 
 def withdraw(order: Order, name: str, reason: str) -> bool:
     """Take back the request for approval; the order is cancelled with it. False when decided."""
-    asked = Approval.objects.filter(kind=KIND, subject=order.correlation_id, decision="").first()
+    asked = Approval.objects.filter(kind=KIND, subject=subject_of(order), decision="").first()
     return asked is not None and approvals.withdraw(asked.pk, name, reason)
+
+
+def subject_of(order: Order) -> str:
+    """What an approval of it names: one yes is for the whole, not for each of its slices."""
+    return order.request().whole_id or order.correlation_id
 
 
 def _ask(order: Order, decision: Decision, actor: Actor) -> str:
@@ -74,7 +80,7 @@ def _ask(order: Order, decision: Decision, actor: Actor) -> str:
     payload = {"request": decision.request, "value": decision.inputs["value"]}
     payload["limit"] = decision.inputs["limits"]["approval_above_value"]
     try:
-        approvals.request(KIND, order.correlation_id, payload, actor.user, order.cause)
+        approvals.request(KIND, subject_of(order), payload, actor.user, order.cause)
     except NotAllowed as error:
         return f"; {error}"
     return ""
@@ -118,18 +124,31 @@ def _drop(approval: Approval, why: str) -> None:
 
 
 def _order(approval: Approval) -> Order:
-    rows = Order.objects.select_related("account", "instrument")
-    return rows.get(correlation_id=approval.subject)
+    """Of a whole, the slice that asked: the next one waits until this one is decided."""
+    rows = Order.objects.select_related("account", "instrument", "parent")
+    named = Q(correlation_id=approval.subject) | Q(parent__public_id=approval.subject)
+    found = rows.filter(named).order_by("-slice_number").first()
+    if found is None:
+        raise Order.DoesNotExist(f"no order {approval.subject}")
+    return found
 
 
 def _facts(approval: Approval) -> Facts:
     order, payload = _order(approval), approval.payload
     return [
         ("What", order.in_words),
+        *_of_the_whole(order),
         ("Type", order.type_words),
         ("Account", f"{order.account.name} ({order.account.environment})"),
         ("Value", f"₹{payload['value']}, above ₹{payload['limit']}"),
     ]
+
+
+def _of_the_whole(order: Order) -> Facts:
+    parent = order.parent if order.slice_number is not None else None
+    if parent is None:
+        return []
+    return [("Whole", f"{parent.side} {parent.total} in {len(parent.plan)} orders")]
 
 
 def _refresh(approval: Approval) -> None:

@@ -28,7 +28,7 @@ from apps.brokers.port import (
     Refused,
     Unknown,
 )
-from apps.orders import lifecycle, queue
+from apps.orders import lifecycle, queue, wholes
 from apps.orders.ingest import REPLY
 from apps.orders.lifecycle import Happening
 from apps.orders.models import Order
@@ -60,6 +60,8 @@ def dispatch(order_id: int) -> None:
             leaving = None if order is None else write_down(turn, order)
         if leaving is not None:
             send(turn, leaving)
+    if leaving is not None:
+        wholes.ring_next(leaving.order)
 
 
 def _correlation_id(order_id: int) -> str | None:

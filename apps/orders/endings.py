@@ -42,7 +42,9 @@ _CALL = "JOIN brokers_wirecall w ON w.id = e.wire_call_id"
 _NOTHING_LEFT = """\
 NOT EXISTS (SELECT 1 FROM brokers_wirecall w WHERE w.correlation_id = o.correlation_id
                   AND w.verb = 'PLACE' AND w.outcome <> 'NOT_SENT' AND w.created_at <= e.at)"""
-_APPROVAL = "LEFT JOIN risk_approval a ON a.kind = 'ORDER' AND a.subject = o.correlation_id"
+_APPROVAL = """\
+LEFT JOIN risk_approval a ON a.kind = 'ORDER' AND a.subject IN (o.correlation_id,
+            (SELECT public_id FROM orders_slicing WHERE id = o.parent_id))"""
 _TWO_BOOKS = """\
 2 <= (SELECT count(DISTINCT book.id)
             FROM orders_orderevent absence

@@ -57,6 +57,11 @@ def ring_look(account_id: int) -> None:
     _ring("orders.look", account_id, "reads")
 
 
+def ring_slices(slicing_id: int, *, exiting: bool) -> None:
+    """Somebody should place the next slices of this whole now."""
+    _ring("orders.slices", slicing_id, "exits" if exiting else "entries")
+
+
 def ring(task: str, row_id: int, *, exiting: bool) -> None:
     """Somebody should do this work of a part above the orders now."""
     _ring(task, row_id, "exits" if exiting else "entries")

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from django.contrib.auth.models import User
@@ -18,11 +18,19 @@ from apps.brokers import calendar
 from apps.brokers.budget import no_more_changes
 from apps.brokers.models import BrokerAccount, Instrument, WireCall
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
-from apps.brokers.rows import insert_row
-from apps.orders import approving, dispatch, lifecycle, queue
+from apps.orders import approving, dispatch, lifecycle, queue, wholes
 from apps.orders.inputs import SENT_AS, prepare, refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
-from apps.orders.models import UNDER_WAY, Change, Modification, Order, Source, trading_day
+from apps.orders.models import (
+    UNDER_WAY,
+    Change,
+    Modification,
+    Order,
+    Slicing,
+    Source,
+    trading_day,
+)
+from apps.orders.splitting import MOST, pieces_of
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import gate
 
@@ -76,6 +84,9 @@ class OrderIntent:
     asked_type: OrderType | Literal[""] = ""
 
 
+_OF_A_WHOLE = [name for name in OrderIntent.__annotations__ if name not in wholes.NOT_OF_A_WHOLE]
+
+
 def place(
     intent: OrderIntent,
     actor: Actor,
@@ -85,19 +96,21 @@ def place(
 ) -> Order:
     """Store, review and queue one order; the answer is a row in APPROVED or DENIED.
 
-    One that needs a second person is AWAITING_APPROVAL.
+    One that needs a second person is AWAITING_APPROVAL. Of a quantity above the freeze quantity
+    the answer is the first slice, whose ``parent`` is the whole; ``slices`` places the others.
     The same ``request_key`` twice is the same order. Raises ``BadOrder`` for what is no order.
     """
     _check_shape(intent)
     known = _placed_before(request_key)
     if known is not None:
         return known
-    order = _new_order(prepare(intent), actor, source, cause, request_key)
+    order = _new_order(intent, actor, source, cause, request_key)
     try:
         with transaction.atomic(durable=True):
-            insert_row(order)
+            wholes.store(order)
             approving.answer(order, gate.review(order.request()), actor)
             approving.ring_once_committed(order)
+            wholes.follow(order)
     except IntegrityError:
         known = _placed_before(request_key)
         if known is None:
@@ -120,11 +133,55 @@ def place_at_once(
     Decision, claim and journal row are one transaction, of which ``then`` is a part.
     """
     _check_shape(intent)
-    order = _new_order(prepare(intent), actor, source, cause, request_key)
+    order = _new_order(intent, actor, source, cause, request_key)
+    _review_and_send(order, actor, then)
+    wholes.ring_next(order)
+    return order
+
+
+def place_slice(parent: Slicing, number: int) -> bool:
+    """Place and send the slice of this number, planned and due, as ``place_at_once`` does.
+
+    False when the whole has moved on meanwhile: it stopped, or somebody else placed the slice.
+    """
+    wanted = {name: getattr(parent, name) for name in _OF_A_WHOLE}
+    words = {"side": Side, "order_type": OrderType, "product": Product, "validity": Validity}
+    wanted |= {name: kind(wanted[name]) for name, kind in (words | {"intent": Intent}).items()}
+    quantity = parent.plan[number - 1]
+    order = Order(
+        **vars(prepare(OrderIntent(**wanted, quantity=quantity))),
+        trading_day=parent.trading_day,
+        actor=parent.actor,
+        user=parent.user,
+        source=parent.source,
+        cause=parent.cause,
+        request_key=f"slice:{parent.pk}:{number}",
+        parent=parent,
+        slice_number=number,
+        slice_of=len(parent.plan),
+    )
+
+    def still() -> bool:
+        order.parent = wholes.locked(parent.pk)
+        return wholes.wants(order.parent, number, quantity)
+
+    return _review_and_send(order, Actor(name=parent.actor, user=parent.user), still=still)
+
+
+def _review_and_send(
+    order: Order,
+    actor: Actor,
+    then: Callable[[Order], None] = lambda _: None,
+    still: Callable[[], bool] = lambda: True,
+) -> bool:
+    """Decision, claim and journal row in one transaction, then the call; False if ``still`` says
+    no at its beginning."""
     request, claim_id = order.request(), uuid.uuid4()
     with gate.turn(order.correlation_id) as turn:
         with transaction.atomic(durable=True):
-            insert_row(order)
+            if not still():
+                return False
+            wholes.store(order)
             decision, answer = turn.review(request, claim_id)
             if isinstance(answer, WireCall):
                 approving.approve_and_claim(order, decision, actor, claim_id)
@@ -133,24 +190,33 @@ def place_at_once(
             then(order)
             if isinstance(answer, gate.Deferred):
                 dispatch.follow(order, request, claim_id, answer)
+            wholes.follow(order)
         if isinstance(answer, WireCall):
             dispatch.send(turn, dispatch.Leaving(order, answer, request, claim_id))
-    return order
+    return True
 
 
 def _new_order(
     intent: OrderIntent, actor: Actor, source: Source, cause: str, request_key: str
 ) -> Order:
-    """The row to be, of an intent that is prepared."""
-    return Order(
-        **vars(intent),
-        trading_day=_day_of(intent),
-        actor=actor.name,
-        user=actor.user,
-        source=source,
-        cause=cause[:300],
-        request_key=request_key or None,
-    )
+    """The row to be, prepared; of what is above the freeze quantity the first slice.
+
+    The slice has the wish's own key, so that a whole and an order cannot both come of one wish.
+    """
+    asked: dict[str, Any] = {
+        "trading_day": _day_of(intent),
+        "actor": actor.name,
+        "user": actor.user,
+        "source": source,
+        "cause": cause[:300],
+        "request_key": request_key or None,
+    }
+    parent = wholes.begun(intent, **asked)
+    if parent is None:
+        return Order(**vars(prepare(intent)), **asked)
+    first = prepare(replace(intent, quantity=parent.plan[0]))
+    part = {"parent": parent, "slice_number": 1, "slice_of": len(parent.plan)}
+    return Order(**vars(first), **asked, **part)
 
 
 def _placed_before(request_key: str) -> Order | None:
@@ -227,6 +293,8 @@ def modify(
     """
     asked = Terms(quantity=quantity, price=price, trigger_price=trigger_price)
     _check_prices(price, trigger_price)
+    if order.slice_number is not None and (quantity or 0) > order.quantity:
+        raise BadOrder("quantity", "a slice can only be made smaller; place another order for more")
     wanted = {name: value for name, value in vars(asked).items() if value is not None}
     refresh_inputs(order.account, order.instrument, replace(order.request(), **wanted))
     try:
@@ -294,6 +362,10 @@ def _check_shape(intent: OrderIntent) -> None:
         raise BadOrder("quantity", "must be a whole number of units")
     if not -(2**31) < intent.quantity < 2**31:
         raise BadOrder("quantity", "is too large")
+    instrument = intent.instrument
+    count = pieces_of(intent.quantity, instrument.lot_size, instrument.freeze_quantity)
+    if count > MOST:
+        raise BadOrder("quantity", f"would take {count} orders, and at most {MOST} are sent")
     if intent.order_type in SENT_AS and intent.price is not None:
         raise BadOrder("price", f"a {intent.order_type} order has none: the desk finds its limit")
     _check_prices(intent.price, intent.trigger_price)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -23,10 +24,11 @@ from apps.brokers.budget import WINDOWS, Budget, Priority, allowed
 from apps.brokers.locks import order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent
-from apps.orders import cancels, changes, lifecycle, look, queue
+from apps.orders import cancels, changes, lifecycle, look, queue, slices
 from apps.orders.dispatch import call_time_out, dispatch
 from apps.orders.lifecycle import Happening
-from apps.orders.models import UNDER_WAY, Change, Modification, Order, trading_day
+from apps.orders.models import UNDER_WAY, Change, Modification, Order, Slicing, trading_day
+from apps.orders.services import Actor, TooLate, cancel
 from apps.orders.states import AT_BROKER, Event, Status
 from apps.risk import approvals
 
@@ -41,7 +43,8 @@ LEAST_RUNG = 10  # entries of one account, in one sweep
 def sweep(*, direct: bool = False) -> None:
     """One pass. ``direct`` sends exits, their changes and cancels itself and rings nobody."""
     steps: list[Callable[[], None]] = [_lapse, _hand_back, _lose, _withdraw, _outlive]
-    sending = [_send_exits, _send_cancels, _settle_changes, _send_changes]
+    steps += [_settle_wholes, _cancel_slices]
+    sending = [_send_exits, _send_cancels, _settle_changes, _send_changes, _place_slices]
     steps += sending if direct else _BELLS
     steps += [_look if direct else _ring_looks, approvals.sweep]
     for step in steps:
@@ -61,13 +64,19 @@ def _safely(step: Callable[[], None]) -> None:
         raise_alert(f"sweep:{step.__name__}", text, Severity.CRITICAL)
 
 
-R = TypeVar("R", Order, Modification)
+R = TypeVar("R", Order, Modification, Slicing)
+
+
+def _name(row: Order | Modification | Slicing) -> str:
+    if isinstance(row, Slicing):
+        return row.public_id
+    return row.correlation_id if isinstance(row, Order) else row.order.correlation_id
 
 
 def _each(rows: Iterable[R], act: Callable[[R], None]) -> None:
     """Act on each row; one row that breaks is recorded and parked, the others go on."""
     for row in rows:
-        name = row.correlation_id if isinstance(row, Order) else row.order.correlation_id
+        name = _name(row)
         try:
             act(row)
         except lifecycle.ImpossibleTransition:
@@ -264,8 +273,40 @@ def _send_cancels() -> None:
     _each(_wished()[:BATCH], lambda order: cancels.send_cancel(order.pk))
 
 
+def _settle_wholes() -> None:
+    _each(slices.moved(), lambda whole: slices.settle(whole.pk))
+
+
+def _cancel_slices() -> None:
+    """Whoever cancelled the whole died before every slice of it was asked to stop."""
+    who = Actor(name=SWEEP)
+    text = "its whole was cancelled"
+    _each(slices.to_cancel()[:BATCH], lambda order: _wish_cancelled(order, who, text))
+
+
+def _wish_cancelled(order: Order, who: Actor, text: str) -> None:
+    with suppress(TooLate):
+        cancel(order, who, text)
+
+
+def _ring_slices() -> None:
+    for whole in slices.due()[:BATCH]:
+        queue.ring_slices(whole.pk, exiting=whole.exiting)
+
+
+def _place_slices() -> None:
+    exits = slices.due().filter(intent=Intent.EXIT)
+    _each(exits[:BATCH], lambda whole: slices.advance(whole.pk))
+
+
 def _apply(order: Order, event: Event, text: str) -> None:
     lifecycle.apply(order.pk, Happening(event=event, origin=SWEEP, text=text))
 
 
-_BELLS: list[Callable[[], None]] = [_ring_orders, _ring_cancels, _settle_changes, _ring_changes]
+_BELLS: list[Callable[[], None]] = [
+    _ring_orders,
+    _ring_cancels,
+    _settle_changes,
+    _ring_changes,
+    _ring_slices,
+]

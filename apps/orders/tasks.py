@@ -23,6 +23,7 @@ from apps.orders import (
     look,
     queue,
     reconcile,
+    slices,
     sweep,
     trimming,
 )
@@ -43,6 +44,13 @@ def dispatch_order(order_id: int) -> None:
 def cancel_order(order_id: int) -> None:
     """Ask for one cancel."""
     cancels.send_cancel(order_id)
+
+
+@shared_task(name="orders.slices")
+@recorded
+def place_slices(slicing_id: int) -> None:
+    """Place the next slices of one whole."""
+    slices.advance(slicing_id)
 
 
 @shared_task(name="orders.modify")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
+from apps.orders.models import Order, Progress
 from apps.orders.states import Status
 
 # Status → (word, tone). Tones are classes of the style sheet.
@@ -23,6 +25,16 @@ STATUS: dict[Status, tuple[str, str]] = {
     Status.REJECTED: ("Rejected", "bad"),
     Status.LAPSED: ("Lapsed", "bad"),
     Status.NEVER_ARRIVED: ("Never arrived", "bad"),
+}
+
+# Where a whole is → (tone, what it means).
+PROGRESS: dict[Progress, tuple[str, str]] = {
+    Progress.PLACING: ("wait", "Its slices are placed one after the other."),
+    Progress.PLACED: ("work", "Every slice is placed."),
+    Progress.STOPPED: ("alarm", "Nothing more is placed until somebody resumes or drops the rest."),
+    Progress.DONE: ("good", "All of it is filled."),
+    Progress.DROPPED: ("quiet", "Nothing more of it is placed; the rest was given up."),
+    Progress.REFUSED: ("bad", "Nothing was placed."),
 }
 
 
@@ -45,6 +57,18 @@ def grouped(whole: int) -> str:
         groups.insert(0, head[-2:])
         head = head[:-2]
     return ("-" if whole < 0 else "") + ",".join(groups)
+
+
+def average_of(orders: Sequence[Order]) -> Decimal | None:
+    """What a unit of all their fills cost, rupees; None without fills, or while one is not told."""
+    filled = [order for order in orders if order.filled_quantity]
+    prices = [order.average_price for order in filled if order.average_price is not None]
+    if not filled or len(prices) < len(filled):
+        return None
+    paid = sum(
+        (price * one.filled_quantity for price, one in zip(prices, filled, strict=True)), Decimal(0)
+    )
+    return round(paid / sum(order.filled_quantity for order in filled), 4)
 
 
 def rupees(amount: Decimal | None) -> str:

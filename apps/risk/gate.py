@@ -97,7 +97,7 @@ class _Judged:
         return book.hold(
             self.decision.account,
             self.snapshot.request,
-            self.snapshot.value,
+            self.snapshot.own_value,
             claim_id=claim_id,
             counts_from=hours.counts_from(self.snapshot),
             margin=self.snapshot.margin_required,

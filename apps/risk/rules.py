@@ -50,6 +50,7 @@ class Limits:
     price_band_percent: Decimal | None = None
     check_margin: bool = False
     refuse_unknown_margin: bool = True
+    protection_percent: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class Snapshot:
     order whose terms change had filled before the position was read. ``margin_required`` is what
     the request ties up beyond what its order holds already, ``margin_reserved`` what is promised to
     other orders and not yet taken from ``margin_available``; rupees. ``market`` is the
-    instrument's market at the moment of the decision.
+    instrument's market at the moment of the decision. ``approved_quantity`` is of the whole.
     """
 
     request: OrderRequest
@@ -108,8 +109,25 @@ class Snapshot:
         return self.request.intent is Intent.EXIT
 
     @property
+    def whole(self) -> int:
+        """Units of all that is wanted: a slice is judged as the order that it is a part of."""
+        return self.request.whole or self.request.quantity
+
+    @property
     def value(self) -> Decimal | None:
-        """Rupees at stake at the worst: quantity times the highest price it may trade at.
+        """Rupees at stake at the worst, of the whole: its units times the worst price."""
+        price = self.worst_price
+        return None if price is None else price * self.whole
+
+    @property
+    def own_value(self) -> Decimal | None:
+        """The same of this order alone: what its hold reserves."""
+        price = self.worst_price
+        return None if price is None else price * self.request.quantity
+
+    @property
+    def worst_price(self) -> Decimal | None:
+        """The highest price that it may trade at; None when that is not known.
 
         A buy's limit is that price. A sale's limit is only its floor: it may trade at the last
         price or, when that is not fresh, as high as the day's upper limit.
@@ -119,8 +137,8 @@ class Snapshot:
             return None
         if self.request.side is Side.SELL:
             ceiling = self.fresh_price or self.band[1]
-            price = None if ceiling is None else max(price, ceiling)
-        return None if price is None else price * self.request.quantity
+            return None if ceiling is None else max(price, ceiling)
+        return price
 
     @property
     def fresh_price(self) -> Decimal | None:
@@ -277,7 +295,10 @@ class MarketOpen:
 
 
 class QuantityAndLot:
-    """Quantity is positive, a lot multiple, within the freeze quantity and the policy."""
+    """Quantity is positive, a lot multiple, within the freeze quantity and the policy.
+
+    The freeze quantity is about one order at the exchange, the policy about all that is wanted.
+    """
 
     name = "quantity and lot"
 
@@ -288,13 +309,15 @@ class QuantityAndLot:
             return "lot size or limits are not known"
         if request.quantity <= 0:
             return f"quantity {request.quantity} must be above 0"
-        if request.quantity % instrument.lot_size:
-            return f"quantity {request.quantity} is not a multiple of the lot {instrument.lot_size}"
+        lot, whole = instrument.lot_size, snapshot.whole
+        odd = next((units for units in (whole, request.quantity) if units % lot), None)
+        if odd is not None:
+            return f"quantity {odd} is not a multiple of the lot {lot}"
         freeze = instrument.freeze_quantity
         if freeze is not None and request.quantity > freeze:
             return f"quantity {request.quantity} is above the freeze quantity {freeze}"
-        if not snapshot.exiting and request.quantity > limits.max_order_quantity:
-            return f"quantity {request.quantity} is above the limit {limits.max_order_quantity}"
+        if not snapshot.exiting and whole > limits.max_order_quantity:
+            return f"quantity {whole} is above the limit {limits.max_order_quantity}"
         return self._disclosed(request)
 
     @staticmethod
@@ -579,7 +602,9 @@ class ExitCap:
 class SecondPerson:
     """A large entry needs a second person's yes, which covers these terms and smaller ones.
 
-    Smaller is less of it, or a lower limit of a buy; a sale keeps the price that was approved.
+    Smaller is less of it, or a lower limit of a buy; a sale keeps the price that was approved. The
+    slices of an order at the market are priced one after the other: the yes covers prices as far
+    from the approved one as the policy protects MARKET orders.
     """
 
     name = "second person"
@@ -602,13 +627,18 @@ class SecondPerson:
     @staticmethod
     def _covered(snapshot: Snapshot) -> bool:
         request, quantity = snapshot.request, snapshot.approved_quantity
-        if quantity is None or request.quantity > quantity:
+        if quantity is None or snapshot.whole > quantity:
             return False
         if request.price == snapshot.approved_price:
             return True
         if request.price is None or snapshot.approved_price is None:
             return False
-        return request.side is Side.BUY and request.price < snapshot.approved_price
+        worse = (request.price - snapshot.approved_price) * request.side.sign
+        if worse <= 0 and request.side is Side.BUY:
+            return True
+        sliced = request.whole is not None and request.asked_type is OrderType.MARKET
+        percent = snapshot.limits.protection_percent if sliced and snapshot.limits else Decimal(0)
+        return percent > 0 and abs(worse) <= snapshot.approved_price * percent / 100
 
 
 def _heard(snapshot: Snapshot) -> str:

@@ -134,7 +134,7 @@ def take_snapshot(
         changes=changes,
         not_ready=() if request.intent is Intent.EXIT else readiness.reasons_against(account),
         market=hours.market_of(account, request.segment, request.security_id, now),
-        **(_approved(request.correlation_id) if needs_two else {}),
+        **(_approved(request.whole_id or request.correlation_id) if needs_two else {}),
         **margin.facts(account, request, limits, changes),
     )
 
@@ -163,16 +163,17 @@ def _to_leave(
     }
 
 
-def _approved(correlation_id: str) -> dict[str, Any]:
-    """The terms of this order that a second person has approved, if there are any."""
+def _approved(subject: str) -> dict[str, Any]:
+    """The terms of this order, or of its whole, that a second person has approved, if any."""
     approval = Approval.objects.filter(
-        kind="ORDER", subject=correlation_id, decision=Verdict.APPROVED
+        kind="ORDER", subject=subject, decision=Verdict.APPROVED
     ).first()
     if approval is None:
         return {}
     request = approval.payload["request"]
     price = None if request["price"] is None else Decimal(request["price"])
-    return {"approved_quantity": request["quantity"], "approved_price": price}
+    quantity = request.get("whole") or request["quantity"]
+    return {"approved_quantity": quantity, "approved_price": price}
 
 
 def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:
@@ -212,4 +213,5 @@ def _limits(policy: RiskPolicy | None) -> Limits | None:
         price_band_percent=policy.price_band_percent,
         check_margin=policy.check_margin,
         refuse_unknown_margin=policy.refuse_unknown_margin,
+        protection_percent=policy.protection_percent,
     )

@@ -24,6 +24,7 @@ from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     operator,
     owner,
     reliance,
+    sliced,
     viewer,
 )
 

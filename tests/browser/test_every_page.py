@@ -31,7 +31,7 @@ FAINT = (Path(__file__).parent / "faint.js").read_text()
 
 
 @pytest.fixture
-def pages(new_order, account):
+def pages(new_order, account, sliced):
     """One of everything, and where it is seen."""
     owner = member("otto", superuser=True)
     filled = happens(working(new_order(strategy="momentum"), "1"), Event.FILL, filled_quantity=10)
@@ -83,6 +83,10 @@ def pages(new_order, account):
         f"/admin/live/order/{filled.pk}/exit/",
         f"/admin/live/order/{lost.pk}/",
         f"/admin/live/order/{lost.pk}/release/",
+        f"/admin/live/slices/{sliced.pk}/",
+        f"/admin/live/slices/{sliced.pk}/resume/1/",
+        f"/admin/live/slices/{sliced.pk}/cancel/",
+        f"/admin/live/order/{sliced.slices.first().pk}/",
         f"/admin/live/signal/{signal.pk}/",
         f"/admin/signals/signalsource/{source.pk}/change/",
         f"/admin/signals/signalsource/{source.pk}/rotate/",

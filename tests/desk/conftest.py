@@ -9,9 +9,9 @@ from django.contrib.auth.models import Permission, User
 
 from apps.brokers.models import AccessToken, BrokerAccount, Instrument
 from apps.desk import rows
-from apps.orders import lifecycle
+from apps.orders import lifecycle, slices
 from apps.orders.lifecycle import Happening
-from apps.orders.models import Order
+from apps.orders.models import Order, Slicing
 from apps.orders.states import Event
 from apps.risk.models import DESK, TradingState
 from apps.risk.switch import equip
@@ -77,6 +77,33 @@ def new_order(account, reliance):
         return happens(order, Event.APPROVE)
 
     return make
+
+
+@pytest.fixture
+def sliced(new_order, account, reliance):
+    """Twenty-five in slices of ten: one at work, one lapsed, and so it has stopped."""
+    reliance.freeze_quantity = 10
+    reliance.save()
+    terms = {"side": "BUY", "order_type": "LIMIT", "price": Decimal("2500.50")}
+    who = {"source": "ADMIN", "actor": "olivia", "cause": "morning plan"}
+    whole = Slicing.objects.create(
+        account=account,
+        instrument=reliance,
+        total=25,
+        product="INTRADAY",
+        validity="DAY",
+        intent="ENTRY",
+        plan=[10, 10, 5],
+        **terms,
+        **who,
+    )
+    part = {"parent": whole, "slice_of": 3}
+    working(new_order(**part, slice_number=1), "901")
+    happens(new_order(**part, slice_number=2), Event.LAPSE, text="the decision expired")
+    slices.settle(whole.pk)
+    whole.refresh_from_db()
+    assert whole.status == "STOPPED"
+    return whole
 
 
 def happens(order, event, **facts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
@@ -54,8 +55,14 @@ def _paper(request: HttpRequest, approval: Approval) -> Paper:
         kind.facts(approval),
         approvals.why_not(approval, me),
         approval.requested_by_id == me.pk,
-        Order.objects.filter(correlation_id=approval.subject).first(),
+        _order_of(approval),
     )
+
+
+def _order_of(approval: Approval) -> Order | None:
+    """What it is about; of a whole the slice that asked."""
+    named = Q(correlation_id=approval.subject) | Q(parent__public_id=approval.subject)
+    return Order.objects.filter(named).order_by("-slice_number").first()
 
 
 @desk_page("risk.view_approval", approvals.DECIDE)

@@ -30,7 +30,7 @@ from apps.risk.models import Hold
 
 def _order(pk: int) -> Order:
     return get_object_or_404(
-        Order.objects.select_related("account", "instrument", "replaces"), pk=pk
+        Order.objects.select_related("account", "instrument", "replaces", "parent"), pk=pk
     )
 
 

@@ -24,6 +24,7 @@ from apps.desk.views import prices
 from apps.orders import inputs, services
 from apps.orders.models import Order, Source
 from apps.orders.services import BadOrder, OrderIntent
+from apps.orders.splitting import largest, pieces_of
 from apps.orders.states import Status
 from apps.people.typed import row_number
 
@@ -46,6 +47,8 @@ def page(request: HttpRequest) -> HttpResponse:
     order = _place(request, form, key)
     if order is None:
         return _show(request, form)
+    if order.parent_id is not None:
+        return redirect("desk:whole", pk=order.parent_id)
     return redirect("desk:order", pk=order.pk)
 
 
@@ -88,6 +91,8 @@ def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
         messages.error(request, "Denied by risk; nothing was sent. The reasons are below.")
     elif order.status == Status.AWAITING_APPROVAL:
         messages.info(request, "Not sent yet: a second person must approve it.")
+    elif order.slice_of:
+        messages.success(request, f"The first of {order.slice_of} slices is approved.")
     else:
         messages.success(request, "Order approved and on its way.")
     return order
@@ -113,6 +118,7 @@ def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
         now=now,
         limit=limit,
         value=_value(price, wanted.quantity),
+        sent_as=_sent_as(wanted),
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
         **_market(wanted),
         request_key=secrets.token_hex(16),
@@ -134,6 +140,20 @@ def _market(wanted: OrderIntent) -> dict[str, object]:
 
 def _value(price: Decimal | None, quantity: int) -> str:
     return "not known: no price yet" if price is None else words.rupees(price * quantity)
+
+
+def _sent_as(wanted: OrderIntent) -> str:
+    """How many orders it takes, when one would be above the freeze quantity; else empty."""
+    lot, freeze = wanted.instrument.lot_size, wanted.instrument.freeze_quantity
+    count = pieces_of(wanted.quantity, lot, freeze)
+    if count == 1 or freeze is None:
+        return ""
+    most = largest(lot, freeze)
+    last = wanted.quantity - most * (count - 1)
+    if last == most:
+        return f"{words.grouped(count)} orders of {words.grouped(most)}"
+    but_one, of_most = words.grouped(count - 1), words.grouped(most)
+    return f"{words.grouped(count)} orders: {but_one} of {of_most}, one of {words.grouped(last)}"
 
 
 def _lots(quantity: int, lot_size: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 
-from apps.orders.models import Order
+from apps.orders import wholes
+from apps.orders.models import Order, Slicing
 from apps.orders.services import Actor
 from apps.people.acting import acting
 
@@ -59,6 +60,51 @@ def find_order(text: str) -> Order:
     if found is None:
         raise CommandError(f"There is no order {text!r}. Say its correlation id or broker id.")
     return found
+
+
+def find_whole(text: str) -> Slicing:
+    """The sliced order of that id, or the one that an order of that id is a slice of."""
+    rows = Slicing.objects.select_related("account", "instrument")
+    found = rows.filter(public_id=text).first() or rows.filter(slices__correlation_id=text).first()
+    if found is None:
+        raise CommandError(f"There is no sliced order {text!r}. Say its id, or that of a slice.")
+    return found
+
+
+def shown_whole(parent: Slicing) -> dict[str, Any]:
+    """A whole and its slices as plain values."""
+    orders = wholes.slices_of(parent)
+    seen = wholes.standing_of(parent, orders)
+    return {
+        "id": parent.public_id,
+        "account": parent.account.name,
+        "instrument": str(parent.instrument),
+        "side": parent.side,
+        "quantity": parent.total,
+        "status": parent.status,
+        "filled_quantity": seen.filled,
+        "at_work": seen.at_work,
+        "left": seen.left,
+        "dropped": parent.dropped,
+        "plan": parent.plan,
+        "stops": parent.stops,
+        "reason": parent.reason or None,
+        "slices": [shown(order) for order in orders],
+    }
+
+
+def whole_sentences(parent: Slicing) -> str:
+    """A whole in one line, and each of its slices in another."""
+    orders = wholes.slices_of(parent)
+    seen = wholes.standing_of(parent, orders)
+    reason = f": {parent.reason}" if parent.reason else ""
+    first = (
+        f"{parent.public_id}  {parent.in_words} on {parent.account.name} in {len(parent.plan)}"
+        f" orders is {parent.status}, filled {seen.filled}, at work {seen.at_work},"
+        f" left {seen.left}{reason}"
+    )
+    lines = (f"  {order.slice_number}/{len(parent.plan)}  {sentence(order)}" for order in orders)
+    return "\n".join([first, *lines])
 
 
 def shown(order: Order) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from apps.orders.models.orders import (
     new_correlation_id,
     trading_day,
 )
+from apps.orders.models.slicing import ENDS, Progress, Slicing, SlicingEvent
 
 __all__ = [
+    "ENDS",
     "MANUAL",
     "OUTSIDE",
     "UNDER_WAY",
@@ -24,6 +26,9 @@ __all__ = [
     "Order",
     "OrderEvent",
     "OrderQuerySet",
+    "Progress",
+    "Slicing",
+    "SlicingEvent",
     "Source",
     "Unattributed",
     "new_correlation_id",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -105,6 +106,13 @@ class Order(models.Model):
         max_length=40, blank=True, default="", help_text="At most one order of a group may fill."
     )
     replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+    parent = models.ForeignKey(
+        "orders.Slicing", null=True, blank=True, on_delete=models.PROTECT, related_name="slices"
+    )
+    slice_number = models.PositiveSmallIntegerField(null=True, blank=True)
+    slice_of = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="How many slices there were to be when it was placed."
+    )
 
     status = models.CharField(max_length=20, choices=_choices(Status), default=Status.NEW)
     reason = models.TextField(blank=True)
@@ -148,6 +156,14 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(filled_quantity__gte=0), name="filled_is_not_negative"
+            ),
+            models.UniqueConstraint(
+                fields=["parent", "slice_number"], name="a_slice_is_placed_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(parent=None, slice_number=None, slice_of=None)
+                | models.Q(parent__isnull=False, slice_number__gte=1, slice_of__gte=1),
+                name="a_slice_has_a_whole_and_a_number",
             ),
         ]
         indexes = [
@@ -242,7 +258,14 @@ class Order(models.Model):
             asked_type=OrderType(self.asked_type) if self.asked_type else None,
             owner=self.owner,
             group=self.group,
+            **self._of_the_whole(),
         )
+
+    def _of_the_whole(self) -> dict[str, Any]:
+        """What a slice's request says of all that is wanted; an order of its own asks nothing."""
+        if self.slice_number is None or self.parent is None:
+            return {}
+        return {"whole": self.parent.total, "whole_id": self.parent.public_id}
 
 
 class DeskSequence(models.Model):

@@ -11,10 +11,20 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.management.asking import find_account, show_example
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
-from apps.orders.management.asking import operator, rupees, sentence, shown, whole, word
-from apps.orders.models import Order, Source
+from apps.orders.management.asking import (
+    operator,
+    rupees,
+    sentence,
+    shown,
+    shown_whole,
+    whole,
+    whole_sentences,
+    word,
+)
+from apps.orders.models import Order, Progress, Slicing, Source
 from apps.orders.services import BadOrder, OrderIntent, place
 from apps.orders.states import TERMINAL, Status
+from apps.orders.wholes import slices_of
 from apps.people.acting import add_as
 
 EXAMPLE = """\
@@ -48,7 +58,8 @@ class Command(BaseCommand):
         parser.add_argument("--strategy", default="", help="whose order this is")
         parser.add_argument("--reason", default="", help="why, for the record")
         parser.add_argument("--key", default="", help="the same key never places a second order")
-        parser.add_argument("--wait", action="store_true", help="wait until the exchange has it")
+        wait = "wait until the exchange has it, all slices of it if it is sent in slices"
+        parser.add_argument("--wait", action="store_true", help=wait)
         parser.add_argument("--timeout", type=float, default=60, help="seconds to wait")
         add_as(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -65,6 +76,9 @@ class Command(BaseCommand):
             )
         except BadOrder as error:
             raise CommandError(f"--{error.field.replace('_', '-')} {error.text}.") from None
+        if order.parent is not None:
+            self._tell_whole(order.parent, options)
+            return
         if options["wait"]:
             _wait(order, options["timeout"])
         if options["json"]:
@@ -73,6 +87,17 @@ class Command(BaseCommand):
             self.stdout.write(sentence(order))
         if order.status in REFUSED:
             raise CommandError(f"The order is {order.status}: {order.reason}", returncode=1)
+
+    def _tell_whole(self, parent: Slicing, options: dict[str, Any]) -> None:
+        """The same of what is sent in slices."""
+        if options["wait"]:
+            _wait_for_all(parent, options["timeout"])
+        told = json.dumps(shown_whole(parent)) if options["json"] else whole_sentences(parent)
+        self.stdout.write(told)
+        bad = [order.slice_number for order in slices_of(parent) if order.status in REFUSED]
+        if bad or parent.status in {Progress.STOPPED, Progress.REFUSED}:
+            why = parent.reason or f"slice {bad[0]} did not get through"
+            raise CommandError(f"The order is {parent.status}: {why}", returncode=1)
 
 
 def _intent(options: dict[str, Any]) -> OrderIntent:
@@ -96,6 +121,17 @@ def _intent(options: dict[str, Any]) -> OrderIntent:
         after_market=options["after_market"],
         strategy=options["strategy"],
     )
+
+
+def _wait_for_all(parent: Slicing, timeout: float) -> None:
+    """Until no slice is to be placed, and every one that was has come to something."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        parent.refresh_from_db()
+        done = all(order.status in SETTLED for order in slices_of(parent))
+        if done and parent.status != Progress.PLACING:
+            return
+        time.sleep(0.1)
 
 
 def _wait(order: Order, timeout: float) -> None:
