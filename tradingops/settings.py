@@ -156,6 +156,8 @@ RISK_STOP_PROTECTION_PERCENT = env.str("RISK_STOP_PROTECTION_PERCENT", default="
 RISK_PRICE_BAND_PERCENT = env.str("RISK_PRICE_BAND_PERCENT", default="20")  # empty: none
 RISK_CHECK_MARGIN = env.bool("RISK_CHECK_MARGIN", default=True)
 RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
+# What an order that was made outside the desk does besides the alert: ALERT (nothing) or HALT.
+RISK_ON_OUTSIDE_TRADE = env.str("RISK_ON_OUTSIDE_TRADE", default="ALERT")
 APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
 
 # --- alerts to people outside -------------------------------------------------------------------

@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
 from apps.brokers.rows import update_rows
-from apps.risk.models import Hold, HoldQuerySet
+from apps.risk.models import Hold, HoldQuerySet, TradingState
 
 
 def hold(
@@ -46,6 +46,15 @@ def hold(
         claim_id=claim_id,
         taken_at=counts_from or timezone.now(),
     )
+
+
+def hold_from_outside(account: BrokerAccount, request: OrderRequest) -> None:
+    """What an order may do that was made outside the desk: counted like any other.
+
+    Its margin the broker has counted itself. Takes the account's risk lock.
+    """
+    TradingState.objects.select_for_update().filter(account=account).first()
+    hold(account, request, None).save(force_insert=True)
 
 
 def give_to_sender(correlation_id: str, claim_id: UUID) -> bool:
