@@ -71,8 +71,8 @@ def check() -> list[tuple[Whose, dict[str, tuple[Any, Any]]]]:
     for mine in sorted(_everybody()):
         with transaction.atomic():
             kept = _figures(_locked(mine))
-            transaction.set_rollback(True)  # a row that was only made for its lock
             counted = after(Holding(), sorted(_history(mine)))
+            transaction.set_rollback(True)  # a row that was only made for its lock
         pairs = {name: (getattr(kept, name), getattr(counted, name)) for name in _FIGURES}
         if kept != counted:
             wrong.append((mine, {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}))

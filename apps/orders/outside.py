@@ -49,6 +49,19 @@ def nothing_in_doubt(account: BrokerAccount) -> bool:
     return not (calls.filter(outcome="").exists() or unsettled.exists())
 
 
+def without_ours(
+    account: BrokerAccount, strangers: list[OrderReport]
+) -> tuple[list[OrderReport], list[OrderReport]]:
+    """Strangers, and those among them that bear the id of an order of this account, of any day."""
+    ids = {one.correlation_id for one in strangers if one.correlation_id}
+    mine: set[str | None] = set()
+    if ids:
+        named = Order.objects.filter(account=account, correlation_id__in=ids)
+        mine = set(named.values_list("correlation_id", flat=True))
+    others = [one for one in strangers if one.correlation_id not in mine]
+    return others, [one for one in strangers if one.correlation_id in mine]
+
+
 def strangers_to_import(
     account: BrokerAccount, strangers: list[OrderReport]
 ) -> tuple[list[OrderReport], dict[str, str]]:

@@ -148,13 +148,14 @@ class _Run:
         account = self.account
         orders = our_orders(account)
         news, strangers = sorted_out(orders, book.value)
-        for report in news:
+        strangers, late = outside.without_ours(account, strangers)
+        for report in news + late:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
         if strangers:
             self._take_in(strangers, book.as_of, settled=settled)
         _settle_changes(account, book)
-        return by_broker_id(our_orders(account) if news or strangers else orders)
+        return by_broker_id(our_orders(account) if news or late or strangers else orders)
 
     def _take_in(self, strangers: list[OrderReport], as_of: dt.datetime, *, settled: bool) -> None:
         """Rows for orders made outside the desk, unless one could be ours; the rest is kept."""
