@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from apps.alerts.models import Severity
@@ -22,7 +22,7 @@ from apps.brokers.models import BrokerAccount, Verb, WireCall
 from apps.orders.books import Difference
 from apps.orders.models import Break, BreakKind, BreakNote, Resolution
 
-Key = tuple[str, str]
+Rows = QuerySet[Break]
 DESK = "reconciliation"
 
 
