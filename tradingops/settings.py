@@ -141,10 +141,24 @@ READINESS_CHECKS = [
     "apps.brokers.conditions.CalendarConfirmed",
     "apps.orders.conditions.OrderNewsHeard",
     "apps.orders.conditions.BooksRead",
+    "apps.orders.conditions.BreaksExplained",
     "apps.brokers.conditions.PricesHeard",
     "apps.risk.conditions.FundsRead",
     "apps.risk.conditions.MarginTold",
 ]
+# Kinds of break that stop entries from the day after they were seen, until they are explained.
+BREAKS_THAT_STOP = env.list(
+    "BREAKS_THAT_STOP",
+    default=[
+        "OURS_ONLY",
+        "THEIRS_ONLY",
+        "STATUS",
+        "QUANTITY",
+        "FILL_MISSING",
+        "FILL",
+        "POSITION",
+    ],
+)
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees
 RISK_MAX_ORDER_QUANTITY = env.int("RISK_MAX_ORDER_QUANTITY", default=5000)

@@ -78,13 +78,13 @@ def _reconcile(account: BrokerAccount) -> None:
     """A read that fails changes nothing. News that comes while we read marks the account again."""
     this = BrokerAccount.objects.filter(pk=account.pk)
     this.update(reconcile_wanted=False)
-    done = False
+    run, done = _Run(account), False
     try:
-        done = _Run(account).run()
+        done = run.run()
     finally:
         if not done:
             this.update(reconcile_wanted=True)
-    if done:
+    if run.books_read:
         _adopt_strangers(account)
         sign_of_life(f"reconcile:{account.name}")
         settle_alert(f"books:{account.name}", "they can be read again", STEADY)
@@ -103,6 +103,7 @@ class _Run:
             suspects=before.suspects if before else {},
         )
         self.reading = ""
+        self.books_read = False
         self.deferred = False  # a stranger waits until nothing is in doubt
         self.differences: list[Difference] = []
 
@@ -132,6 +133,7 @@ class _Run:
         trades = read.trade_book().value
         ours, fills = self._apply_trades(ours, trades)
         self.row.trades = len(trades)
+        self.books_read = True
         self.reading = "positions"
         positions = reporting.read_positions(self.account)
         self.row.positions = len(positions)
