@@ -146,10 +146,24 @@ READINESS_CHECKS = [
     "apps.brokers.conditions.CalendarConfirmed",
     "apps.orders.conditions.OrderNewsHeard",
     "apps.orders.conditions.BooksRead",
+    "apps.orders.conditions.BreaksExplained",
     "apps.brokers.conditions.PricesHeard",
     "apps.risk.conditions.FundsRead",
     "apps.risk.conditions.MarginTold",
 ]
+# Kinds of break that stop entries from the day after they were seen, until they are explained.
+BREAKS_THAT_STOP = env.list(
+    "BREAKS_THAT_STOP",
+    default=[
+        "OURS_ONLY",
+        "THEIRS_ONLY",
+        "STATUS",
+        "QUANTITY",
+        "FILL_MISSING",
+        "FILL",
+        "POSITION",
+    ],
+)
 # Defaults of a new account's policy; afterwards the rows decide.
 RISK_MAX_ORDER_VALUE = env.str("RISK_MAX_ORDER_VALUE", default="500000")  # rupees
 RISK_MAX_ORDER_QUANTITY = env.int("RISK_MAX_ORDER_QUANTITY", default=5000)
@@ -161,6 +175,8 @@ RISK_STOP_PROTECTION_PERCENT = env.str("RISK_STOP_PROTECTION_PERCENT", default="
 RISK_PRICE_BAND_PERCENT = env.str("RISK_PRICE_BAND_PERCENT", default="20")  # empty: none
 RISK_CHECK_MARGIN = env.bool("RISK_CHECK_MARGIN", default=True)
 RISK_APPROVAL_ABOVE_VALUE = env.str("RISK_APPROVAL_ABOVE_VALUE", default="")  # empty: never
+# What an order that was made outside the desk does besides the alert: ALERT (nothing) or HALT.
+RISK_ON_OUTSIDE_TRADE = env.str("RISK_ON_OUTSIDE_TRADE", default="ALERT")
 APPROVAL_LIFETIME = env.float("APPROVAL_LIFETIME", default=600.0)  # seconds a request waits
 
 # --- alerts to people outside -------------------------------------------------------------------

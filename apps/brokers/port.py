@@ -240,7 +240,11 @@ class BadWire(ReadFailed):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderReport:
-    """What one message of the broker says of one order. ``None`` means "no news", never zero."""
+    """What one message of the broker says of one order. ``None`` means "no news", never zero.
+
+    ``platform`` is where it was placed, in the broker's word. ``placed_at`` is when the broker took
+    it. ``leg``: it is part of a bracket, cover or super order.
+    """
 
     broker_order_id: str
     state: BrokerState
@@ -259,6 +263,11 @@ class OrderReport:
     trigger_price: Decimal | None = None
     reason: str = ""
     reported_at: dt.datetime | None = None
+    placed_at: dt.datetime | None = None
+    validity: Validity | None = None
+    platform: str = ""
+    leg: bool = False
+    after_market: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

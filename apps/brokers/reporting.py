@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount, FundsReport, PositionsReport
-from apps.brokers.port import Master, OrderStream, Position, QuoteStream, Reporting
+from apps.brokers.port import Known, Master, OrderStream, Position, QuoteStream, Reporting
 from apps.brokers.registry import adapter_named, adapter_of
 
 
@@ -68,6 +68,12 @@ def store_positions(account: BrokerAccount, *, retries: bool = True) -> Position
     """Read the positions and keep the whole list, unless a younger read is already kept."""
     mark = moment()
     known = reports_of(account, retries=retries).positions()
+    return _keep_positions(account, known, mark)
+
+
+def _keep_positions(
+    account: BrokerAccount, known: Known[list[Position]], mark: int
+) -> PositionsReport:
     columns = {"rows": [_row(row) for row in known.value], "as_of": known.as_of, "mark": mark}
     report, created = PositionsReport.objects.get_or_create(account=account, defaults=columns)
     if not created:

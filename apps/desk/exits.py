@@ -38,7 +38,7 @@ def way_out(order: Order) -> WayOut:
     """The position in the order's account, instrument and product."""
     filled = order.filled_quantity
     report = PositionsReport.objects.filter(account=order.account).first()
-    if report is None or book.filled(order.correlation_id, report.mark)[0] != filled:
+    if report is None or book.own(order.correlation_id, report.mark).seen != filled:
         return WayOut(filled * Side(order.side).sign, filled, None)  # not in the last read yet
     instrument = order.instrument
     net = report.net(instrument.segment, instrument.security_id, order.product)

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.alerts.models import Alert
 from apps.desk import switches
+from apps.orders.models import Break
 from apps.risk import approvals
 
 # Section → (title, icon, address, permission)
@@ -21,6 +22,8 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
             ("Start", "home", "desk:front", "orders.view_order"),
             ("Live desk", "monitoring", "desk:live", "orders.view_order"),
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
+            ("Positions", "stacked_bar_chart", "desk:positions", "orders.view_ownedposition"),
+            ("Breaks", "rule", "desk:breaks", "orders.view_break"),
             ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
             (
                 "Sliced orders",
@@ -171,6 +174,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
 _COUNTS: dict[str, Callable[[], int]] = {
     "Alerts": lambda: Alert.objects.filter(acknowledged_at=None).count(),
     "Approvals": lambda: approvals.waiting().count(),
+    "Breaks": lambda: Break.objects.filter(resolution="").count(),
 }
 
 

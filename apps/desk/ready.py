@@ -81,6 +81,10 @@ def _calls(account: BrokerAccount) -> str:
     return f"{listed}?account__id__exact={account.pk}"
 
 
+def _breaks(account: BrokerAccount) -> str:
+    return f"{reverse('desk:breaks')}?account={account.pk}"
+
+
 # What mends a check, by its name. One that is not here is shown without a way.
 _WAYS: dict[str, tuple[str, Callable[[BrokerAccount], str]]] = {
     "token": ("Session", _session),
@@ -90,6 +94,7 @@ _WAYS: dict[str, tuple[str, Callable[[BrokerAccount], str]]] = {
     "calendar": ("Calendar", _at("desk:calendar")),
     "order feed": ("Health", _at("desk:health")),
     "books": ("Wire calls", _calls),
+    "breaks": ("Breaks", _breaks),
     "prices": ("Quotes", _at("admin:brokers_quote_changelist")),
     "funds": ("Wire calls", _calls),
     "margin": ("Margins", _at("admin:brokers_marginestimate_changelist")),

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Case, Count, Value, When
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.alerts import acknowledging
@@ -18,7 +19,7 @@ from apps.desk.blotter import ALIVE
 from apps.desk.doubts import doubtful
 from apps.desk.health import Health, Part
 from apps.desk.ready import Board
-from apps.orders.models import Fill, Order, Unattributed, trading_day
+from apps.orders.models import Break, Fill, Order, Unattributed, trading_day
 from apps.orders.states import Status
 from apps.risk import approvals
 from apps.risk.models import Approval, TradingState
@@ -76,6 +77,8 @@ def read(user: User) -> dict[str, Any]:
         boards = ready.boards(accounts) if may("brokers.view_brokeraccount") else []
         found["lines"] = _lines(accounts, alive, states, boards)
         found["unready"] = [board for board in boards if board.reds]
+    if may("orders.view_break"):
+        found["breaks"] = Break.objects.filter(resolution="").count()
     if may("risk.view_approval"):
         found |= _waiting(user)
     if may("alerts.view_alert"):
@@ -151,12 +154,14 @@ def _needs(found: dict[str, Any]) -> list[Need]:
     """What a person must do something about, the worst first."""
     doubts, alive = found.get("doubts", []), found["health"]
     critical, warnings = found.get("critical", 0), found.get("warnings", 0)
+    split = found.get("breaks", 0)
     deciding: list[Approval] = found.get("to_decide", [])
     unready: list[Board] = found.get("unready", [])
     needs = [
         (len(doubts), "alarm", f"{len(doubts)} in doubt", "#start-doubts"),
         (bool(alive and alive.failing), "alarm", _failing(alive), "#start-health"),
         (bool(unready), "alarm", _unready(unready), "#start-accounts"),
+        (split, "alarm", f"{split} open break{_s(split)}", reverse("desk:breaks")),
         (critical, "alarm", f"{critical} critical alert{_s(critical)}", "#start-alerts"),
         (len(deciding), "wait", f"{len(deciding)} to approve or refuse", "#start-approvals"),
         (warnings, "wait", f"{warnings} warning{_s(warnings)}", "#start-alerts"),

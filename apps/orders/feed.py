@@ -45,7 +45,8 @@ class _Listener:
     def report(self, report: OrderReport) -> None:
         for attempt in range(TRIES):
             try:
-                apply_report(self.account, report, FEED)
+                if apply_report(self.account, report, FEED) is None:
+                    self.connected()  # a stranger: only the books tell all of it
                 return
             except (OperationalError, InterfaceError) as error:
                 log.warning("report waits for the database", error=type(error).__name__)
@@ -75,7 +76,7 @@ class _Listener:
         self._quietly(lambda: raise_alert(f"{self.name}:odd", said))
 
     def connected(self) -> None:
-        """What happened while nobody listened is in the books: read them."""
+        """What we do not know, or missed while nobody listened, is in the books: read them."""
         self._mark_for_reconciliation()
         queue.ring_reconcile(self.account.pk)
 

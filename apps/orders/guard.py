@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import STEADY, raise_alert, seconds_since, settle_alert, sign_of_life
-from apps.orders import flatten, killing, reconcile
+from apps.orders import flatten, killing, reconcile, trimming
 from apps.orders.sweep import SWEEP, sweep
 
 log = structlog.get_logger(__name__)
@@ -62,3 +62,4 @@ def act() -> None:
         import_string(step)()
     for account in reconcile.accounts_due():
         reconcile.reconcile(account)
+        trimming.trim_by_last_read(account)

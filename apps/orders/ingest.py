@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import DecimalField, F, Sum
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import BrokerState, Fill, OrderReport
 from apps.brokers.rows import read_row, with_related
-from apps.orders import lifecycle
+from apps.orders import ledger, lifecycle
 from apps.orders import models as rows
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import Order, Unattributed, trading_day
@@ -158,6 +159,25 @@ def _note(order: Order, report: OrderReport, origin: str, text: str) -> None:
     )
 
 
+def keep_unattributed(account: BrokerAccount, reports: list[OrderReport], origin: str) -> None:
+    """Keep news of strangers that says something new; one query when it says nothing."""
+    known = dict(
+        Unattributed.objects.filter(account=account, trading_day=trading_day()).values_list(
+            "broker_order_id", "state_word"
+        )
+    )
+    for report in reports:
+        if known.get(report.broker_order_id) != report.state_word:
+            try:
+                _keep_unattributed(account, report, origin)
+            except DataError:
+                raise_alert(
+                    f"row:{account.name}:{report.broker_order_id}",
+                    f"what {account.name} says of order {report.broker_order_id} cannot be stored",
+                    Severity.CRITICAL,
+                )
+
+
 def _keep_unattributed(account: BrokerAccount, report: OrderReport, origin: str) -> None:
     Unattributed.objects.update_or_create(
         account=account,
@@ -168,34 +188,52 @@ def _keep_unattributed(account: BrokerAccount, report: OrderReport, origin: str)
             "origin": origin,
             "raw": dict(report.raw),
             "last_seen": timezone.now(),
+            # A book does not say where, and a channel that does not know of a leg denies none.
+            **({"platform": report.platform} if report.platform else {}),
+            **({"leg": True} if report.leg else {}),
         },
     )
 
 
 def apply_fill(account: BrokerAccount, fill: Fill) -> bool:
-    """Store one trade once, and raise its order's filled quantity to the sum of its trades."""
+    """Store one trade of the book; False when it is of no order of ours, or known."""
     order = named(account, fill.broker_order_id)
-    if order is None:
-        return False
-    order.account = account
+    return order is not None and bool(apply_fills(order.pk, [fill]))
+
+
+def apply_fills(order_id: int, fills: Sequence[Fill]) -> list[rows.Fill]:
+    """Store an order's trades, each once; count the new ones in the ledger; and raise the order's
+    filled quantity to the sum of its trades. One transaction.
+    """
     with transaction.atomic():
-        _, new = rows.Fill.objects.get_or_create(
-            account=account,
-            trading_day=order.trading_day,
-            segment=fill.segment,
-            broker_order_id=fill.broker_order_id,
-            exchange_trade_id=fill.exchange_trade_id,
-            defaults={
-                "order": order,
-                "quantity": fill.quantity,
-                "price": fill.price,
-                "traded_at": fill.traded_at,
-                "raw": dict(fill.raw),
-            },
-        )
-        if new:
-            _count_trades(order)
-    return new
+        order = with_related(lifecycle.locked(order_id), "account")
+        known = set(order.fills.values_list("segment", "exchange_trade_id"))
+        new = {
+            (fill.segment.value, fill.exchange_trade_id): _row_of(order, fill)
+            for fill in fills
+            if (fill.segment.value, fill.exchange_trade_id) not in known
+        }
+        if not new:
+            return []
+        stored = rows.Fill.objects.bulk_create(new.values())
+        ledger.count_fills(order, stored)
+        _count_trades(order)
+    return stored
+
+
+def _row_of(order: Order, fill: Fill) -> rows.Fill:
+    return rows.Fill(
+        order=order,
+        account=order.account,
+        trading_day=order.trading_day,
+        segment=fill.segment,
+        broker_order_id=fill.broker_order_id,
+        exchange_trade_id=fill.exchange_trade_id,
+        quantity=fill.quantity,
+        price=fill.price,
+        traded_at=fill.traded_at,
+        raw=dict(fill.raw),
+    )
 
 
 def _count_trades(order: Order) -> None:

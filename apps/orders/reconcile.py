@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -18,21 +20,39 @@ from apps.alerts.raising import STEADY, raise_alert, settle_alert, sign_of_life
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
-from apps.brokers.port import Known, OrderReport, ReadFailed
-from apps.orders import changes, lifecycle
-from apps.orders.ingest import BOOK, apply_fill, apply_report
+from apps.brokers.port import Fill, Known, OrderReport, ReadFailed
+from apps.orders import breaks, changes, lifecycle, outside
+from apps.orders import models as rows
+from apps.orders.books import (
+    Difference,
+    Ours,
+    TradeKey,
+    by_broker_id,
+    collapsed,
+    new_trades,
+    of_orders,
+    of_positions,
+    of_stranger,
+    of_trades,
+    our_fills,
+    our_orders,
+    sorted_out,
+)
+from apps.orders.ingest import BOOK, apply_fills, apply_report, keep_unattributed
 from apps.orders.lifecycle import Terms
-from apps.orders.models import UNDER_WAY, Fill, Modification, Order, Unattributed, trading_day
-from apps.orders.states import AT_BROKER, EVENT_OF, IN_DOUBT, Event, Status, destination
+from apps.orders.models import UNDER_WAY, BooksRun, Modification, Order, Unattributed, trading_day
+from apps.orders.states import AT_BROKER, IN_DOUBT
+from apps.risk import footing
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 def accounts_due() -> list[BrokerAccount]:
     """Accounts with orders at work or in doubt, enabled or not; marked ones; idle ones at times."""
     mine = Order.objects.filter(account=OuterRef("pk"))
     unbooked = mine.filter(trading_day=trading_day(), filled_quantity__gt=0).exclude(
-        Exists(Fill.objects.filter(order=OuterRef("pk")))
+        Exists(rows.Fill.objects.filter(order=OuterRef("pk")))
     )
     long_ago = timezone.now() - dt.timedelta(seconds=settings.IDLE_RECONCILE_EVERY)
     lately = Heartbeat.objects.filter(
@@ -49,7 +69,7 @@ def accounts_due() -> list[BrokerAccount]:
 
 
 def reconcile(account: BrokerAccount) -> None:
-    """One pass over the order book and the trade book, one run per account at a time."""
+    """One pass over all books, one run per account at a time."""
     with turn_if_free(f"reconcile:{account.name}") as mine:
         if mine:
             _reconcile(account)
@@ -59,42 +79,149 @@ def _reconcile(account: BrokerAccount) -> None:
     """A read that fails changes nothing. News that comes while we read marks the account again."""
     this = BrokerAccount.objects.filter(pk=account.pk)
     this.update(reconcile_wanted=False)
-    done = False
+    run, done = _Run(account), False
     try:
-        done = _read_books(account)
+        done = run.run()
     finally:
         if not done:
             this.update(reconcile_wanted=True)
-    if done:
+    if run.books_read:
         _adopt_strangers(account)
         sign_of_life(f"reconcile:{account.name}")
         settle_alert(f"books:{account.name}", "they can be read again", STEADY)
 
 
-def _read_books(account: BrokerAccount) -> bool:
-    """Apply the order book, then the trade book; False when one of them could not be read."""
-    read = reporting.reports_of(account)
-    try:
+class _Run:
+    """One comparison: order book, trade book, positions, funds, in this order."""
+
+    def __init__(self, account: BrokerAccount) -> None:
+        self.account = account
+        before = BooksRun.objects.filter(account=account).first()
+        self.row = BooksRun(
+            account=account,
+            began_at=timezone.now(),
+            agreed_at=before.agreed_at if before else None,
+            suspects=before.suspects if before else {},
+        )
+        self.reading = ""
+        self.books_read = False
+        self.deferred = False  # a stranger waits until nothing is in doubt
+        self.differences: list[Difference] = []
+
+    def run(self) -> bool:
+        """Apply what is new and list what does not fit; False when it must be done again soon."""
+        quiet, settled = breaks.is_quiet(self.account), outside.nothing_in_doubt(self.account)
+        try:
+            self._read(settled=settled)
+        except ReadFailed as error:
+            self._failed(error)
+            return False
+        found = collapsed(self.differences)
+        if quiet and not self.deferred:
+            self.row.suspects = breaks.compare(self.account, found, self.row.suspects)
+        if not found or (quiet and not self.deferred and not self.row.suspects):
+            self.row.agreed_at = timezone.now()
+        self._keep()
+        return not self.deferred and not self.row.suspects
+
+    def _read(self, *, settled: bool) -> None:
+        read = reporting.reports_of(self.account)
+        self.reading = "order book"
         book = read.order_book()
-        for report in _news(account, book.value):
+        ours = self._apply_book(book, settled=settled)
+        self.row.orders = len(book.value)
+        self.reading = "trade book"
+        trades = read.trade_book().value
+        ours, fills = self._apply_trades(ours, trades)
+        self.row.trades = len(trades)
+        self.books_read = True
+        self.reading = "positions"
+        positions = footing.read_positions(self.account)
+        self.row.positions = len(positions.rows)
+        self.reading = "funds"
+        reporting.store_funds(self.account)
+        self.differences += [
+            *of_orders(ours, book.value, book.as_of),
+            *of_trades(ours, fills, trades),
+            *of_positions(self.account, positions),
+        ]
+
+    def _apply_book(self, book: Known[list[OrderReport]], *, settled: bool) -> dict[str, Ours]:
+        """Apply what says something new; our orders by the broker's ids, as they are then."""
+        account = self.account
+        orders = our_orders(account)
+        news, strangers = sorted_out(orders, book.value)
+        strangers, late = outside.without_ours(account, strangers)
+        for report in news + late:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
+        if strangers:
+            self._take_in(strangers, book.as_of, settled=settled)
         _settle_changes(account, book)
-        for fill in read.trade_book().value:
-            _told(account, fill.broker_order_id, partial(apply_fill, account, fill))
-    except ReadFailed as error:
-        log.warning("books not read", account=account.name, error=str(error))
+        return by_broker_id(our_orders(account) if news or late or strangers else orders)
+
+    def _take_in(self, strangers: list[OrderReport], as_of: dt.datetime, *, settled: bool) -> None:
+        """Rows for orders made outside the desk, unless one could be ours; the rest is kept."""
+        account = self.account
+        keep_unattributed(account, strangers, BOOK)
+        importable, without = outside.strangers_to_import(account, strangers)
+        if importable and not (settled and outside.nothing_in_doubt(account)):
+            self.deferred = True
+            return
+        for report in importable:
+            broker_id = report.broker_order_id
+            take_in = partial(outside.import_order, account, report, as_of)
+            if why := _told(account, broker_id, take_in):
+                without[broker_id] = why
+        self.differences += [
+            of_stranger(report, without[report.broker_order_id])
+            for report in strangers
+            if report.broker_order_id in without
+        ]
+
+    def _apply_trades(
+        self, ours: dict[str, Ours], trades: list[Fill]
+    ) -> tuple[dict[str, Ours], dict[TradeKey, tuple[int, Decimal]]]:
+        """Store the trades that are not stored yet, order by order."""
+        account = self.account
+        fills = our_fills(account, ours)
+        new = new_trades(ours, fills, trades)
+        for broker_id, mine in new.items():
+            _told(account, broker_id, partial(apply_fills, ours[broker_id].pk, mine))
+        if not new:
+            return ours, fills
+        ours = by_broker_id(our_orders(account))
+        return ours, our_fills(account, ours)
+
+    def _failed(self, error: ReadFailed) -> None:
+        account = self.account
+        log.warning("books not read", account=account.name, book=self.reading, error=str(error))
+        self.row.failed, self.row.why = self.reading, str(error)[:300]
+        self._keep()
         if error.kind != "token":  # its session has told people already
-            text = f"the books of {account.name} cannot be read: {error}"
+            text = f"the books of {account.name} cannot be read ({self.reading}): {error}"
             raise_alert(f"books:{account.name}", text)
-        return False
-    return True
+
+    def _keep(self) -> None:
+        self.row.ended_at = timezone.now()
+        columns = [
+            field.name for field in BooksRun._meta.concrete_fields if field.name not in _OF_THE_ROW
+        ]
+        BooksRun.objects.bulk_create(
+            [self.row], update_conflicts=True, unique_fields=["account"], update_fields=columns
+        )
 
 
-def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], object]) -> None:
-    """Apply one row; one that cannot be applied is told to people and does not stop the others."""
+_OF_THE_ROW = {"id", "account"}
+
+
+def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], T]) -> T | str:
+    """Apply one row; one that cannot be applied is told to people and does not stop the others.
+
+    What came of it, or why nothing did.
+    """
     try:
-        apply()
+        return apply()
     except (DataError, IntegrityError, lifecycle.ImpossibleTransition) as error:
         log.exception("row not applied", account=account.name, order=broker_order_id)
         raise_alert(
@@ -103,45 +230,7 @@ def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], obje
             f"({type(error).__name__})",
             Severity.CRITICAL,
         )
-
-
-def _news(account: BrokerAccount, book: list[OrderReport]) -> list[OrderReport]:
-    """Reports that say something which our rows do not already say; three queries for any book."""
-    today = Order.objects.filter(account=account, trading_day__gte=trading_day())
-    ours = {order.broker_order_id: order for order in today.select_related("instrument")}
-    doubtful = set(today.filter(broker_order_id="").values_list("correlation_id", flat=True))
-    strangers = dict(
-        Unattributed.objects.filter(account=account, trading_day=trading_day()).values_list(
-            "broker_order_id", "state_word"
-        )
-    )
-    news = []
-    for report in book:
-        order = ours.get(report.broker_order_id)
-        known = (
-            strangers.get(report.broker_order_id) == report.state_word
-            and report.correlation_id not in doubtful
-            if order is None
-            else tells_nothing_new(order, report)
-        )
-        if not known:
-            news.append(report)
-    return news
-
-
-def tells_nothing_new(order: Order, report: OrderReport) -> bool:
-    """True when applying the report would leave the order as it is."""
-    event = EVENT_OF[report.state]
-    if event is Event.UNRECOGNISED or destination(Status(order.status), event) != order.status:
-        return False
-    if report.filled_quantity is not None and report.filled_quantity != order.filled_quantity:
-        return False
-    pairs = (
-        (report.quantity, order.quantity),
-        (report.price, order.price),
-        (report.trigger_price, order.trigger_price),
-    )
-    return all(not theirs or theirs == ours for theirs, ours in pairs)
+        return f"it cannot be stored ({type(error).__name__})"
 
 
 def _settle_changes(account: BrokerAccount, book: Known[list[OrderReport]]) -> None:

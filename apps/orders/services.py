@@ -305,6 +305,8 @@ def modify(
 
 def _new_terms(order: Order, asked: Terms) -> Terms:
     """What is asked for on top of what the order has; refuses what is no change."""
+    if order.from_outside:
+        raise TooLate("the order was made outside the desk: it can be cancelled, not changed")
     if order.status not in AT_BROKER or order.cancel_wanted_at is not None:
         raise TooLate(f"the order is {order.status}; only a working order can be changed")
     if used_up := no_more_changes(order.correlation_id):

@@ -19,7 +19,7 @@ from apps.alerts.raising import settle_alert
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.port import Intent, ReadFailed
-from apps.orders import queue, reconcile, services, wholes
+from apps.orders import books, queue, services, wholes
 from apps.orders.models import ENDS, Order, Progress, Slicing, trading_day
 from apps.orders.services import Actor, TooLate
 from apps.orders.splitting import split
@@ -114,7 +114,7 @@ def _read_back(parent: Slicing, orders: list[Order]) -> set[int]:
     for order in ended:
         report = shown.get(order.broker_order_id)
         told = report is not None and report.filled_quantity is not None
-        if report is None or not told or not reconcile.tells_nothing_new(order, report):
+        if report is None or not told or not books.tells_nothing_new(order, report):
             queue.ring_reconcile(parent.account_id)
             raise TooLate(
                 f"the broker's book does not show slice {order.slice_number} as the desk does:"

@@ -49,6 +49,7 @@ IN_DOUBT = frozenset({Status.SENDING, Status.UNKNOWN})
 class Event(StrEnum):
     """What can happen to an order. The first group is ours, the second the broker's."""
 
+    IMPORT = "IMPORT"
     APPROVE = "APPROVE"
     ASK_APPROVAL = "ASK_APPROVAL"
     DENY = "DENY"
@@ -126,6 +127,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             Event.APPROVE: Status.APPROVED,
             Event.ASK_APPROVAL: Status.AWAITING_APPROVAL,
             Event.DENY: Status.DENIED,
+            Event.IMPORT: Status.SUBMITTED,  # made outside the desk: the broker has it already
         },
     ),
     **_row(

@@ -112,7 +112,9 @@ def reconcile_due() -> None:
 @recorded
 def reconcile_account(account_id: int) -> None:
     """Read one account's books."""
-    reconcile.reconcile(BrokerAccount.objects.get(pk=account_id))
+    account = BrokerAccount.objects.get(pk=account_id)
+    reconcile.reconcile(account)
+    trimming.trim_by_last_read(account)
 
 
 @shared_task(name="orders.look")

@@ -19,6 +19,13 @@ ACTOR = Actor(name="desk: exits exceed the position")
 WHY = "the position is smaller than its exits: it was traded elsewhere"
 
 
+def trim_by_last_read(account: BrokerAccount) -> None:
+    """The same by the last read that is kept."""
+    report = PositionsReport.objects.filter(account=account).first()
+    if report is not None:
+        trim(account, report)
+
+
 def trim(account: BrokerAccount, report: PositionsReport) -> None:
     """Shrink or cancel the youngest exits until the position covers them, by every measure.
 

@@ -16,6 +16,8 @@ HIDDEN_MODELS = frozenset({"accesstoken", "logincredentials", "telegramuser"})
 OF_TRADER = ("orders.place_order", "orders.modify_order", "orders.cancel_order")
 OF_RISK = (
     "orders.cancel_order",
+    "orders.add_openingentry",
+    "orders.resolve_break",
     "risk.change_tradingstate",
     "risk.add_riskpolicy",
     "risk.decide_approval",

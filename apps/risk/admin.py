@@ -46,6 +46,7 @@ class RiskPolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "price_band_percent",
             "check_margin",
             "refuse_unknown_margin",
+            "on_outside_trade",
             "reason",
         )
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import OrderRequest
 from apps.brokers.rows import update_rows
-from apps.risk.models import Hold
+from apps.risk.models import Hold, TradingState
 
 
 def hold(
@@ -49,6 +49,15 @@ def hold(
         claim_id=claim_id,
         taken_at=counts_from or timezone.now(),
     )
+
+
+def hold_from_outside(account: BrokerAccount, request: OrderRequest) -> None:
+    """What an order may do that was made outside the desk: counted like any other.
+
+    Its margin the broker has counted itself. Takes the account's risk lock.
+    """
+    TradingState.objects.select_for_update().filter(account=account).first()
+    hold(account, request, None).save(force_insert=True)
 
 
 def give_to_sender(correlation_id: str, claim_id: UUID) -> bool:
@@ -202,9 +211,20 @@ def taken(account: BrokerAccount, request: OrderRequest, since: int) -> Taken:
         return Taken(*map(int, cursor.fetchone()))
 
 
-def filled(correlation_id: str, since: int) -> tuple[int, int]:
-    """Units of the order's own fills: those that a read begun at ``since`` has seen, and all."""
+@dataclass(frozen=True)
+class Own:
+    """An order's own hold, units: what a read of the positions has seen of its fills, all of its
+    fills, and what it may fill in all."""
+
+    seen: int = 0
+    filled: int = 0
+    quantity: int = 0
+
+
+def own(correlation_id: str, since: int) -> Own:
+    """The order's own hold, for a read begun at ``since``; nothing when it has none."""
     hold = Hold.objects.filter(correlation_id=correlation_id).first()
     if hold is None:
-        return 0, 0
-    return hold.filled if hold.filled_mark < since else 0, hold.filled
+        return Own()
+    seen = hold.filled if hold.filled_mark < since else 0
+    return Own(seen, hold.filled, hold.quantity)

@@ -90,6 +90,7 @@ class Snapshot:
     owned_pending: int = 0
     group_pending: int = 0  # what orders that exclude this one may take already
     own_filled_now: int = 0
+    own_quantity: int = 0  # what the order whose terms change may fill already
     changes: str | None = None
     market: Market | None = None
     approved_quantity: int | None = None  # what a second person has approved of this order
@@ -556,7 +557,7 @@ class ExitCap:
     """An exit never takes more than the position that the broker has shown lately.
 
     Nor more than the desk's own count of it, which a late read of the broker's cannot move; nor a
-    strategy more than its own part.
+    strategy more than its own part. Taking less than before is never too much.
     """
 
     name = "exit cap"
@@ -564,6 +565,8 @@ class ExitCap:
     def refusal(self, snapshot: Snapshot) -> str | None:
         """See the class."""
         if not snapshot.exiting:
+            return None
+        if snapshot.changes and snapshot.request.quantity <= snapshot.own_quantity:
             return None
         if snapshot.limits is None or snapshot.net_position is None:
             return "the position is not known"

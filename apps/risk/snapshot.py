@@ -150,7 +150,7 @@ def _to_leave(
         return {}
     taken = book.taken(account, request, positions.mark)
     counted = footing.standing(account, request)
-    own = book.filled(request.correlation_id, positions.mark) if changes else (0, 0)
+    own = book.own(request.correlation_id, positions.mark) if changes else book.Own()
     return {
         "pending": taken.read,
         "standing": counted.total,
@@ -158,8 +158,9 @@ def _to_leave(
         "owned": counted.owner if request.owner.startswith(STRATEGY) else None,
         "owned_pending": taken.owner,
         "group_pending": taken.group,
-        "own_filled": own[0],
-        "own_filled_now": own[1],
+        "own_filled": own.seen,
+        "own_filled_now": own.filled,
+        "own_quantity": own.quantity,
     }
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.brokers.models import BrokerAccount
 from apps.risk import approvals
 from apps.risk.approvals import CannotCarryOut, Facts, Kind
-from apps.risk.models import Approval, RiskPolicy
+from apps.risk.models import Approval, OutsideTrade, RiskPolicy
 
 KIND = "LIMITS"
 LIMITS = (
@@ -26,6 +26,7 @@ LIMITS = (
     "price_band_percent",
     "check_margin",
     "refuse_unknown_margin",
+    "on_outside_trade",
 )
 
 
@@ -57,6 +58,8 @@ def wider(old: RiskPolicy, new: RiskPolicy) -> list[str]:
 def _number(policy: RiskPolicy, name: str) -> Decimal:
     """No limit is the widest; a check that is on is tighter than one that is off."""
     value = getattr(policy, name)
+    if name == "on_outside_trade":
+        return Decimal(value != OutsideTrade.HALT)
     if isinstance(value, bool):
         return Decimal(not value)
     return Decimal("Infinity") if value is None else Decimal(value)

@@ -26,6 +26,7 @@ from apps.brokers.models import (
 )
 from apps.brokers.models.calendar import SEGMENTS
 from apps.brokers.readiness import Light, amber, green, red
+from apps.orders.models import BooksRun, Break
 from apps.risk.models import RiskPolicy
 from tests.brokers.asking import ends_in, session_of
 from tradingops import settings as house_settings
@@ -59,6 +60,7 @@ def test_an_account_of_which_little_is_known_may_trade(account):
         "address": Light.GREEN,
         "clock": Light.AMBER,
         "calendar": Light.GREEN,
+        "breaks": Light.GREEN,
         "prices": Light.GREEN,
         "funds": Light.AMBER,
         "margin": Light.GREEN,
@@ -154,7 +156,7 @@ def test_all_checks_of_all_accounts_cost_one_query(
         found = readiness.findings_of_all()
     assert len(found) == 2
     names = ["token", "address", "clock", "instruments", "calendar"]
-    names += ["order feed", "books", "prices", "funds", "margin"]
+    names += ["order feed", "books", "breaks", "prices", "funds", "margin"]
     assert [one.check for one in found[account.name]] == names
 
 
@@ -242,18 +244,46 @@ def test_another_brokers_list_says_nothing_of_ours(account, house_checks):
     assert light(account, "instruments") is Light.RED
 
 
-@pytest.mark.parametrize(
-    ("check", "part", "limit"), [("order feed", "feed", 15), ("books", "reconcile", 125)]
-)
-def test_the_light_follows_the_last_sign_of_feed_and_books(
-    account, house_checks, settings, check, part, limit
-):
-    settings.IDLE_RECONCILE_EVERY, settings.CALL_TIMEOUT = 60, 5
-    assert light(account, check) is Light.RED
-    for age, expected in ((limit - 2, Light.GREEN), (limit + 1, Light.RED)):
+def test_the_light_follows_the_last_sign_of_the_feed(account, house_checks):
+    assert light(account, "order feed") is Light.RED
+    for age, expected in ((13, Light.GREEN), (16, Light.RED)):
         at = timezone.now() - ago(seconds=age)
-        Heartbeat.objects.update_or_create(name=f"{part}:{account.name}", defaults={"at": at})
-        assert light(account, check) is expected
+        Heartbeat.objects.update_or_create(name=f"feed:{account.name}", defaults={"at": at})
+        assert light(account, "order feed") is expected
+
+
+def test_the_light_follows_when_all_books_last_agreed(account, house_checks, settings):
+    settings.IDLE_RECONCILE_EVERY, settings.CALL_TIMEOUT = 60, 5
+    assert "not read and compared yet" in reason(account, "books")
+    for age, expected in ((123, Light.GREEN), (126, Light.RED)):
+        compared(account, agreed_at=timezone.now() - ago(seconds=age))
+        assert light(account, "books") is expected
+    compared(account, failed="positions")
+    assert "positions cannot be read" in reason(account, "books")
+
+
+def compared(account: Any, **columns: Any) -> None:
+    BooksRun.objects.update_or_create(
+        account=account, defaults={"began_at": timezone.now(), **columns}
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "different", "expected"),
+    [
+        (0, {}, Light.AMBER),
+        (1, {}, Light.RED),
+        (1, {"resolution": "GONE"}, Light.GREEN),
+        (1, {"kind": "PRICE"}, Light.GREEN),
+    ],
+)
+def test_a_break_of_an_earlier_day_stops_entries_until_it_is_explained(
+    account, days, different, expected
+):
+    seen = timezone.now() - ago(days=days)
+    fields = {"kind": "POSITION", "subject": "x", "first_seen": seen, "last_seen": seen}
+    Break.objects.create(account=account, **(fields | different))
+    assert light(account, "breaks") is expected
 
 
 @pytest.fixture

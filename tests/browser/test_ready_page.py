@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from apps.alerts.raising import sign_of_life
 from apps.brokers.models import AccessToken, InstrumentImport
+from apps.orders.models import BooksRun
 from apps.people import roles
 from tests.people.conftest import member
 
@@ -20,8 +21,11 @@ def board(sign_in, account):
     InstrumentImport.objects.create(broker="dhan", source="x", outcome="APPLIED")
 
     def alive():
-        for part in ("feed", "reconcile"):
-            sign_of_life(f"{part}:{account.name}")
+        sign_of_life(f"feed:{account.name}")
+        now = timezone.now()
+        BooksRun.objects.update_or_create(
+            account=account, defaults={"began_at": now, "agreed_at": now}
+        )
 
     alive()
     page = sign_in("victor", first="/admin/ready/")

@@ -28,6 +28,9 @@ PAGES = {
     "/admin/live/order/{pk}/exit/": ["orders.view_order", "orders.place_order"],
     "/admin/place/": ["orders.place_order"],
     "/admin/place/instruments/": ["orders.place_order"],
+    "/admin/positions/": ["orders.view_ownedposition"],
+    "/admin/positions/enter/": ["orders.view_ownedposition", "orders.add_openingentry"],
+    "/admin/breaks/": ["orders.view_break"],
     "/admin/switches/": ["risk.view_tradingstate"],
     "/admin/health/": ["alerts.view_heartbeat"],
 }
@@ -39,6 +42,9 @@ POSTS = {
     "/admin/prices/1/watch/": {"instrument": "RELIANCE"},
     "/admin/switches/turn/": {"scope": "paper-one", "to": "halt", "reason": "x"},
     "/admin/alerts/acknowledge/1/": {},
+    "/admin/positions/enter/": {},
+    "/admin/breaks/1/take-on/": {},
+    "/admin/breaks/1/explain/": {"reason": "x"},
 }
 
 
@@ -199,6 +205,7 @@ def test_a_limit_changes_by_its_next_version(owner, account):
         "price_band_percent": "10",
         "check_margin": "on",
         "refuse_unknown_margin": "on",
+        "on_outside_trade": "ALERT",
         "reason": "quiet day",
     }
     answer = client.post("/admin/risk/riskpolicy/add/", limits)

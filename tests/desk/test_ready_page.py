@@ -15,6 +15,7 @@ from apps.alerts.models import Heartbeat
 from apps.alerts.raising import sign_of_life
 from apps.brokers.models import AccessToken, BrokerAccount, InstrumentImport
 from apps.desk import ready
+from apps.orders.models import BooksRun
 from apps.people import roles
 from apps.risk import switch
 from tests.desk.sockets import signed_in
@@ -30,8 +31,8 @@ def house(settings, account):
     """All checks, and everything right."""
     settings.READINESS_CHECKS = house_settings.READINESS_CHECKS
     InstrumentImport.objects.create(broker="dhan", source="x", outcome="APPLIED")
-    for part in ("feed", "reconcile"):
-        sign_of_life(f"{part}:{account.name}")
+    sign_of_life(f"feed:{account.name}")
+    agreed(account)
     return account
 
 
@@ -46,6 +47,16 @@ def page_of(user, address=URL):
 
 def line(page, check):
     return re.search(rf'<tr data-check="{check}">.*?</tr>', page, re.DOTALL)[0]
+
+
+def agreed(account, **columns):
+    now = timezone.now()
+    fields = {"began_at": now, "agreed_at": now} | columns
+    BooksRun.objects.update_or_create(account=account, defaults=fields)
+
+
+def unread(account):
+    agreed(account, agreed_at=timezone.now() - dt.timedelta(minutes=5), failed="trade book")
 
 
 def silent(part, account):
@@ -73,7 +84,7 @@ BREAKS = {
     "instruments": (old_instruments, "today's is missing", "/instrumentimport/"),
     "calendar": (without_year, "are not confirmed", "/admin/calendar/"),
     "order feed": (lambda account: silent("feed", account), "Silent", "/admin/health/"),
-    "books": (lambda account: silent("reconcile", account), "cannot be read", "/wirecall/"),
+    "books": (unread, "trade book cannot be read", "/wirecall/"),
 }
 
 
@@ -121,8 +132,7 @@ def test_a_live_account_that_is_not_armed_takes_no_entries(house, victor, settin
 
 def test_those_that_take_no_entries_come_first(house, make_other, victor):
     sign_of_life("feed:zeta")
-    sign_of_life("reconcile:zeta")
-    make_other("zeta", "token-z")
+    agreed(make_other("zeta", "token-z"))
     make_other("beta", "")
     assert [board.account.name for board in ready.boards()] == ["beta", "paper-one", "zeta"]
     page = page_of(victor)
@@ -143,6 +153,7 @@ def make_other(account):
         switch.equip(other)
         if token:
             AccessToken.put_in_force(other, token)
+        return other
 
     return make
 

@@ -11,7 +11,6 @@ from apps.brokers.journal import moment
 from apps.brokers.models import PositionsReport
 from apps.brokers.port import Intent, Side
 from apps.orders.models import Order
-from apps.orders.reconcile import reconcile
 from apps.risk import footing
 from apps.risk.models import Footing, OwnedPosition
 from tests.orders.telling import sent, settled
@@ -54,6 +53,11 @@ def shown(account, net: int, after: float = 0.0) -> PositionsReport:
     return PositionsReport(account=account, as_of=at, mark=moment(), rows=rows)
 
 
+def books_read(account) -> None:
+    """The order book was read, and explains nothing."""
+    type(account).objects.update(reconcile_wanted=False)
+
+
 def test_a_late_read_of_the_position_lets_no_second_exit_through(bought, leave, exchange, account):
     bought(10)
     footing.read_positions(account)
@@ -74,7 +78,7 @@ def test_units_that_no_order_explains_count_once_two_reads_and_the_order_book_ag
     assert not Footing.objects.get().foreign
     footing.observe(account, shown(account, 10, after=61))  # nobody has read the order book since
     assert not Footing.objects.get().foreign
-    reconcile(account)
+    books_read(account)
     footing.observe(account, shown(account, 10, after=30))  # too soon: the broker may lag
     assert not Footing.objects.get().foreign
     footing.observe(account, shown(account, 10, after=61))
@@ -84,7 +88,7 @@ def test_units_that_no_order_explains_count_once_two_reads_and_the_order_book_ag
 @pytest.mark.parametrize("second", [0, 5])
 def test_units_that_the_next_read_shows_otherwise_are_not_confirmed(account, second):
     footing.observe(account, shown(account, 10))
-    reconcile(account)
+    books_read(account)
     footing.observe(account, shown(account, second, after=1))
     assert Footing.objects.get().foreign == 0
     assert Footing.objects.get().candidate == (second or None)
@@ -93,7 +97,7 @@ def test_units_that_the_next_read_shows_otherwise_are_not_confirmed(account, sec
 def test_the_same_read_twice_confirms_nothing(account):
     report = shown(account, 10)
     footing.observe(account, report)
-    reconcile(account)
+    books_read(account)
     footing.observe(account, report)
     assert Footing.objects.get().foreign == 0
 

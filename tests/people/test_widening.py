@@ -34,6 +34,7 @@ TIGHTER = [
     {"max_quote_age": 2},
     {"check_margin": True},
     {"order_types": ["LIMIT"]},
+    {"on_outside_trade": "HALT"},
     {},
 ]
 WIDER = [
@@ -87,6 +88,14 @@ def test_letting_go_of_a_check_is_wider(name, account, rita, ruben):  # noqa: F8
     assert asked.payload["wider"] == [name]
     approvals.decide(asked.pk, ruben, "agreed", approve=True)
     assert not getattr(in_force(account), name)
+
+
+def test_halting_no_more_on_outside_trades_is_wider(account, rita, ruben):  # noqa: F811
+    post(rita, account, on_outside_trade="HALT")
+    assert post(rita, account, on_outside_trade="ALERT")["Location"] == "/admin/approvals/"
+    assert in_force(account).on_outside_trade == "HALT"
+    approvals.decide(Approval.objects.get().pk, ruben, "agreed", approve=True)
+    assert in_force(account).on_outside_trade == "ALERT"
 
 
 def test_a_new_type_of_order_is_wider(account, rita):  # noqa: F811

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -52,14 +53,34 @@ INDIA = ZoneInfo("Asia/Kolkata")
 def report_from_row(row: object, zone: ZoneInfo, what: str = "order row") -> OrderReport:
     """One row of the order book, or a postback. Raises ``BadWire``."""
     found = read(OrderRow, row, what)
-    return _report(found, words.SEGMENTS.get(found.segment or ""), zone, row)
+    return replace(
+        _report(found, words.SEGMENTS.get(found.segment or ""), zone, row),
+        leg=found.leg is not None or _of_a_bracket(found.product),
+        after_market=bool(found.after_market),
+    )
 
 
 def report_from_frame(data: object, zone: ZoneInfo) -> OrderReport:
     """``Data`` of one socket message, in the casing of the wire or of the documentation."""
     found = read(OrderFrame, camel(data), "order frame")
     pair = ((found.exchange or "").upper(), (found.segment or "").upper())
-    return _report(found, words.SOCKET_SEGMENTS.get(pair), zone, data)
+    return replace(
+        _report(found, words.SOCKET_SEGMENTS.get(pair), zone, data),
+        platform=words.PLATFORMS.get(found.platform or "", found.platform or "")[:40],
+        leg=_is_leg(found),
+        after_market=found.off_market == "1",
+    )
+
+
+def _is_leg(found: OrderFrame) -> bool:
+    """Part of a super, bracket or cover order (order-update page: remarks, AlgoOrdNo, product)."""
+    named = found.entry_id is not None and found.entry_id.strip("0.") != ""
+    super_order = (found.remarks or "").casefold() == words.SUPER_ORDER
+    return named or super_order or _of_a_bracket(found.product)
+
+
+def _of_a_bracket(product: str | None) -> bool:
+    return (product or "").upper() in words.BRACKET_PRODUCTS
 
 
 def camel(data: object) -> object:
@@ -92,6 +113,8 @@ def _report(
         trigger_price=found.trigger,
         reason=_reason(found.reason),
         reported_at=_first_stamp(zone, found.updated, found.at_exchange, found.created),
+        placed_at=stamp(found.created, zone),
+        validity=_known(words.VALIDITIES, found.validity),
         raw=storable(raw),
     )
 

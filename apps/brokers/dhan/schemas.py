@@ -64,6 +64,9 @@ class OrderRow(_Reply):
     price: NoPrice = None
     trigger: NoPrice = Field(None, alias="triggerPrice")
     reason: Text = Field(None, alias="omsErrorDescription")
+    validity: Text = None
+    leg: Text = Field(None, alias="legName")
+    after_market: Flag = Field(None, alias="afterMarketOrder")
     updated: Text = Field(None, alias="updateTime")
     at_exchange: Text = Field(None, alias="exchangeTime")
     created: Text = Field(None, alias="createTime")
@@ -89,6 +92,11 @@ class OrderFrame(_Reply):
     price: NoPrice = None
     trigger: NoPrice = Field(None, alias="triggerPrice")
     reason: Text = Field(None, alias="reasonDescription")
+    validity: Text = None
+    platform: Text = Field(None, alias="source")
+    remarks: Text = None
+    entry_id: Text = Field(None, alias="algoOrdNo")
+    off_market: Text = Field(None, alias="offMktFlag")
     updated: Text = Field(None, alias="lastUpdatedTime")
     at_exchange: Text = Field(None, alias="exchOrderTime")
     created: Text = Field(None, alias="orderDateTime")

@@ -62,10 +62,18 @@ ORDER_TYPES = {
     "LIMIT": OrderType.LIMIT,
     "MARKET": OrderType.MARKET,
     "STOP_LOSS": OrderType.STOP_LIMIT,
+    "STOP_LOSS_MARKET": OrderType.STOP_MARKET,
     "LMT": OrderType.LIMIT,
     "MKT": OrderType.MARKET,
     "SL": OrderType.STOP_LIMIT,
+    "SLM": OrderType.STOP_MARKET,
 }
+VALIDITIES = {"DAY": Validity.DAY, "IOC": Validity.IOC}
+# Products of bracket and cover orders, and what the socket says of a super order (order-update).
+BRACKET_PRODUCTS = {"BO", "CO", "B", "V"}
+SUPER_ORDER = "super order"
+# Where an order was placed. The page documents P alone; other letters are shown as they come.
+PLATFORMS = {"P": "API"}
 
 SEGMENT_WORD = {segment: word for word, segment in SEGMENTS.items()}
 PRODUCT_WORD = {

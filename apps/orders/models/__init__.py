@@ -1,7 +1,9 @@
 """Orders, what happened to them, their fills and changes of terms."""
 
+from apps.orders.models.breaks import BooksRun, Break, BreakKind, BreakNote, Resolution
 from apps.orders.models.changes import UNDER_WAY, Change, Modification
 from apps.orders.models.happenings import Fill, OrderEvent, Unattributed
+from apps.orders.models.ledger import OpeningEntry, OwnedPosition
 from apps.orders.models.orders import (
     MANUAL,
     OUTSIDE,
@@ -19,14 +21,21 @@ __all__ = [
     "MANUAL",
     "OUTSIDE",
     "UNDER_WAY",
+    "BooksRun",
+    "Break",
+    "BreakKind",
+    "BreakNote",
     "Change",
     "DeskSequence",
     "Fill",
     "Modification",
+    "OpeningEntry",
     "Order",
     "OrderEvent",
     "OrderQuerySet",
+    "OwnedPosition",
     "Progress",
+    "Resolution",
     "Slicing",
     "SlicingEvent",
     "Source",

@@ -78,6 +78,8 @@ class Unattributed(models.Model):
     broker_order_id = models.CharField(max_length=40)
     state_word = models.CharField(max_length=40)
     origin = models.CharField(max_length=20)
+    platform = models.CharField(max_length=40, blank=True, help_text="Where it was placed.")
+    leg = models.BooleanField(default=False, help_text="Part of a bracket or super order.")
     raw = models.JSONField(default=dict)
     first_seen = models.DateTimeField(default=timezone.now)
     last_seen = models.DateTimeField(default=timezone.now)

@@ -29,10 +29,6 @@ def _choices(words: type) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ").capitalize()) for word in words]  # type: ignore[attr-defined]
 
 
-# What is sent; orders of earlier days were sent as MARKET.
-_SENT_TYPES = [pair for pair in _choices(OrderType) if pair[0] != OrderType.STOP_MARKET]
-
-
 def new_correlation_id() -> str:
     """20 lower-case hex characters: within every broker's length and alphabet."""
     return secrets.token_hex(10)
@@ -79,7 +75,10 @@ class Order(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders")
     side = models.CharField(max_length=4, choices=_choices(Side))
     quantity = models.IntegerField(help_text="Units, not lots.")
-    order_type = models.CharField(max_length=10, choices=_SENT_TYPES, help_text="What is sent.")
+    # The desk sends the two LIMIT types; orders made outside it, or long ago, have others too.
+    order_type = models.CharField(
+        max_length=11, choices=_choices(OrderType), help_text="What is sent."
+    )
     asked_type = models.CharField(
         max_length=11,
         choices=_choices(OrderType),
@@ -165,6 +164,13 @@ class Order(models.Model):
                 | models.Q(parent__isnull=False, slice_number__gte=1, slice_of__gte=1),
                 name="a_slice_has_a_whole_and_a_number",
             ),
+            models.CheckConstraint(
+                condition=~models.Q(source=Source.EXTERNAL.value)
+                | ~models.Q(
+                    status__in=["AWAITING_APPROVAL", "APPROVED", "SENDING", "DENIED", "LAPSED"]
+                ),
+                name="what_came_from_outside_is_never_sent",
+            ),
         ]
         indexes = [
             models.Index(fields=["account", "live_seq"], name="order_live"),
@@ -197,14 +203,19 @@ class Order(models.Model):
         return OUTSIDE if self.source == Source.EXTERNAL else MANUAL
 
     @property
+    def from_outside(self) -> bool:
+        """True when it was made at the broker and not here: the desk may only cancel it."""
+        return self.source == Source.EXTERNAL
+
+    @property
     def can_cancel(self) -> bool:
         """True while a cancel can still do something."""
         return not self.over and self.cancel_wanted_at is None
 
     @property
     def can_modify(self) -> bool:
-        """True while the broker has the order and nobody wants it gone."""
-        return self.status in AT_BROKER and self.cancel_wanted_at is None
+        """True while the broker has the desk's own order and nobody wants it gone."""
+        return self.status in AT_BROKER and self.cancel_wanted_at is None and not self.from_outside
 
     @property
     def may_have_left_a_position(self) -> bool:

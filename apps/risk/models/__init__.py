@@ -6,6 +6,7 @@ from apps.risk.models.exits import ExitGoal, GoalNote, GoalState
 from apps.risk.models.holds import Footing, Hold, OwnedPosition
 from apps.risk.models.kills import KillAccount, KillNote, KillRun, KillStage
 from apps.risk.models.policies import (
+    OutsideTrade,
     RiskPolicy,
     _all_order_types,  # noqa: F401 - the first migration calls it by this name
     policy_defaults,
@@ -25,6 +26,7 @@ __all__ = [
     "KillNote",
     "KillRun",
     "KillStage",
+    "OutsideTrade",
     "OwnedPosition",
     "Permit",
     "RiskPolicy",

@@ -20,6 +20,13 @@ def _all_order_types() -> list[str]:
 _PERCENT = [MinValueValidator(Decimal("0.05")), MaxValueValidator(Decimal(50))]
 
 
+class OutsideTrade(models.TextChoices):
+    """What follows an order that was made outside the desk."""
+
+    ALERT = "ALERT", "Alert"
+    HALT = "HALT", "Alert and halt the account"
+
+
 class RiskPolicy(models.Model):
     """One version of an account's limits. Changing a limit writes the next version."""
 
@@ -70,6 +77,12 @@ class RiskPolicy(models.Model):
     refuse_unknown_margin = models.BooleanField(
         default=True, help_text="Refuse an entry whose margin the calculator does not tell."
     )
+    on_outside_trade = models.CharField(
+        max_length=5,
+        choices=OutsideTrade.choices,
+        default=OutsideTrade.ALERT,
+        help_text="What an order that was made outside the desk does besides the alert.",
+    )
     reason = models.CharField(max_length=300)
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -103,6 +116,7 @@ def policy_defaults() -> dict[str, Any]:
         "stop_protection_percent": settings.RISK_STOP_PROTECTION_PERCENT,
         "price_band_percent": settings.RISK_PRICE_BAND_PERCENT or None,
         "check_margin": settings.RISK_CHECK_MARGIN,
+        "on_outside_trade": settings.RISK_ON_OUTSIDE_TRADE,
         "reason": "defaults of a new account",
         "created_by": "system",
     }
