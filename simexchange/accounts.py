@@ -137,12 +137,19 @@ class Demand:
     def follow(self, order: Order) -> None:
         """Take notice of an order's new state."""
         self._total -= self._margins.pop(order.order_id, ZERO)
-        if order.is_working:
-            self.orders[order.order_id] = order
+        if order.is_working and not order.watched:
+            self._put(order)
             self._margins[order.order_id] = self._margin(order, order.remaining)
             self._total += self._margins[order.order_id]
         else:
             self.orders.pop(order.order_id, None)
+
+    def _put(self, order: Order) -> None:
+        """In the order of their ids: an exit of a super order works long after it was made."""
+        newest = next(reversed(self.orders), "")
+        self.orders[order.order_id] = order
+        if order.order_id < newest:
+            self.orders = dict(sorted(self.orders.items()))
 
     def blocked(self, held: int) -> Decimal:
         """Rupees tied up, while `held` units are held."""

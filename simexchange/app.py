@@ -33,6 +33,10 @@ from simexchange.rest import RestApi, not_found
 from simexchange.saboteur import Saboteur
 from simexchange.sentry import Sentry
 from simexchange.sockets import OrderFeed
+from simexchange.super_control import SuperControl
+from simexchange.super_desk import SuperDesk
+from simexchange.super_life import SuperLife
+from simexchange.super_orders import SuperOrders
 from simexchange.tokens import AuthApi, TokenDesk
 
 SHUTDOWN_SECONDS = 0.3
@@ -85,15 +89,20 @@ def build(
     feed, market_feed = OrderFeed(ledger, faults), MarketFeed(exchange, faults)
     desk = TokenDesk(ledger, (feed, market_feed), limits, options.seed, options.token_life)
     sentry, edis = Sentry(exchange), Edis(ledger)
+    supers = SuperOrders(exchange, SuperDesk(exchange, SuperLife(exchange, faults)))
     outages = {REFUSE: door.refuse, CUT: feed.cut, CUT_MARKET: market_feed.cut}
     saboteur = Saboteur(faults, outages, loop.call_later, loop.time)
     saboteur.follow(plan)
     app = web.Application(middlewares=[door.watch()])
-    app.add_routes(RestApi(exchange, limits, faults, log, desk, sentry, edis).routes())
+    app.add_routes(RestApi(exchange, limits, faults, log, desk, sentry, edis, supers).routes())
     app.add_routes(AuthApi(desk, exchange, faults, log).routes())
     app.add_routes(MasterFiles(exchange, faults, log, listed_on).routes())
-    control = Control(exchange, limits, saboteur, log, feed, market_feed, desk, clock)
+    super_control = SuperControl(ledger, supers)
+    control = Control(
+        exchange, limits, saboteur, log, feed, market_feed, desk, clock, super_control
+    )
     app.add_routes(control.routes())
+    app.add_routes(super_control.routes())
     app.add_routes(MarketControl(exchange, clock).routes())
     app.add_routes(AccessControl(ledger, desk).routes())
     app.add_routes(AccountControl(exchange, edis).routes())

@@ -28,6 +28,7 @@ from simexchange.replies import (
 from simexchange.request_log import RequestLog, Visit
 from simexchange.sentry import Sentry
 from simexchange.serving import carry_out
+from simexchange.super_orders import SuperOrders
 from simexchange.tokens import TokenDesk
 from simexchange.trader_control import TraderControl
 from simexchange.trading import Call, Trading
@@ -49,6 +50,7 @@ class RestApi:
         desk: TokenDesk,
         sentry: Sentry,
         edis: Edis,
+        supers: SuperOrders,
     ) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
@@ -59,10 +61,16 @@ class RestApi:
         self._trading = Trading(exchange)
         self._control = TraderControl(sentry)
         self._edis = edis
+        self._supers = supers
         self._quotes = Quotes(exchange)
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self._trading_routes(), *self._account_routes(), *self._other_routes()]
+        return [
+            *self._trading_routes(),
+            *self._super_routes(),
+            *self._account_routes(),
+            *self._other_routes(),
+        ]
 
     def _trading_routes(self) -> list[web.RouteDef]:
         trading = self._trading
@@ -86,6 +94,15 @@ class RestApi:
             self._route("DELETE", "/positions", "exit_all", "order", trading.exit_all),
             self._route("POST", "/margincalculator", "margin", "read", trading.margin),
             self._route("POST", "/margincalculator/multi", "margin", "read", trading.margins),
+        ]
+
+    def _super_routes(self) -> list[web.RouteDef]:
+        supers, one = self._supers, "/super/orders/{order_id}"
+        return [
+            self._route("POST", "/super/orders", "super_place", "order", supers.place),
+            self._route("PUT", one, "super_modify", "order", supers.modify),
+            self._route("DELETE", f"{one}/{{leg}}", "super_cancel", "order", supers.cancel),
+            self._route("GET", "/super/orders", "super_book", "read", supers.book),
         ]
 
     def _account_routes(self) -> list[web.RouteDef]:
