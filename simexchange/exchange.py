@@ -156,14 +156,14 @@ class Exchange(Reading):
         if order_id in self._doomed:
             self._reject_in_silence(order)
         elif text := rms.objection(order, market.instrument, account, self._clock().date()):
-            self.turn_away(order, text)
+            self.floor.reject(order, text)
         elif self._is_open(order):
             self._admit(order)
         elif order.after_market:
             order.status, order.held = Status.PENDING, True
             self.floor.tell(order)
         else:
-            self.turn_away(order, f"RMS:{order.order_id}:Market is closed.")
+            self.floor.reject(order, f"RMS:{order.order_id}:Market is closed.")
         self.settle()
 
     def tick(self) -> None:
@@ -211,22 +211,12 @@ class Exchange(Reading):
 
     def force_fill(self, order: Order, quantity: int, price: Decimal) -> None:
         """Fill an order against nobody, whatever the market says."""
-        self.fill_against_nobody(order, quantity, price)
+        self.floor.fill_against_nobody(order, quantity, price)
         self.settle()
         self._let_watch()
 
-    def fill_against_nobody(self, order: Order, quantity: int, price: Decimal) -> None:
-        """The same; the caller settles."""
-        self.floor.withdraw(order)
-        order.held = order.watched = False
-        order.take(quantity, price)
-        self.floor.book_fill(order, quantity, price)
-        if order.remaining:
-            order.triggered = order.order_type == "STOP_LOSS"
-            self.floor.stand(order)
-
     def force_reject(self, order: Order, reason: str) -> None:
-        self.turn_away(order, reason)
+        self.floor.reject(order, reason)
         self.settle()
 
     def doom(self, order_id: str) -> None:
@@ -265,18 +255,10 @@ class Exchange(Reading):
 
         self._later(seconds, act_and_settle)
 
-    def new_exit(self, entry: Order, leg: str, own_id: bool) -> Order:
-        """An exit of a super order, for what its entry has filled; it waits at the broker."""
-        order = Order.exit_of(entry, leg, self._next_id(), self._clock())
-        order.shown = "" if own_id else entry.order_id
-        order.sequence = self.ledger.next_number("place in queue")
-        self.ledger.add_order(order)
-        return order
-
-    def turn_away(self, order: Order, reason: str) -> None:
-        """Reject an order; the caller settles."""
-        order.reason = reason
-        self.floor.finish(order, Status.REJECTED)
+    def next_id(self) -> str:
+        """An id for an order: seed, date and count."""
+        number = self.ledger.next_number("order")
+        return f"1{self.seed % 100:02d}{self._clock():%y%m%d}{number:06d}"
 
     def settle(self) -> None:
         """Let everything that follows from what happened happen too, and put it on record."""
@@ -316,15 +298,11 @@ class Exchange(Reading):
         return order
 
     def _accept(self, account: Account, ticket: Ticket, request: int, source: str = API) -> Order:
-        order = Order.from_ticket(ticket, self._next_id(), account.client_id, self._clock(), source)
+        order = Order.from_ticket(ticket, self.next_id(), account.client_id, self._clock(), source)
         order.request, order.sequence = request, self.ledger.next_number("place in queue")
         self.ledger.add_order(order)
         self._send(order)
         return order
-
-    def _next_id(self) -> str:
-        number = self.ledger.next_number("order")
-        return f"1{self.seed % 100:02d}{self._clock():%y%m%d}{number:06d}"
 
     def _reject_in_silence(self, order: Order) -> None:
         self._doomed.discard(order.order_id)

@@ -129,6 +129,22 @@ class Floor:
         self._ledger.add_trade(trade)
         self.tell(order)
 
+    def fill_against_nobody(self, order: Order, quantity: int, price: Decimal) -> None:
+        """Fill an order whatever the market says; what is left stands."""
+        self.withdraw(order)
+        order.held = order.watched = False
+        if order.exchange_order_id == "0":
+            order.exchange_order_id = f"12{order.order_id}"
+        order.take(quantity, price)
+        self.book_fill(order, quantity, price)
+        if order.remaining:
+            order.triggered = order.order_type == "STOP_LOSS"
+            self.stand(order)
+
+    def reject(self, order: Order, reason: str) -> None:
+        order.reason = reason
+        self.finish(order, Status.REJECTED)
+
     def finish(self, order: Order, status: Status) -> None:
         if order.is_working:
             self.withdraw(order)

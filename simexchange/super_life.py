@@ -67,7 +67,7 @@ class SuperLife:
             order.price = market.protected_price(order.side)
         today = self._ledger.clock().date()
         if text := rms.objection(order, market.instrument, account, today):
-            self._exchange.turn_away(order, text)
+            self._floor.reject(order, text)
             return
         self._send(order)
         self._end_what_is_over(each)
@@ -112,13 +112,15 @@ class SuperLife:
                 self._floor.tell(order, "Modified")
 
     def _create(self, each: SuperOrder, entry: Order, leg: str) -> None:
-        order = self._exchange.new_exit(entry, leg, each.own_ids)
+        order = Order.exit_of(entry, leg, self._exchange.next_id(), self._ledger.clock())
+        order.shown = "" if each.own_ids else entry.order_id
+        order.sequence = self._ledger.next_number("place in queue")
+        self._ledger.add_order(order)
         each.legs[leg] = order.order_id
         self._set_price(order, each.level(leg))
         self._ledger.touch_super(each)
         if leg == STOP and self._faults.strikes(STOP_REJECTED, entry.client_id):
-            text = f"RMS:{order.shown_id}:Rejected by the exchange."
-            self._exchange.turn_away(order, text)
+            self._floor.reject(order, f"RMS:{order.shown_id}:Rejected by the exchange.")
         else:
             self._floor.stand(order)
             self._floor.tell(order)
@@ -146,7 +148,7 @@ class SuperLife:
             self._send(order)
             price = self._exchange.markets[order.key].last
             order.price = price
-            self._exchange.fill_against_nobody(order, order.remaining, price)
+            self._floor.fill_against_nobody(order, order.remaining, price)
         elif self._faults.strikes(SIBLING_STAYS, order.client_id):
             each.stays.append(order.leg)
         else:
