@@ -11,9 +11,10 @@ from simexchange.guards import Guards
 from simexchange.holdings import Delivery, Holding
 from simexchange.instruments import Instrument, Key
 from simexchange.money import ZERO
-from simexchange.orders import Order, Ticket, Trade
+from simexchange.orders import NATIVE, Order, Ticket, Trade
 
 INTRADAY_RATE = Decimal("0.20")
+INTRADAY = {"INTRADAY", *NATIVE}
 CONTRACT_RATE = Decimal("0.15")
 PositionKey = tuple[str, str, str]
 
@@ -24,7 +25,7 @@ def margin(
     """Rupees tied up by opening `quantity` units at `price`: a plain rule, not SPAN.
 
     Options bought take the full premium; futures and options sold 15 % of the contract's value
-    (strike times quantity for an option); INTRADAY shares 20 %; other shares the full value.
+    (strike times quantity for an option); shares within the day 20 %; other shares the full value.
     """
     if instrument.is_option and side == "BUY":
         return quantity * price
@@ -32,7 +33,7 @@ def margin(
         return quantity * instrument.strike * CONTRACT_RATE
     if instrument.is_future:
         return quantity * price * CONTRACT_RATE
-    return quantity * price * (INTRADAY_RATE if product == "INTRADAY" else 1)
+    return quantity * price * (INTRADAY_RATE if product in INTRADAY else 1)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
 from simexchange.market import Market
-from simexchange.orders import API, ENTRY, Change, Order, Status, Ticket
+from simexchange.orders import API, ENTRY, NATIVE, Change, Order, Status, Ticket
 from simexchange.pacing import Pace
 from simexchange.reading import Reading
 from simexchange.supers import SuperOrder
@@ -25,7 +25,7 @@ from simexchange.supers import SuperOrder
 MAX_MODIFICATIONS = 25
 """Per order (DhanHQ v2 documentation, introduction, rate limits)."""
 PRICES_EVERY = 20
-ALL = frozenset({"CNC", "INTRADAY", "MARGIN", "MTF"})
+ALL = frozenset({"CNC", "INTRADAY", "MARGIN", "MTF", *NATIVE})
 
 
 class OrderRefusedError(Exception):
@@ -62,14 +62,10 @@ class Exchange(Reading):
 
     # ---- what an account may ask for
 
-    def place(
-        self, account: Account, ticket: Ticket, super_order: SuperOrder | None = None
-    ) -> Order:
-        """Accept an order, by itself or as the entry of a super order."""
+    def place(self, account: Account, ticket: Ticket, attached: SuperOrder | None = None) -> Order:
+        """Accept an order, by itself or as the entry of what is attached to it."""
         order = self._accept(account, ticket, self.ledger.next_number("request"))
-        if super_order is not None:
-            order.leg, super_order.order_id = ENTRY, order.order_id
-            self.ledger.touch_super(super_order)
+        self._attach(order, attached)
         self.settle()
         return order
 
@@ -104,13 +100,19 @@ class Exchange(Reading):
         return order
 
     def place_by_hand(
-        self, account: Account, ticket: Ticket, source: str, fill: bool = False
+        self,
+        account: Account,
+        ticket: Ticket,
+        source: str,
+        fill: bool = False,
+        attached: SuperOrder | None = None,
     ) -> Order:
         """An order from the broker's own page, on no API: it arrives at once.
 
         With `fill` it trades in full, at its price or at the last one, whatever the market says.
         """
         order = self._accept(account, ticket, self.ledger.next_number("request"), source)
+        self._attach(order, attached)
         was_on = self.floor.auto_on
         self.floor.auto_on = was_on and not fill
         self.arrive(order.order_id)
@@ -303,6 +305,11 @@ class Exchange(Reading):
         self.ledger.add_order(order)
         self._send(order)
         return order
+
+    def _attach(self, entry: Order, attached: SuperOrder | None) -> None:
+        if attached is not None:
+            entry.leg, attached.order_id = ENTRY, entry.order_id
+            self.ledger.touch_super(attached)
 
     def _reject_in_silence(self, order: Order) -> None:
         self._doomed.discard(order.order_id)

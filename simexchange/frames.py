@@ -12,9 +12,9 @@ from typing import Any
 from simexchange.clock import stamp
 from simexchange.instruments import Instrument
 from simexchange.money import wire
-from simexchange.orders import API, HEALTHY, STOP, TARGET, OrderEvent, Status
+from simexchange.orders import API, HEALTHY, NATIVE, STOP, TARGET, OrderEvent, Status
 
-PRODUCTS = {"CNC": "C", "INTRADAY": "I", "MARGIN": "M", "MTF": "F"}
+PRODUCTS = {"CNC": "C", "INTRADAY": "I", "MARGIN": "M", "MTF": "F", "CO": "V", "BO": "B"}
 ORDER_TYPES = {"LIMIT": "LMT", "MARKET": "MKT", "STOP_LOSS": "SL"}
 LEG_NUMBERS = {STOP: 2, TARGET: 3}
 ALWAYS_SENT = {"offMktFlag", "algoId", "exchOrderNo"}
@@ -62,7 +62,7 @@ def _order_part(event: OrderEvent) -> dict[str, Any]:
         "orderDateTime": stamp(order.received),
         "exchOrderTime": stamp(order.reached),
         "lastUpdatedTime": stamp(order.updated),
-        "remarks": "Super Order" if order.leg else " ",
+        "remarks": "Super Order" if order.leg and order.product not in NATIVE else " ",
         "mktType": "NL",
         "reasonDescription": _reason(event),
         "legNo": LEG_NUMBERS.get(order.leg, 1),

@@ -6,12 +6,13 @@ text counts as a bad value, a null as absent (both measured against the broker's
 
 import re
 from collections.abc import Container
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from simexchange.instruments import Instrument, Key
 from simexchange.money import ZERO, read_rupees
-from simexchange.orders import ENTRY, STOP, TARGET, Change, Ticket
+from simexchange.orders import COVER, ENTRY, NATIVE, STOP, TARGET, Change, Ticket
 from simexchange.replies import BAD_INPUT, RefusedError, order_error, required
 from simexchange.supers import Levels
 
@@ -71,6 +72,25 @@ def read_super(body: Body, instruments: dict[Key, Instrument]) -> tuple[Ticket, 
     ticket = read_ticket({**body, "validity": "DAY", "triggerPrice": None}, instruments)
     _needed(body, "trailingJump")
     return ticket, Levels(_level(body, "targetPrice"), _level(body, "stopLossPrice"), _jump(body))
+
+
+def read_native(body: Body, instruments: dict[Key, Instrument]) -> Ticket:
+    """A bracket or cover order; the trigger of the latter is where its stop is to stand."""
+    product = _one_of(body, "productType", NATIVE)
+    _one_of(body, "orderType", SUPER_TYPES)
+    plain = {**body, "productType": "INTRADAY", "triggerPrice": None}
+    ticket = replace(read_ticket(plain, instruments), product=product)
+    if product == COVER:
+        return replace(ticket, trigger=_level(body, "triggerPrice"))
+    profit, loss = _level(body, "boProfitValue"), _level(body, "boStopLossValue")
+    return replace(ticket, profit_by=profit, loss_by=loss)
+
+
+def read_levels_of_change(body: Body, leg: str) -> Levels:
+    """Of an exit changed as a plain order: `price` for the target, `triggerPrice` for the stop."""
+    if leg == TARGET:
+        return Levels(_level(body, "price"), ZERO)
+    return Levels(ZERO, _level(body, "triggerPrice"))
 
 
 def read_leg(name: object) -> str:

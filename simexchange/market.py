@@ -40,11 +40,14 @@ class Market:
         moved = self.last + round(self._random.gauss(pull, spread)) * instrument.tick
         self.set_last(moved)
 
-    def set_last(self, price: Decimal) -> None:
-        """Pin the last price, brought on the tick and into the day's band."""
+    def nearest(self, price: Decimal) -> Decimal:
+        """A price brought on the tick and into the day's band."""
         instrument = self.instrument
-        price = tick_below(price, instrument.tick)
-        self.last = min(max(price, instrument.lower), instrument.upper)
+        return min(max(tick_below(price, instrument.tick), instrument.lower), instrument.upper)
+
+    def set_last(self, price: Decimal) -> None:
+        """Pin the last price, as near as it may be."""
+        self.last = self.nearest(price)
         self.high = max(self.high, self.last)
         self.low = min(self.low, self.last)
         self._quote_street()

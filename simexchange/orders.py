@@ -30,6 +30,8 @@ WORKING = frozenset({Status.PENDING, Status.PART_TRADED})
 OPEN = WORKING | {Status.TRANSIT}
 HEALTHY = "CONFIRMED"
 API = "P"
+BRACKET, COVER = "BO", "CO"
+NATIVE = frozenset({BRACKET, COVER})
 ENTRY, STOP, TARGET = "ENTRY_LEG", "STOP_LOSS_LEG", "TARGET_LEG"
 
 
@@ -49,6 +51,8 @@ class Ticket:
     disclosed: int = 0
     after_market: bool = False
     correlation_id: str = ""
+    profit_by: Decimal = ZERO
+    loss_by: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Order:
     platform it came from: P is the API, W the broker's own page (order update page, recorded).
     Of a super order `leg` says which part this is, and `parent` of an exit is its entry; a
     `watched` exit waits at the broker for its price. `shown` is an id shown instead of its own.
+    `profit_by` and `loss_by`, of a bracket order, are how far off its exits are, in rupees.
     """
 
     order_id: str
@@ -109,6 +114,8 @@ class Order:
     parent: str = ""
     watched: bool = False
     shown: str = ""
+    profit_by: Decimal = ZERO
+    loss_by: Decimal = ZERO
 
     @classmethod
     def from_ticket(
@@ -138,6 +145,8 @@ class Order:
             received=now,
             updated=now,
             source=source,
+            profit_by=ticket.profit_by,
+            loss_by=ticket.loss_by,
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.inflict import Scene, respond
 from simexchange.limits import RateLimits
+from simexchange.native import NativeBrackets
 from simexchange.quotes import Quotes
 from simexchange.replies import (
     BAD_INPUT,
@@ -51,6 +52,7 @@ class RestApi:
         sentry: Sentry,
         edis: Edis,
         supers: SuperOrders,
+        natives: NativeBrackets,
     ) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
@@ -59,6 +61,7 @@ class RestApi:
         self._faults = faults
         self._log = log
         self._trading = Trading(exchange)
+        self._natives = natives
         self._control = TraderControl(sentry)
         self._edis = edis
         self._supers = supers
@@ -75,9 +78,9 @@ class RestApi:
     def _trading_routes(self) -> list[web.RouteDef]:
         trading = self._trading
         return [
-            self._route("POST", "/orders", "place", "order", trading.place),
+            self._route("POST", "/orders", "place", "order", self._natives.place),
             self._route("POST", "/orders/slicing", "place", "order", trading.slice),
-            self._route("PUT", "/orders/{order_id}", "modify", "order", trading.modify),
+            self._route("PUT", "/orders/{order_id}", "modify", "order", self._natives.modify),
             self._route("DELETE", "/orders/{order_id}", "cancel", "order", trading.cancel),
             self._route("GET", "/orders", "book", "read", trading.book),
             self._route("GET", "/orders/{order_id}", "order", "read", trading.order),

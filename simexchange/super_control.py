@@ -7,6 +7,7 @@ from aiohttp import web
 from simexchange.asking import Asked, BadControlError, route
 from simexchange.exchange import OrderRefusedError
 from simexchange.ledger import Ledger
+from simexchange.native import NativeBrackets
 from simexchange.orders import STOP, TARGET
 from simexchange.super_orders import CLASSIC, PORTAL, SuperOrders
 
@@ -16,10 +17,11 @@ OWN, SHARED = "own", "shared"
 class SuperControl:
     """What the documentation leaves open is chosen here."""
 
-    def __init__(self, ledger: Ledger, orders: SuperOrders) -> None:
+    def __init__(self, ledger: Ledger, orders: SuperOrders, natives: NativeBrackets) -> None:
         self._ledger = ledger
         self._orders = orders
         self._desk = orders.desk
+        self._natives = natives
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -29,7 +31,7 @@ class SuperControl:
         ]
 
     def reset(self) -> None:
-        self._desk.own_ids, self._orders.details = False, CLASSIC
+        self._desk.own_ids, self._orders.details, self._natives.on = False, CLASSIC, False
 
     def _list(self, asked: Asked, request: web.Request) -> object:
         """Every super order as the wire shows it; `legs` has each exit's own id, for control."""
@@ -38,14 +40,16 @@ class SuperControl:
         ]
 
     def _choose(self, asked: Asked, request: web.Request) -> object:
-        """Exits that come to life from now on, and the list at once."""
-        asked.only("leg_ids", "details")
+        """Exits that come to life from now on, and the list at once; `native` takes BO and CO."""
+        asked.only("leg_ids", "details", "native")
         ids = OWN if self._desk.own_ids else SHARED
         self._desk.own_ids = asked.choice("leg_ids", (OWN, SHARED), ids) == OWN
         self._orders.details = asked.choice("details", (CLASSIC, PORTAL), self._orders.details)
+        self._natives.on = asked.flag("native", self._natives.on)
         return {
             "leg_ids": OWN if self._desk.own_ids else SHARED,
             "details": self._orders.details,
+            "native": self._natives.on,
         }
 
     def _fire(self, asked: Asked, request: web.Request) -> dict[str, Any]:

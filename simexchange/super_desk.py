@@ -12,7 +12,7 @@ from simexchange.accounts import Account
 from simexchange.exchange import MAX_MODIFICATIONS, Exchange, OrderRefusedError
 from simexchange.market import Market
 from simexchange.money import ZERO
-from simexchange.orders import ENTRY, STOP, Change, Order, Status, Ticket
+from simexchange.orders import ENTRY, NATIVE, STOP, Change, Order, Status, Ticket
 from simexchange.super_life import SuperLife
 from simexchange.supers import EXITS, Levels, SuperOrder
 
@@ -28,7 +28,7 @@ class SuperDesk:
 
     def place(self, account: Account, ticket: Ticket, levels: Levels) -> Order:
         _check_sides(ticket.side, ticket.price, levels)
-        _check_ticks(self._exchange.markets[ticket.segment, ticket.security_id], levels)
+        check_ticks(self._exchange.markets[ticket.segment, ticket.security_id], levels)
         each = SuperOrder(
             order_id="",
             client_id=account.client_id,
@@ -45,7 +45,7 @@ class SuperDesk:
         price = entry.price if change.price is None else change.price
         wanted = Levels(levels.target or each.target, levels.stop or each.stop, levels.jump)
         _check_sides(entry.side, ZERO if change.order_type == "MARKET" else price, wanted)
-        _check_ticks(self._exchange.markets[entry.key], wanted)
+        check_ticks(self._exchange.markets[entry.key], wanted)
         self._exchange.modify(account, order_id, change)
         for leg in EXITS:
             self.life.move(each, leg, wanted.of(leg))
@@ -58,7 +58,7 @@ class SuperDesk:
         self._check_waiting(each, leg)
         if each.changes.get(leg, 0) >= MAX_MODIFICATIONS:
             raise OrderRefusedError("Maximum number of modifications reached for this order")
-        _check_ticks(self._exchange.markets[entry.key], levels)
+        check_ticks(self._exchange.markets[entry.key], levels)
         each.count_change(leg)
         self.life.move(each, leg, levels.of(leg))
         if leg == STOP:
@@ -90,9 +90,9 @@ class SuperDesk:
     # ---- reading
 
     def of(self, account: Account) -> Iterator[SuperOrder]:
-        """Today's, oldest first."""
+        """Today's, oldest first; bracket and cover orders are not among them."""
         for order in self._exchange.orders_of(account):
-            if order.leg == ENTRY:
+            if order.leg == ENTRY and order.product not in NATIVE:
                 yield self._ledger.supers[order.order_id]
 
     def status(self, each: SuperOrder) -> Status:
@@ -149,7 +149,8 @@ def _check_sides(side: str, price: Decimal, levels: Levels) -> None:
         raise OrderRefusedError("Stop Loss Price is on the wrong side of Price")
 
 
-def _check_ticks(market: Market, levels: Levels) -> None:
+def check_ticks(market: Market, levels: Levels) -> None:
+    """Levels of 0 are none."""
     for level in (levels.target, levels.stop):
         if level and (text := rms.price_objection(level, market.instrument)):
             raise OrderRefusedError(text)

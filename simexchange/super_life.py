@@ -101,8 +101,7 @@ class SuperLife:
         if not entry.filled or any(has_fired(order) for order in self.exits(each)):
             return
         if not each.anchor:
-            each.anchor = self._exchange.markets[entry.key].last
-            self._ledger.touch_super(each)
+            self._measure(each, entry)
         for leg in EXITS:
             order = self.exit(each, leg)
             if order is None and leg not in each.gone and entry.status not in FAILED:
@@ -110,6 +109,16 @@ class SuperLife:
             elif order is not None and order.watched and order.quantity < entry.filled:
                 order.quantity = entry.filled
                 self._floor.tell(order, "Modified")
+
+    def _measure(self, each: SuperOrder, entry: Order) -> None:
+        """At the first fill: where the stop trails from, and where a bracket's exits stand."""
+        market = self._exchange.markets[entry.key]
+        each.anchor = market.last
+        if entry.profit_by:
+            sign = 1 if entry.is_buy else -1
+            each.target = market.nearest(entry.average + sign * entry.profit_by)
+            each.stop = market.nearest(entry.average - sign * entry.loss_by)
+        self._ledger.touch_super(each)
 
     def _create(self, each: SuperOrder, entry: Order, leg: str) -> None:
         order = Order.exit_of(entry, leg, self._exchange.next_id(), self._ledger.clock())

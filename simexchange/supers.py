@@ -34,13 +34,14 @@ class SuperOrder:
 
     `legs`: the order of each exit that is in the book. `gone`: exits cancelled before. `stays`:
     exits whose cancel with their sibling went wrong. `anchor`: the price the stop trails from, 0
-    while nothing is filled. `changes`: modifications by leg.
+    while nothing is filled. `changes`: modifications by leg. A bracket order's target and stop are
+    0 until its first fill.
     """
 
     order_id: str
     client_id: str
-    target: Decimal
-    stop: Decimal
+    target: Decimal = ZERO
+    stop: Decimal = ZERO
     jump: Decimal = ZERO
     anchor: Decimal = ZERO
     own_ids: bool = False

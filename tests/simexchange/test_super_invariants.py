@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simexchange import journal
 from simexchange.exchange import OrderRefusedError
+from simexchange.faults import LEG_FAULTS, Fault
 from simexchange.orders import ENTRY, STOP, TARGET, Change, Order, Status
 from simexchange.pacing import Pace
 from simexchange.supers import EXITS, Levels, SuperOrder, has_fired
@@ -105,6 +106,10 @@ class Brackets(RuleBasedStateMachine):
             units = -(-order.remaining * share // 100)
             self.hall.exchange.force_fill(order, units, order.price)
 
+    @rule(fault=st.sampled_from(LEG_FAULTS))
+    def go_wrong_once(self, fault: str) -> None:
+        self.hall.faults.add(Fault(fault, times=1))
+
     @rule()
     def leave_everything(self) -> None:
         self.hall.exchange.exit_all(self.hall.account())
@@ -134,10 +139,12 @@ class Brackets(RuleBasedStateMachine):
                     assert not order.watched or order.status == Status.PENDING
 
     @invariant()
-    def at_most_one_exit_is_at_the_exchange(self) -> None:
+    def at_most_one_exit_is_at_the_exchange_unless_told_to_go_wrong(self) -> None:
         for each in self.hall.ledger.supers.values():
             entry, stop, target = self._parts(each)
             fired = [order for order in (stop, target) if order and has_fired(order)]
+            if each.stays:
+                continue
             assert len(fired) <= 1
             if fired:
                 assert not any(order.watched for order in (stop, target) if order)

@@ -146,7 +146,11 @@ def test_legs_with_ids_of_their_own(server: Server) -> None:
 def test_a_reset_shares_ids_again(server: Server) -> None:
     server.sim("super", {"leg_ids": "own", "details": "portal"})
     server.sim("reset", {"walk": False})
-    assert server.sim("super", {}) == {"leg_ids": "shared", "details": "classic"}
+    assert server.sim("super", {}) == {
+        "leg_ids": "shared",
+        "details": "classic",
+        "native": False,
+    }
 
 
 def test_the_trades_of_a_shared_id_are_those_of_entry_and_legs(server: Server) -> None:
@@ -365,7 +369,7 @@ def test_lost_after_the_reply_it_is_in_the_list_all_the_same(server: Server) -> 
     [
         ("super", {"leg_ids": "none"}, "leg_ids: 'none' is not one of own, shared"),
         ("super", {"details": "new"}, "details: 'new' is not one of classic, portal"),
-        ("super", {"ids": "own"}, "ids: unknown field; allowed are leg_ids, details"),
+        ("super", {"ids": "own"}, "ids: unknown field; allowed are leg_ids, details, native"),
         ("super/fire", {"orderId": "1", "legName": "ENTRY_LEG"}, "legName: 'ENTRY_LEG' is not"),
         ("super/fire", {"orderId": "1", "legName": "TARGET_LEG"}, "orderId: no such leg waits"),
         ("faults", {"fault": "dropped_frames", "endpoint": "book"}, "endpoint: 'book' is not one"),
