@@ -13,9 +13,11 @@ from simexchange.holdings import Holding
 from simexchange.instruments import Key
 from simexchange.intake import read_ticket
 from simexchange.money import PAISA
-from simexchange.orders import Change, Order, Ticket
+from simexchange.native import NativeBrackets
+from simexchange.orders import NATIVE, Change, Order, Ticket
 from simexchange.pacing import Pace
 from simexchange.replies import RefusedError
+from simexchange.supers import SuperOrder
 
 TICKET = (
     "transactionType",
@@ -27,6 +29,8 @@ TICKET = (
     "quantity",
     "price",
     "triggerPrice",
+    "boProfitValue",
+    "boStopLossValue",
 )
 PLATFORMS = ("W", "T", "N")
 """Letters of the broker's own platforms (seen on the wire); which is which is not documented."""
@@ -35,10 +39,11 @@ PLATFORMS = ("W", "T", "N")
 class AccountControl:
     """What the owner of an account does at the broker itself, past the API."""
 
-    def __init__(self, exchange: Exchange, edis: Edis) -> None:
+    def __init__(self, exchange: Exchange, edis: Edis, natives: NativeBrackets) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
         self._edis = edis
+        self._natives = natives
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -54,10 +59,11 @@ class AccountControl:
     def _trade(self, asked: Asked, request: web.Request) -> object:
         """An order from the broker's own page; with `fill` it is traded at once and in full."""
         asked.only("client_id", "source", "fill", *TICKET)
-        account, ticket = self._account(asked), self._ticket(asked)
+        account = self._account(asked)
+        ticket, attached = self._ticket(asked, account)
         source = asked.choice("source", PLATFORMS, "W")
         fill = asked.flag("fill", False)
-        return _told(self._exchange.place_by_hand(account, ticket, source, fill))
+        return _told(self._exchange.place_by_hand(account, ticket, source, fill, attached))
 
     def _modify(self, asked: Asked, request: web.Request) -> object:
         asked.only("orderId", "quantity", "price", "triggerPrice")
@@ -129,10 +135,13 @@ class AccountControl:
 
     # ---- looking things up
 
-    def _ticket(self, asked: Asked) -> Ticket:
-        body = {name: asked.body[name] for name in TICKET if name in asked.body}
+    def _ticket(self, asked: Asked, account: Account) -> tuple[Ticket, SuperOrder | None]:
+        given = {name: asked.body[name] for name in TICKET if name in asked.body}
+        body = {"validity": "DAY", **given}
         try:
-            return read_ticket({"validity": "DAY", **body}, self._ledger.instruments)
+            if body.get("productType") in NATIVE:
+                return self._natives.read(account, body)
+            return read_ticket(body, self._ledger.instruments), None
         except RefusedError as refusal:
             told = refusal.reply.body["errorMessage"]
             raise BadControlError(f"{told}; the fields are those of POST /orders") from refusal

@@ -11,9 +11,10 @@ from simexchange.guards import Guards
 from simexchange.holdings import Delivery, Holding
 from simexchange.instruments import Instrument, Key
 from simexchange.money import ZERO
-from simexchange.orders import Order, Ticket, Trade
+from simexchange.orders import NATIVE, Order, Ticket, Trade
 
 INTRADAY_RATE = Decimal("0.20")
+INTRADAY = {"INTRADAY", *NATIVE}
 CONTRACT_RATE = Decimal("0.15")
 PositionKey = tuple[str, str, str]
 
@@ -24,7 +25,7 @@ def margin(
     """Rupees tied up by opening `quantity` units at `price`: a plain rule, not SPAN.
 
     Options bought take the full premium; futures and options sold 15 % of the contract's value
-    (strike times quantity for an option); INTRADAY shares 20 %; other shares the full value.
+    (strike times quantity for an option); shares within the day 20 %; other shares the full value.
     """
     if instrument.is_option and side == "BUY":
         return quantity * price
@@ -32,7 +33,7 @@ def margin(
         return quantity * instrument.strike * CONTRACT_RATE
     if instrument.is_future:
         return quantity * price * CONTRACT_RATE
-    return quantity * price * (INTRADAY_RATE if product == "INTRADAY" else 1)
+    return quantity * price * (INTRADAY_RATE if product in INTRADAY else 1)
 
 
 @dataclass(slots=True)
@@ -137,12 +138,19 @@ class Demand:
     def follow(self, order: Order) -> None:
         """Take notice of an order's new state."""
         self._total -= self._margins.pop(order.order_id, ZERO)
-        if order.is_working:
-            self.orders[order.order_id] = order
+        if order.is_working and not order.watched:
+            self._put(order)
             self._margins[order.order_id] = self._margin(order, order.remaining)
             self._total += self._margins[order.order_id]
         else:
             self.orders.pop(order.order_id, None)
+
+    def _put(self, order: Order) -> None:
+        """In the order of their ids: an exit of a super order works long after it was made."""
+        newest = next(reversed(self.orders), "")
+        self.orders[order.order_id] = order
+        if order.order_id < newest:
+            self.orders = dict(sorted(self.orders.items()))
 
     def blocked(self, held: int) -> Decimal:
         """Rupees tied up, while `held` units are held."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,12 +29,18 @@ from simexchange.listing import listed
 from simexchange.market_control import MarketControl
 from simexchange.market_feed import MarketFeed
 from simexchange.master_files import MasterFiles
+from simexchange.native import NativeBrackets
 from simexchange.request_log import RequestLog
 from simexchange.rest import RestApi, not_found
 from simexchange.saboteur import Saboteur
 from simexchange.sentry import Sentry
 from simexchange.sockets import OrderFeed
+from simexchange.super_control import SuperControl
+from simexchange.super_desk import SuperDesk
+from simexchange.super_life import SuperLife
+from simexchange.super_orders import SuperOrders
 from simexchange.tokens import AuthApi, TokenDesk
+from simexchange.trading import Trading
 
 SHUTDOWN_SECONDS = 0.3
 
@@ -59,19 +66,19 @@ class Options:
     token_life: timedelta | None = None
 
 
-def build(
-    options: Options, loop: asyncio.AbstractEventLoop, door: Door
-) -> tuple[web.Application, Exchange, TokenDesk]:
-    clock = ShiftedClock()
+def _listing(options: Options) -> Callable[[date], list[Instrument]]:
+    """What is listed on a day."""
     shipped = instruments.load(options.instruments)
+    return lambda day: list(listed(shipped, options.universe, options.seed, day))
 
-    def listed_on(day: date) -> list[Instrument]:
-        return list(listed(shipped, options.universe, options.seed, day))
 
-    table = {each.key: each for each in listed_on(clock().date())}
+def _open_exchange(
+    options: Options, loop: asyncio.AbstractEventLoop, clock: ShiftedClock, table: list[Instrument]
+) -> Exchange:
+    """Take up where the state file ends, or begin."""
     past = list(journal.read(options.state))
-    plan = fault_orders.read_file(options.faults, options.seed)
-    ledger = Ledger(table, options.accounts, clock, Journal(options.state))
+    known = {each.key: each for each in table}
+    ledger = Ledger(known, options.accounts, clock, Journal(options.state))
     exchange = Exchange(
         ledger,
         options.seed,
@@ -80,23 +87,40 @@ def build(
         SessionHours(options.hours),
     )
     exchange.restore(iter(past))
+    return exchange
+
+
+def build(
+    options: Options, loop: asyncio.AbstractEventLoop, door: Door
+) -> tuple[web.Application, Exchange, TokenDesk]:
+    clock, listed_on = ShiftedClock(), _listing(options)
+    plan = fault_orders.read_file(options.faults, options.seed)
+    exchange = _open_exchange(options, loop, clock, listed_on(clock().date()))
+    ledger = exchange.ledger
     limits = RateLimits(loop.time, options.rate_limits)
     faults, log = Faults(options.seed), RequestLog()
     feed, market_feed = OrderFeed(ledger, faults), MarketFeed(exchange, faults)
     desk = TokenDesk(ledger, (feed, market_feed), limits, options.seed, options.token_life)
     sentry, edis = Sentry(exchange), Edis(ledger)
+    supers = SuperOrders(exchange, SuperDesk(exchange, SuperLife(exchange, faults)))
+    natives = NativeBrackets(exchange, Trading(exchange), supers.desk)
     outages = {REFUSE: door.refuse, CUT: feed.cut, CUT_MARKET: market_feed.cut}
     saboteur = Saboteur(faults, outages, loop.call_later, loop.time)
     saboteur.follow(plan)
     app = web.Application(middlewares=[door.watch()])
-    app.add_routes(RestApi(exchange, limits, faults, log, desk, sentry, edis).routes())
+    rest = RestApi(exchange, limits, faults, log, desk, sentry, edis, supers, natives)
+    app.add_routes(rest.routes())
     app.add_routes(AuthApi(desk, exchange, faults, log).routes())
     app.add_routes(MasterFiles(exchange, faults, log, listed_on).routes())
-    control = Control(exchange, limits, saboteur, log, feed, market_feed, desk, clock)
+    super_control = SuperControl(ledger, supers, natives)
+    control = Control(
+        exchange, limits, saboteur, log, feed, market_feed, desk, clock, super_control
+    )
     app.add_routes(control.routes())
+    app.add_routes(super_control.routes())
     app.add_routes(MarketControl(exchange, clock).routes())
     app.add_routes(AccessControl(ledger, desk).routes())
-    app.add_routes(AccountControl(exchange, edis).routes())
+    app.add_routes(AccountControl(exchange, edis, natives).routes())
     app.add_routes([web.post("/eDIS/VerifyDIS/", edis.depository)])
     app.add_routes([web.get("/", feed.serve), web.get("/order-update", feed.serve)])
     app.add_routes([web.get("/market-feed", market_feed.serve)])

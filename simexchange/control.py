@@ -16,6 +16,7 @@ from simexchange.report import report, state
 from simexchange.request_log import RequestLog
 from simexchange.saboteur import Saboteur
 from simexchange.sockets import OrderFeed
+from simexchange.super_control import SuperControl
 from simexchange.tokens import TokenDesk
 
 
@@ -32,6 +33,7 @@ class Control:
         market_feed: MarketFeed,
         desk: TokenDesk,
         clock: ShiftedClock,
+        supers: SuperControl,
     ) -> None:
         self._desk = desk
         self._exchange = exchange
@@ -43,6 +45,7 @@ class Control:
         self._feed = feed
         self._market_feed = market_feed
         self._clock = clock
+        self._supers = supers
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -162,6 +165,7 @@ class Control:
         self._saboteur.stop()
         self._faults.reset()
         self._limits.clear()
+        self._supers.reset()
         self._log.clear()
         self._feed.resume(None)
         self._market_feed.resume(None)

@@ -6,7 +6,6 @@ order of the calls. Each public method settles before it returns: its changes ar
 
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 from simexchange import rms
@@ -18,20 +17,22 @@ from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
 from simexchange.market import Market
-from simexchange.orders import API, Change, Order, Status, Ticket, Trade
+from simexchange.orders import API, ENTRY, NATIVE, Change, Order, Status, Ticket
 from simexchange.pacing import Pace
+from simexchange.reading import Reading
+from simexchange.supers import SuperOrder
 
 MAX_MODIFICATIONS = 25
 """Per order (DhanHQ v2 documentation, introduction, rate limits)."""
 PRICES_EVERY = 20
-ALL = frozenset({"CNC", "INTRADAY", "MARGIN", "MTF"})
+ALL = frozenset({"CNC", "INTRADAY", "MARGIN", "MTF", *NATIVE})
 
 
 class OrderRefusedError(Exception):
     """The request about an order cannot be carried out; the text is the broker's message."""
 
 
-class Exchange:
+class Exchange(Reading):
     """Accounts, markets and orders together. Times in seconds, prices in rupees."""
 
     def __init__(
@@ -42,7 +43,7 @@ class Exchange:
         transit_seconds: float = 0.02,
         hours: SessionHours | None = None,
     ) -> None:
-        self.ledger = ledger
+        super().__init__(ledger)
         self.hours = hours or SessionHours()
         self.seed = seed
         self.transit_seconds = transit_seconds
@@ -50,8 +51,8 @@ class Exchange:
         self._later = later
         self.floor = Floor(ledger, seed, self.after)
         self.watchers: list[Callable[[], None]] = []
+        self.before_settling: list[Callable[[], None]] = []
         self.price_listeners: list[Callable[[Iterable[Market]], None]] = []
-        self._clock = ledger.clock
         self._steps = 0
         self._doomed: set[str] = set()
 
@@ -61,9 +62,11 @@ class Exchange:
 
     # ---- what an account may ask for
 
-    def place(self, account: Account, ticket: Ticket) -> Order:
+    def place(self, account: Account, ticket: Ticket, attached: SuperOrder | None = None) -> Order:
+        """Accept an order, by itself or as the entry of what is attached to it."""
         order = self._accept(account, ticket, self.ledger.next_number("request"))
-        self.ledger.settle()
+        self._attach(order, attached)
+        self.settle()
         return order
 
     def slice(self, account: Account, ticket: Ticket, source: str = API) -> list[Order]:
@@ -76,12 +79,14 @@ class Exchange:
             part = replace(ticket, quantity=min(left, largest))
             orders.append(self._accept(account, part, request, source))
             left -= part.quantity
-        self.ledger.settle()
+        self.settle()
         return orders
 
     def modify(self, account: Account, order_id: str, change: Change) -> Order:
         """Change an open order; in TRANSIT the checks wait until it arrives."""
         order = self._own_order(account, order_id)
+        if order.parent:
+            raise OrderRefusedError("Modify this leg with its super order")
         if not order.is_open:
             raise OrderRefusedError(f"Order is already {order.status.title()}")
         if order.modifications >= MAX_MODIFICATIONS:
@@ -91,17 +96,23 @@ class Exchange:
             self.ledger.touch(order)
         else:
             self._change_working(order, order.with_change(change), account)
-        self.ledger.settle()
+        self.settle()
         return order
 
     def place_by_hand(
-        self, account: Account, ticket: Ticket, source: str, fill: bool = False
+        self,
+        account: Account,
+        ticket: Ticket,
+        source: str,
+        fill: bool = False,
+        attached: SuperOrder | None = None,
     ) -> Order:
         """An order from the broker's own page, on no API: it arrives at once.
 
         With `fill` it trades in full, at its price or at the last one, whatever the market says.
         """
         order = self._accept(account, ticket, self.ledger.next_number("request"), source)
+        self._attach(order, attached)
         was_on = self.floor.auto_on
         self.floor.auto_on = was_on and not fill
         self.arrive(order.order_id)
@@ -118,7 +129,7 @@ class Exchange:
         if not order.is_working:
             raise OrderRefusedError(f"Order is already {order.status.title()}")
         self.floor.finish(order, Status.CANCELLED)
-        self.ledger.settle()
+        self.settle()
         return order
 
     def exit_all(
@@ -128,31 +139,10 @@ class Exchange:
         for order in self.ledger.working():
             if order.client_id == account.client_id and order.product in products:
                 self.floor.finish(order, Status.CANCELLED)
-        self.ledger.settle()
+        self.settle()
         held = [p for p in account.positions.values() if p.open and p.product in products]
         against = [position.closing_ticket() for position in held]
         return [order for ticket in against for order in self.slice(account, ticket, source)]
-
-    def find(self, account: Account, order_id: str) -> Order | None:
-        order = self.ledger.orders.get(order_id)
-        return order if order and order.client_id == account.client_id else None
-
-    def latest_named(self, account: Account, correlation_id: str) -> Order | None:
-        """The newest order under a correlation id, unless it is still in TRANSIT."""
-        orders = self.ledger.named(account.client_id, correlation_id)
-        return orders[-1] if orders and orders[-1].status != Status.TRANSIT else None
-
-    def orders_of(self, account: Account) -> list[Order]:
-        """Today's orders and those held for the next opening, oldest first."""
-        today, client_id = self._clock().date(), account.client_id
-        mine = (o for o in self.ledger.orders.values() if o.client_id == client_id)
-        return [order for order in mine if order.shows_on(today)]
-
-    def trades_of(self, account: Account, order_id: str | None = None) -> list[Trade]:
-        """Today's trades, oldest first."""
-        today, client_id = self._clock().date(), account.client_id
-        trades = (t for t in self.ledger.trades if t.client_id == client_id)
-        return [t for t in trades if t.at.date() == today and order_id in {None, t.order_id}]
 
     # ---- what happens by itself
 
@@ -168,15 +158,15 @@ class Exchange:
         if order_id in self._doomed:
             self._reject_in_silence(order)
         elif text := rms.objection(order, market.instrument, account, self._clock().date()):
-            self._turn_away(order, text)
+            self.floor.reject(order, text)
         elif self._is_open(order):
             self._admit(order)
         elif order.after_market:
             order.status, order.held = Status.PENDING, True
             self.floor.tell(order)
         else:
-            self._turn_away(order, f"RMS:{order.order_id}:Market is closed.")
-        self.ledger.settle()
+            self.floor.reject(order, f"RMS:{order.order_id}:Market is closed.")
+        self.settle()
 
     def tick(self) -> None:
         """One step of the day: prices walk, stops fire, resting orders meet them."""
@@ -195,7 +185,7 @@ class Exchange:
         self._steps += 1
         if self.walk_on and self._steps % PRICES_EVERY == 0:
             self.ledger.save_prices(self.floor.prices())
-        self.ledger.settle()
+        self.settle()
         self._let_watch()
 
     # ---- what a test may force
@@ -206,7 +196,7 @@ class Exchange:
         market.set_last(price)
         self.floor.look_again(market)
         self._tell_prices([market])
-        self.ledger.settle()
+        self.settle()
         self._let_watch()
         return market.last
 
@@ -215,41 +205,30 @@ class Exchange:
         self.floor.auto_on = on
         for market in self.markets.values():
             self.floor.look_again(market)
-        self.ledger.settle()
+        self.settle()
 
     def set_pace(self, pace: Pace) -> None:
         self.floor.set_pace(pace)
-        self.ledger.settle()
+        self.settle()
 
     def force_fill(self, order: Order, quantity: int, price: Decimal) -> None:
         """Fill an order against nobody, whatever the market says."""
-        self.floor.withdraw(order)
-        order.held = False
-        order.take(quantity, price)
-        self.floor.book_fill(order, quantity, price)
-        if order.remaining:
-            order.triggered = order.order_type == "STOP_LOSS"
-            self.floor.stand(order)
-        self.ledger.settle()
+        self.floor.fill_against_nobody(order, quantity, price)
+        self.settle()
         self._let_watch()
 
     def force_reject(self, order: Order, reason: str) -> None:
-        self._turn_away(order, reason)
-        self.ledger.settle()
+        self.floor.reject(order, reason)
+        self.settle()
 
     def doom(self, order_id: str) -> None:
         """Reject an order in TRANSIT when it arrives; only the book will tell."""
         self._doomed.add(order_id)
 
-    def younger_than(self, seconds: float) -> set[str]:
-        """The ids of orders accepted less than so many seconds ago."""
-        since = self._clock() - timedelta(seconds=seconds)
-        return {order.order_id for order in self.ledger.orders.values() if order.created > since}
-
     def expire(self, orders: Iterable[Order]) -> None:
         for order in orders:
             self.floor.finish(order, Status.EXPIRED)
-        self.ledger.settle()
+        self.settle()
 
     def reset(self, walk: bool = True) -> None:
         """Forget orders, trades and positions; accounts stay, and no id comes back."""
@@ -274,9 +253,20 @@ class Exchange:
 
         def act_and_settle() -> None:
             act()
-            self.ledger.settle()
+            self.settle()
 
         self._later(seconds, act_and_settle)
+
+    def next_id(self) -> str:
+        """An id for an order: seed, date and count."""
+        number = self.ledger.next_number("order")
+        return f"1{self.seed % 100:02d}{self._clock():%y%m%d}{number:06d}"
+
+    def settle(self) -> None:
+        """Let everything that follows from what happened happen too, and put it on record."""
+        for work in self.before_settling:
+            work()
+        self.ledger.settle()
 
     # ---- inside
 
@@ -297,10 +287,6 @@ class Exchange:
         self.floor.tell(order)
         self.floor.enter(order)
 
-    def _turn_away(self, order: Order, reason: str) -> None:
-        order.reason = reason
-        self.floor.finish(order, Status.REJECTED)
-
     def _open_doors(self) -> None:
         """After-market orders go in when their market opens."""
         for order in self.ledger.working():
@@ -314,13 +300,16 @@ class Exchange:
         return order
 
     def _accept(self, account: Account, ticket: Ticket, request: int, source: str = API) -> Order:
-        now, number = self._clock(), self.ledger.next_number("order")
-        order_id = f"1{self.seed % 100:02d}{now:%y%m%d}{number:06d}"
-        order = Order.from_ticket(ticket, order_id, account.client_id, now, source)
+        order = Order.from_ticket(ticket, self.next_id(), account.client_id, self._clock(), source)
         order.request, order.sequence = request, self.ledger.next_number("place in queue")
         self.ledger.add_order(order)
         self._send(order)
         return order
+
+    def _attach(self, entry: Order, attached: SuperOrder | None) -> None:
+        if attached is not None:
+            entry.leg, attached.order_id = ENTRY, entry.order_id
+            self.ledger.touch_super(attached)
 
     def _reject_in_silence(self, order: Order) -> None:
         self._doomed.discard(order.order_id)

@@ -11,6 +11,8 @@ from simexchange.faults import (
     ALL_FAULTS,
     ENDPOINTS,
     FEED_FAULTS,
+    LEG_FAULTS,
+    LEGS,
     ONLY_AT,
     OUTAGES,
     PACKET_FAULTS,
@@ -96,7 +98,9 @@ def _repeated(asked: Asked, chance: Random) -> Plan:
 
 
 def _endpoint(asked: Asked, name: str) -> str:
-    if name in (*FEED_FAULTS, *PACKET_FAULTS, *OUTAGES):
+    if name in FEED_FAULTS:
+        return asked.choice("endpoint", (LEGS, "any"), "any")
+    if name in (*PACKET_FAULTS, *LEG_FAULTS, *OUTAGES):
         return "any"
     own = ONLY_AT.get(name)
     return asked.choice("endpoint", (*own, "any") if own else ENDPOINTS, "any")

@@ -27,6 +27,7 @@ REQUEST_FAULTS = (
     "lookup_404",
     "book_lags",
     "reject_later",
+    "refused",
 )
 FEED_FAULTS = (
     "feed_disconnect",
@@ -43,10 +44,14 @@ PACKET_FAULTS = (
     "off_tick_packets",
     "dropped_packets",
 )
+STOP_REJECTED, BOTH_FILLED = "stop_rejected", "both_exits_filled"
+SIBLING_STAYS = "sibling_stays"
+LEG_FAULTS = (STOP_REJECTED, BOTH_FILLED, SIBLING_STAYS)
+"""What goes wrong at the broker with the exits of a super order."""
 REFUSE, CUT, CUT_MARKET = "refuse_connection", "feed_cut", "market_feed_cut"
 OUTAGES = (REFUSE, CUT, CUT_MARKET)
 """What begins when it is ordered, hits everybody, and lasts its `seconds`."""
-ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, *PACKET_FAULTS, *OUTAGES)
+ALL_FAULTS = (*REQUEST_FAULTS, *FEED_FAULTS, *PACKET_FAULTS, *LEG_FAULTS, *OUTAGES)
 ENDPOINTS = (
     "place",
     "modify",
@@ -66,6 +71,10 @@ ENDPOINTS = (
     "pnl_exit",
     "pnl_status",
     "edis",
+    "super_place",
+    "super_modify",
+    "super_cancel",
+    "super_book",
     "margin",
     "renew",
     "get_ip",
@@ -75,10 +84,13 @@ ENDPOINTS = (
     "master",
     "any",
 )
+LEGS = "legs"
+"""Stands for the exits of super orders, where faults of frames say what they concern."""
 ONLY_AT = {
     "lookup_404": ("by_correlation",),
-    "book_lags": ("book", "trades"),
-    "reject_later": ("place",),
+    "book_lags": ("book", "trades", "super_book"),
+    "reject_later": ("place", "super_place"),
+    "refused": ("place", "modify", "cancel", "super_place", "super_modify", "super_cancel"),
 }
 """Faults that only some endpoints can have."""
 DEFAULT_SECONDS = {
@@ -165,9 +177,16 @@ class Faults:
         """The first fault in force that hits this request, counted as fired."""
         return self._draw(REQUEST_FAULTS, endpoint, client_id)
 
-    def draw_frame(self, client_id: str) -> Fault | None:
-        """The first fault in force that hits this frame of the order update socket."""
-        return self._draw(FEED_FAULTS, "feed", client_id)
+    def draw_frame(self, client_id: str, of_leg: bool) -> Fault | None:
+        """The first fault in force that hits this frame of the order update socket.
+
+        `of_leg`: it tells of an exit of a super order.
+        """
+        return self._draw(FEED_FAULTS, LEGS if of_leg else "feed", client_id)
+
+    def strikes(self, name: str, client_id: str) -> bool:
+        """Whether this fault is in force and hits now, counted as fired."""
+        return self._draw((name,), LEGS, client_id) is not None
 
     def draw_packet(self, client_id: str) -> Fault | None:
         """The first fault in force that hits this frame of the market feed socket."""

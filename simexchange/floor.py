@@ -30,7 +30,10 @@ After = Callable[[float, Callable[[], None]], object]
 
 
 class Floor:
-    """Enters, fills, and finishes orders. Nothing here settles: the caller does."""
+    """Enters, fills, and finishes orders. Nothing here settles: the caller does.
+
+    `hearers` are told of every change of an order, `lookers` of every market that is looked at.
+    """
 
     def __init__(self, ledger: Ledger, seed: int, after: After) -> None:
         self._ledger = ledger
@@ -38,6 +41,8 @@ class Floor:
         self._after = after
         self._turns: dict[str, int] = {}
         self.paces: list[Pace] = []
+        self.hearers: list[Callable[[Order], None]] = []
+        self.lookers: list[Callable[[Market], None]] = []
         self.auto_on = True
         self.markets = Markets({}, seed)
         self.open()
@@ -69,7 +74,9 @@ class Floor:
 
     def stand(self, order: Order) -> None:
         market = self.markets[order.key]
-        if order.waits_for_trigger:
+        if order.watched:
+            market.watched.append(order)
+        elif order.waits_for_trigger:
             market.stops.append(order)
         elif pace := self._pace_of(order):
             self._wait_for_turn(order, pace)
@@ -80,7 +87,8 @@ class Floor:
         """Let fills come in pieces, those of orders that stand in the market already too."""
         self.paces.insert(0, pace)
         for order in self._ledger.working():
-            if pace.concerns(order) and not order.held and not order.waits_for_trigger:
+            at_market = not (order.held or order.watched or order.waits_for_trigger)
+            if at_market and pace.concerns(order):
                 self.withdraw(order)
                 self.stand(order)
 
@@ -91,6 +99,8 @@ class Floor:
         """After a price move: fire stops, and fill what the price has come to."""
         if not self.auto_on:
             return
+        for look in self.lookers:
+            look(market)
         for order in [order for order in market.stops if market.has_reached(order)]:
             market.stops.remove(order)
             order.triggered = True
@@ -119,10 +129,26 @@ class Floor:
         self._ledger.add_trade(trade)
         self.tell(order)
 
+    def fill_against_nobody(self, order: Order, quantity: int, price: Decimal) -> None:
+        """Fill an order whatever the market says; what is left stands."""
+        self.withdraw(order)
+        order.held = order.watched = False
+        if order.exchange_order_id == "0":
+            order.exchange_order_id = f"12{order.order_id}"
+        order.take(quantity, price)
+        self.book_fill(order, quantity, price)
+        if order.remaining:
+            order.triggered = order.order_type == "STOP_LOSS"
+            self.stand(order)
+
+    def reject(self, order: Order, reason: str) -> None:
+        order.reason = reason
+        self.finish(order, Status.REJECTED)
+
     def finish(self, order: Order, status: Status) -> None:
         if order.is_working:
             self.withdraw(order)
-        order.status, order.held = status, False
+        order.status, order.held, order.watched = status, False, False
         if status != Status.REJECTED:
             order.reason = HEALTHY
         self.tell(order)
@@ -131,6 +157,8 @@ class Floor:
         """Let the account hear of the order's state, under its own name or another."""
         last = self.markets[order.key].last
         self._ledger.changed(order, word or order.status.capitalize(), last)
+        for hear in self.hearers:
+            hear(order)
 
     def _pace_of(self, order: Order) -> Pace | None:
         return next((pace for pace in self.paces if pace.concerns(order)), None)

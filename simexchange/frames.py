@@ -12,10 +12,11 @@ from typing import Any
 from simexchange.clock import stamp
 from simexchange.instruments import Instrument
 from simexchange.money import wire
-from simexchange.orders import API, HEALTHY, OrderEvent, Status
+from simexchange.orders import API, HEALTHY, NATIVE, STOP, TARGET, OrderEvent, Status
 
-PRODUCTS = {"CNC": "C", "INTRADAY": "I", "MARGIN": "M", "MTF": "F"}
+PRODUCTS = {"CNC": "C", "INTRADAY": "I", "MARGIN": "M", "MTF": "F", "CO": "V", "BO": "B"}
 ORDER_TYPES = {"LIMIT": "LMT", "MARKET": "MKT", "STOP_LOSS": "SL"}
+LEG_NUMBERS = {STOP: 2, TARGET: 3}
 ALWAYS_SENT = {"offMktFlag", "algoId", "exchOrderNo"}
 TOKEN_EXPIRED = 807
 
@@ -43,7 +44,7 @@ def _order_part(event: OrderEvent) -> dict[str, Any]:
         "securityId": order.security_id,
         "clientId": order.client_id,
         "exchOrderNo": order.exchange_order_id,
-        "orderNo": order.order_id,
+        "orderNo": order.shown_id,
         "product": PRODUCTS[order.product],
         "txnType": order.side[0],
         "orderType": ORDER_TYPES[order.order_type],
@@ -61,10 +62,11 @@ def _order_part(event: OrderEvent) -> dict[str, Any]:
         "orderDateTime": stamp(order.received),
         "exchOrderTime": stamp(order.reached),
         "lastUpdatedTime": stamp(order.updated),
-        "remarks": " ",
+        "remarks": "Super Order" if order.leg and order.product not in NATIVE else " ",
         "mktType": "NL",
         "reasonDescription": _reason(event),
-        "legNo": 1,
+        "legNo": LEG_NUMBERS.get(order.leg, 1),
+        "algoOrdNo": order.parent,
         "productName": order.product,
         "status": event.word,
         "goodTillDaysDate": stamp(order.created)[:10],

@@ -10,7 +10,7 @@ from typing import Any
 
 DELIVERY = frozenset({"CNC", "MARGIN", "MTF"})
 """Products that the broker's word DELIVERY stands for; of MTF it says nothing, our choice."""
-GROUPS = {"INTRADAY": frozenset({"INTRADAY"}), "DELIVERY": DELIVERY}
+GROUPS = {"INTRADAY": frozenset({"INTRADAY", "BO", "CO"}), "DELIVERY": DELIVERY}
 
 
 @dataclass(slots=True)

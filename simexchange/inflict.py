@@ -9,7 +9,7 @@ from aiohttp import web
 
 from simexchange.exchange import Exchange
 from simexchange.faults import Fault
-from simexchange.replies import NOT_NAMED, SERVER_ERROR, TOO_MANY, Reply
+from simexchange.replies import NOT_NAMED, SERVER_ERROR, TOO_MANY, Reply, order_error
 
 Answer = Callable[[], Reply]
 """Does what was asked for and says what the reply should be."""
@@ -125,6 +125,10 @@ async def _wrong_schema(fault: Fault, scene: Scene) -> web.Response:
     return respond(Reply(fault.status or 200, {"foo": 1}))
 
 
+async def _refused(fault: Fault, scene: Scene) -> web.Response:
+    return respond(order_error("Order cannot be processed at this moment"))
+
+
 async def _redirect(fault: Fault, scene: Scene) -> web.Response:
     return web.Response(status=307, headers={"Location": scene.request.path_qs})
 
@@ -165,6 +169,7 @@ ACTIONS: dict[str, Callable[[Fault, Scene], Awaitable[web.StreamResponse]]] = {
     "truncated": _truncated,
     "wrong_schema": _wrong_schema,
     "redirect_307": _redirect,
+    "refused": _refused,
     "lookup_404": _not_named,
     "book_lags": _book_lags,
     "reject_later": _reject_later,

@@ -6,19 +6,22 @@ text counts as a bad value, a null as absent (both measured against the broker's
 
 import re
 from collections.abc import Container
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from simexchange.instruments import Instrument, Key
 from simexchange.money import ZERO, read_rupees
-from simexchange.orders import Change, Ticket
+from simexchange.orders import COVER, ENTRY, NATIVE, STOP, TARGET, Change, Ticket
 from simexchange.replies import BAD_INPUT, RefusedError, order_error, required
+from simexchange.supers import Levels
 
 Body = dict[str, Any]
 
 SIDES = {"BUY", "SELL"}
 PRODUCTS = {"CNC", "INTRADAY", "MARGIN", "MTF"}
 ORDER_TYPES = {"LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_MARKET"}
+SUPER_TYPES = {"LIMIT", "MARKET"}
 VALIDITIES = {"DAY", "IOC"}
 AMO_TIMES = {"PRE_OPEN", "OPEN", "OPEN_30", "OPEN_60"}
 CORRELATION_ID = re.compile(r"[A-Za-z0-9 _.-]{1,25}")
@@ -61,6 +64,56 @@ def read_change(body: Body) -> Change:
         trigger=_price(body, "triggerPrice"),
         disclosed=_disclosed(body, None),
     )
+
+
+def read_super(body: Body, instruments: dict[Key, Instrument]) -> tuple[Ticket, Levels]:
+    """A super order; target and stop are needed, both above zero, and `trailingJump` too."""
+    _one_of(body, "orderType", SUPER_TYPES)
+    ticket = read_ticket({**body, "validity": "DAY", "triggerPrice": None}, instruments)
+    _needed(body, "trailingJump")
+    return ticket, Levels(_level(body, "targetPrice"), _level(body, "stopLossPrice"), _jump(body))
+
+
+def read_native(body: Body, instruments: dict[Key, Instrument]) -> Ticket:
+    """A bracket or cover order; the trigger of the latter is where its stop is to stand."""
+    product = _one_of(body, "productType", NATIVE)
+    _one_of(body, "orderType", SUPER_TYPES)
+    plain = {**body, "productType": "INTRADAY", "triggerPrice": None}
+    ticket = replace(read_ticket(plain, instruments), product=product)
+    if product == COVER:
+        return replace(ticket, trigger=_level(body, "triggerPrice"))
+    profit, loss = _level(body, "boProfitValue"), _level(body, "boStopLossValue")
+    return replace(ticket, profit_by=profit, loss_by=loss)
+
+
+def read_levels_of_change(body: Body, leg: str) -> Levels:
+    """Of an exit changed as a plain order: `price` for the target, `triggerPrice` for the stop."""
+    if leg == TARGET:
+        return Levels(_level(body, "price"), ZERO)
+    return Levels(ZERO, _level(body, "triggerPrice"))
+
+
+def read_leg(name: object) -> str:
+    if name not in (ENTRY, STOP, TARGET):
+        raise RefusedError(BAD_INPUT)
+    return str(name)
+
+
+def read_entry_change(body: Body) -> tuple[Change, Levels]:
+    """Of the whole super order; an absent level stays (0), an absent jump ends the trailing."""
+    _one_of(body, "orderType", SUPER_TYPES)
+    change = read_change({**body, "validity": "DAY", "triggerPrice": None})
+    target, stop = (
+        ZERO if body.get(name) is None else _level(body, name)
+        for name in ("targetPrice", "stopLossPrice")
+    )
+    return change, Levels(target, stop, _jump(body))
+
+
+def read_exit_change(body: Body, leg: str) -> Levels:
+    if leg == TARGET:
+        return Levels(_level(body, "targetPrice"), ZERO)
+    return Levels(ZERO, _level(body, "stopLossPrice"), _jump(body))
 
 
 def check_prices(order_type: str, side: str, price: Decimal, trigger: Decimal) -> None:
@@ -116,6 +169,17 @@ def _price(body: Body, name: str) -> Decimal | None:
     if number is None or number < 0:
         raise RefusedError(BAD_INPUT)
     return number
+
+
+def _level(body: Body, name: str) -> Decimal:
+    _needed(body, name)
+    if not (price := _price(body, name)):
+        raise RefusedError(BAD_INPUT)
+    return price
+
+
+def _jump(body: Body) -> Decimal:
+    return _price(body, "trailingJump") or ZERO
 
 
 def _disclosed(body: Body, quantity: int | None) -> int | None:

@@ -100,8 +100,8 @@ def trade_entry(trade: Trade) -> Entry:
 
 def order_from(entry: Entry) -> Order:
     values = dict(entry)
-    for name in ("price", "trigger", "value", "last_traded"):
-        values[name] = Decimal(values[name])
+    for name in ("price", "trigger", "value", "last_traded", "profit_by", "loss_by"):
+        values[name] = Decimal(values.get(name, 0))
     for name in ("created", "received", "updated", "reached"):
         values[name] = _moment(values[name])
     values["status"] = Status(values["status"])

@@ -25,6 +25,7 @@ from simexchange.journal import (
     trade_from,
 )
 from simexchange.orders import API, Order, OrderEvent, Trade
+from simexchange.supers import SuperOrder, super_entry, super_from
 
 Listener = Callable[[OrderEvent], None]
 
@@ -44,12 +45,14 @@ class Ledger:
         self.accounts = {account.client_id: account for account in accounts}
         self.orders: dict[str, Order] = {}
         self.trades: list[Trade] = []
+        self.supers: dict[str, SuperOrder] = {}
         self.listeners: list[Listener] = []
         self._numbers: Counter[str] = Counter()
         self._day = date.min
         self._by_correlation: dict[tuple[str, str], list[Order]] = {}
         self._journal = journal
         self._changed: dict[str, Order] = {}
+        self._changed_supers: dict[str, SuperOrder] = {}
         self._new_trades: list[Trade] = []
         self._events: list[OrderEvent] = []
         self._kept: set[Key] = set()
@@ -67,7 +70,7 @@ class Ledger:
 
     def add_order(self, order: Order) -> None:
         self.orders[order.order_id] = order
-        if order.source == API:
+        if order.source == API and not order.parent:
             name = order.client_id, order.correlation_id
             self._by_correlation.setdefault(name, []).append(order)
         self._changed[order.order_id] = order
@@ -82,6 +85,10 @@ class Ledger:
         """Note a change nobody is told about."""
         self.accounts[order.client_id].follow(order, self.instruments[order.key])
         self._changed[order.order_id] = order
+
+    def touch_super(self, each: SuperOrder) -> None:
+        self.supers[each.order_id] = each
+        self._changed_supers[each.order_id] = each
 
     def add_trade(self, trade: Trade) -> None:
         self._book(trade)
@@ -104,16 +111,17 @@ class Ledger:
 
     def settle(self) -> None:
         """Write down what changed since the last call, then tell the listeners."""
-        if self._changed or self._new_trades:
+        if self._changed or self._changed_supers or self._new_trades:
             self._journal.append(
                 {
                     "numbers": self._numbers,
                     "instruments": self._newly_used(self._changed.values()),
                     "orders": [order_entry(order) for order in self._changed.values()],
                     "trades": [trade_entry(trade) for trade in self._new_trades],
+                    "supers": [super_entry(each) for each in self._changed_supers.values()],
                 }
             )
-        self._changed, self._new_trades = {}, []
+        self._changed, self._changed_supers, self._new_trades = {}, {}, []
         events, self._events = self._events, []
         for event in events:
             for listener in self.listeners:
@@ -135,8 +143,8 @@ class Ledger:
 
     def forget_all(self) -> None:
         """Drop orders, trades and positions; ids are never handed out twice all the same."""
-        self.orders, self.trades, self._by_correlation = {}, [], {}
-        self._changed, self._new_trades, self._events = {}, [], []
+        self.orders, self.trades, self.supers, self._by_correlation = {}, [], {}, {}
+        self._changed, self._changed_supers, self._new_trades, self._events = {}, {}, [], []
         self._day = date.min
         for account in self.accounts.values():
             account.clear()
@@ -146,20 +154,23 @@ class Ledger:
         """Take in a journal, shorten it, and return the last prices it holds."""
         orders: dict[str, Entry] = {}
         trades: list[Entry] = []
+        supers: dict[str, Entry] = {}
         accounts: dict[str, Entry] = {}
         prices: dict[Key, Decimal] = {}
         for entry in entries:
             if entry.get("reset"):
-                orders, trades = {}, []
+                orders, trades, supers = {}, [], {}
             self._numbers = Counter(entry.get("numbers", self._numbers))
             for row in entry.get("instruments", ()):
                 instrument = instrument_from(row)
                 self.instruments.setdefault(instrument.key, instrument)
             orders.update((row["order_id"], row) for row in entry.get("orders", ()))
             trades.extend(entry.get("trades", ()))
+            supers.update((row["order_id"], row) for row in entry.get("supers", ()))
             accounts.update((row["client_id"], row) for row in entry.get("accounts", ()))
             prices.update(((s, i), Decimal(price)) for s, i, price in entry.get("prices", ()))
         self._take_in(accounts.values(), orders.values(), trades)
+        self.supers = {order_id: super_from(row) for order_id, row in supers.items()}
         self._journal.rewrite([{**self._snapshot(), "accounts": list(accounts.values())}])
         return prices
 
@@ -194,6 +205,7 @@ class Ledger:
             "instruments": self._newly_used(self.orders.values()),
             "orders": [order_entry(order) for order in self.orders.values()],
             "trades": [trade_entry(trade) for trade in self.trades],
+            "supers": [super_entry(each) for each in self.supers.values()],
         }
 
     def _book(self, trade: Trade) -> None:

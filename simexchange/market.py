@@ -16,7 +16,8 @@ PROTECTION = Decimal("0.01")
 class Market:
     """Book, last price and day range of one instrument. Prices are in rupees.
 
-    Beside the book wait `stops` for their trigger, and `paced` orders for their next piece.
+    Beside the book wait `stops` for their trigger, `paced` orders for their next piece, and
+    `watched` exits of super orders, which the exchange does not know yet, for their price.
     """
 
     def __init__(self, instrument: Instrument, seed: int) -> None:
@@ -24,6 +25,7 @@ class Market:
         self.book = Book()
         self.stops: list[Order] = []
         self.paced: list[Order] = []
+        self.watched: list[Order] = []
         self._random = Random(f"{seed}/{instrument.segment}/{instrument.security_id}")
         self.last = instrument.close
         self.open = self.high = self.low = self.last
@@ -38,11 +40,14 @@ class Market:
         moved = self.last + round(self._random.gauss(pull, spread)) * instrument.tick
         self.set_last(moved)
 
-    def set_last(self, price: Decimal) -> None:
-        """Pin the last price, brought on the tick and into the day's band."""
+    def nearest(self, price: Decimal) -> Decimal:
+        """A price brought on the tick and into the day's band."""
         instrument = self.instrument
-        price = tick_below(price, instrument.tick)
-        self.last = min(max(price, instrument.lower), instrument.upper)
+        return min(max(tick_below(price, instrument.tick), instrument.lower), instrument.upper)
+
+    def set_last(self, price: Decimal) -> None:
+        """Pin the last price, as near as it may be."""
+        self.last = self.nearest(price)
         self.high = max(self.high, self.last)
         self.low = min(self.low, self.last)
         self._quote_street()
@@ -53,18 +58,18 @@ class Market:
 
     def withdraw(self, order: Order) -> None:
         """Take an order out of the book, or out of those that wait beside it."""
-        for waiting in (self.stops, self.paced):
+        for waiting in (self.stops, self.paced, self.watched):
             if order in waiting:
                 waiting.remove(order)
                 return
         self.book.remove(order)
 
-    def protected_price(self, side: str) -> Decimal:
+    def protected_price(self, side: str, at: Decimal | None = None) -> Decimal:
         """The limit a MARKET order is given: one per cent beyond the last price, in the band."""
-        instrument = self.instrument
+        instrument, at = self.instrument, self.last if at is None else at
         if side == "BUY":
-            return min(tick_above(self.last * (1 + PROTECTION), instrument.tick), instrument.upper)
-        price = tick_below(self.last * (1 - PROTECTION), instrument.tick)
+            return min(tick_above(at * (1 + PROTECTION), instrument.tick), instrument.upper)
+        price = tick_below(at * (1 - PROTECTION), instrument.tick)
         return max(price, instrument.lower)
 
     @property

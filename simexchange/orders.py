@@ -10,7 +10,10 @@ from simexchange.money import ZERO
 
 
 class Status(StrEnum):
-    """Order states in the spelling of the order book (DhanHQ v2 documentation, annexure)."""
+    """Order states in the spelling of the order book (DhanHQ v2 documentation, annexure).
+
+    TRIGGERED and CLOSED are told of super orders and their legs; no order is ever in them.
+    """
 
     TRANSIT = "TRANSIT"
     PENDING = "PENDING"
@@ -19,12 +22,17 @@ class Status(StrEnum):
     REJECTED = "REJECTED"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
+    TRIGGERED = "TRIGGERED"
+    CLOSED = "CLOSED"
 
 
 WORKING = frozenset({Status.PENDING, Status.PART_TRADED})
 OPEN = WORKING | {Status.TRANSIT}
 HEALTHY = "CONFIRMED"
 API = "P"
+BRACKET, COVER = "BO", "CO"
+NATIVE = frozenset({BRACKET, COVER})
+ENTRY, STOP, TARGET = "ENTRY_LEG", "STOP_LOSS_LEG", "TARGET_LEG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class Ticket:
     disclosed: int = 0
     after_market: bool = False
     correlation_id: str = ""
+    profit_by: Decimal = ZERO
+    loss_by: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,9 @@ class Order:
     exchange has it, and moves with each answer of the exchange. A `held` order is an after-market
     one that waits for its market to open; `day` is the trading day it belongs to. `source` is the
     platform it came from: P is the API, W the broker's own page (order update page, recorded).
+    Of a super order `leg` says which part this is, and `parent` of an exit is its entry; a
+    `watched` exit waits at the broker for its price. `shown` is an id shown instead of its own.
+    `profit_by` and `loss_by`, of a bracket order, are how far off its exits are, in rupees.
     """
 
     order_id: str
@@ -97,6 +110,12 @@ class Order:
     modifications: int = 0
     held: bool = False
     source: str = API
+    leg: str = ""
+    parent: str = ""
+    watched: bool = False
+    shown: str = ""
+    profit_by: Decimal = ZERO
+    loss_by: Decimal = ZERO
 
     @classmethod
     def from_ticket(
@@ -126,11 +145,46 @@ class Order:
             received=now,
             updated=now,
             source=source,
+            profit_by=ticket.profit_by,
+            loss_by=ticket.loss_by,
+        )
+
+    @classmethod
+    def exit_of(cls, entry: "Order", leg: str, order_id: str, now: datetime) -> "Order":
+        """The other side of what an entry has filled, waiting for its price."""
+        return cls(
+            order_id=order_id,
+            client_id=entry.client_id,
+            correlation_id=entry.correlation_id,
+            side="SELL" if entry.is_buy else "BUY",
+            segment=entry.segment,
+            security_id=entry.security_id,
+            product=entry.product,
+            order_type="STOP_LOSS" if leg == STOP else "LIMIT",
+            validity="DAY",
+            quantity=entry.filled,
+            price=ZERO,
+            trigger=ZERO,
+            disclosed=0,
+            after_market=False,
+            created=now,
+            received=now,
+            updated=now,
+            request=entry.request,
+            status=Status.PENDING,
+            source=entry.source,
+            leg=leg,
+            parent=entry.order_id,
+            watched=True,
         )
 
     @property
     def key(self) -> Key:
         return self.segment, self.security_id
+
+    @property
+    def shown_id(self) -> str:
+        return self.shown or self.order_id
 
     @property
     def day(self) -> date:

@@ -66,7 +66,8 @@ def state(exchange: Exchange) -> dict[str, Any]:
 
 def _summary(order: Order) -> dict[str, Any]:
     return {
-        "orderId": order.order_id,
+        "orderId": order.shown_id,
+        "legName": order.leg or "NA",
         "clientId": order.client_id,
         "orderStatus": order.status.value,
         "transactionType": order.side,

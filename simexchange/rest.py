@@ -12,6 +12,7 @@ from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.inflict import Scene, respond
 from simexchange.limits import RateLimits
+from simexchange.native import NativeBrackets
 from simexchange.quotes import Quotes
 from simexchange.replies import (
     BAD_INPUT,
@@ -28,6 +29,7 @@ from simexchange.replies import (
 from simexchange.request_log import RequestLog, Visit
 from simexchange.sentry import Sentry
 from simexchange.serving import carry_out
+from simexchange.super_orders import SuperOrders
 from simexchange.tokens import TokenDesk
 from simexchange.trader_control import TraderControl
 from simexchange.trading import Call, Trading
@@ -49,6 +51,8 @@ class RestApi:
         desk: TokenDesk,
         sentry: Sentry,
         edis: Edis,
+        supers: SuperOrders,
+        natives: NativeBrackets,
     ) -> None:
         self._exchange = exchange
         self._ledger = exchange.ledger
@@ -57,19 +61,26 @@ class RestApi:
         self._faults = faults
         self._log = log
         self._trading = Trading(exchange)
+        self._natives = natives
         self._control = TraderControl(sentry)
         self._edis = edis
+        self._supers = supers
         self._quotes = Quotes(exchange)
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self._trading_routes(), *self._account_routes(), *self._other_routes()]
+        return [
+            *self._trading_routes(),
+            *self._super_routes(),
+            *self._account_routes(),
+            *self._other_routes(),
+        ]
 
     def _trading_routes(self) -> list[web.RouteDef]:
         trading = self._trading
         return [
-            self._route("POST", "/orders", "place", "order", trading.place),
+            self._route("POST", "/orders", "place", "order", self._natives.place),
             self._route("POST", "/orders/slicing", "place", "order", trading.slice),
-            self._route("PUT", "/orders/{order_id}", "modify", "order", trading.modify),
+            self._route("PUT", "/orders/{order_id}", "modify", "order", self._natives.modify),
             self._route("DELETE", "/orders/{order_id}", "cancel", "order", trading.cancel),
             self._route("GET", "/orders", "book", "read", trading.book),
             self._route("GET", "/orders/{order_id}", "order", "read", trading.order),
@@ -86,6 +97,15 @@ class RestApi:
             self._route("DELETE", "/positions", "exit_all", "order", trading.exit_all),
             self._route("POST", "/margincalculator", "margin", "read", trading.margin),
             self._route("POST", "/margincalculator/multi", "margin", "read", trading.margins),
+        ]
+
+    def _super_routes(self) -> list[web.RouteDef]:
+        supers, one = self._supers, "/super/orders/{order_id}"
+        return [
+            self._route("POST", "/super/orders", "super_place", "order", supers.place),
+            self._route("PUT", one, "super_modify", "order", supers.modify),
+            self._route("DELETE", f"{one}/{{leg}}", "super_cancel", "order", supers.cancel),
+            self._route("GET", "/super/orders", "super_book", "read", supers.book),
         ]
 
     def _account_routes(self) -> list[web.RouteDef]:

@@ -20,7 +20,7 @@ def objection(order: Order, instrument: Instrument, account: Account, today: dat
         or _delivery(order, instrument, account, today)
         or _funds(order, instrument, account)
     )
-    return f"RMS:{order.order_id}:{text}" if text else ""
+    return f"RMS:{order.shown_id}:{text}" if text else ""
 
 
 def _kill_switch(account: Account, today: date) -> str:
@@ -51,12 +51,12 @@ def _form(order: Order, instrument: Instrument) -> str:
     if order.order_type == "STOP_LOSS":
         prices.append(order.trigger)
     for price in prices:
-        if text := _price(price, instrument):
+        if text := price_objection(price, instrument):
             return text
     return ""
 
 
-def _price(price: Decimal, instrument: Instrument) -> str:
+def price_objection(price: Decimal, instrument: Instrument) -> str:
     if not on_tick(price, instrument.tick):
         return f"Price should be in multiples of tick size {instrument.tick:.2f}."
     if not instrument.lower <= price <= instrument.upper:

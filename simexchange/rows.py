@@ -28,7 +28,7 @@ def accepted(order: Order) -> Row:
 def order_row(order: Order, instrument: Instrument) -> Row:
     return {
         "dhanClientId": order.client_id,
-        "orderId": order.order_id,
+        "orderId": order.shown_id,
         "exchangeOrderId": order.exchange_order_id,
         "correlationId": order.correlation_id,
         "orderStatus": order.status.value,
@@ -44,9 +44,9 @@ def order_row(order: Order, instrument: Instrument) -> Row:
         "price": wire(order.price),
         "triggerPrice": wire(order.trigger),
         "afterMarketOrder": order.after_market,
-        "boProfitValue": 0.0,
-        "boStopLossValue": 0.0,
-        "legName": "NA",
+        "boProfitValue": wire(order.profit_by),
+        "boStopLossValue": wire(order.loss_by),
+        "legName": order.leg or "NA",
         "createTime": stamp(order.created),
         "updateTime": stamp(order.updated),
         "exchangeTime": stamp(order.reached),
@@ -63,7 +63,7 @@ def order_row(order: Order, instrument: Instrument) -> Row:
 def trade_row(trade: Trade, order: Order, instrument: Instrument) -> Row:
     return {
         "dhanClientId": trade.client_id,
-        "orderId": trade.order_id,
+        "orderId": order.shown_id,
         "exchangeOrderId": order.exchange_order_id,
         "exchangeTradeId": trade.trade_id,
         "transactionType": trade.side,

@@ -91,7 +91,7 @@ class OrderFeed:
             return
         frame = order_alert(event, self._ledger.instruments[event.order.key])
         for line in lines:
-            self._send(line, frame, self._faults.draw_frame(client_id))
+            self._send(line, frame, self._faults.draw_frame(client_id, bool(event.order.parent)))
 
     def disconnect(self, client_id: str | None = None, reason: int | None = None) -> int:
         """Close the connections of a client, or all; returns how many there were."""

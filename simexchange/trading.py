@@ -1,6 +1,7 @@
 """What each REST endpoint of the trading side answers: plain functions from call to reply."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -37,6 +38,15 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the exchange refuses about an order is answered as an order error."""
+    try:
+        yield
+    except OrderRefusedError as refusal:
+        raise RefusedError(order_error(str(refusal))) from refusal
+
+
 class Trading:
     """Orders, trades and the account's own figures, as DhanHQ v2 answers them."""
 
@@ -60,26 +70,25 @@ class Trading:
             price = order.price if change.price is None else change.price
             trigger = order.trigger if change.trigger is None else change.trigger
             check_prices(change.order_type, order.side, price, trigger)
-        try:
+        with refusals():
             order = self._exchange.modify(call.account, order_id, change)
-        except OrderRefusedError as refusal:
-            raise RefusedError(order_error(str(refusal))) from refusal
         return Reply(200, rows.accepted(order))
 
     def cancel(self, call: Call) -> Reply:
-        try:
+        with refusals():
             order = self._exchange.cancel(call.account, call.params["order_id"])
-        except OrderRefusedError as refusal:
-            raise RefusedError(order_error(str(refusal))) from refusal
         return Reply(200, {"orderId": order.order_id, "orderStatus": "CANCELLED"})
 
     def book(self, call: Call) -> Reply:
         return Reply(200, [self._row(o) for o in self._exchange.orders_of(call.account)])
 
     def order(self, call: Call) -> Reply:
-        """An array even for one order, and an empty one for an unknown id (live wire)."""
-        order = self._exchange.find(call.account, call.params["order_id"])
-        return Reply(200, [] if order is None else [self._row(order)])
+        """An array even for one order, and an empty one for an unknown id (live wire).
+
+        Legs of a super order that are shown under the id of its entry are in it too.
+        """
+        found = self._exchange.shown_as(call.account, call.params["order_id"])
+        return Reply(200, [self._row(order) for order in found])
 
     def by_correlation(self, call: Call) -> Reply:
         order = self._exchange.latest_named(call.account, call.params["correlation_id"])

@@ -16,9 +16,13 @@ from simexchange import instruments
 from simexchange.accounts import Account
 from simexchange.clock import IST
 from simexchange.exchange import Exchange
+from simexchange.faults import Faults
 from simexchange.journal import Journal
 from simexchange.ledger import Ledger
 from simexchange.orders import Order, Ticket
+from simexchange.super_desk import SuperDesk
+from simexchange.super_life import SuperLife
+from simexchange.supers import Levels, SuperOrder
 
 PAYLOADS = Path(__file__).parent / "payloads"
 ROOT = Path(__file__).parents[2]
@@ -131,6 +135,8 @@ class Hall:
         self.ledger = Ledger(instruments.load(), accounts, lambda: self.now, Journal(state))
         self.exchange = Exchange(self.ledger, seed, self._later)
         self.exchange.walk_on = False
+        self.faults = Faults(seed)
+        self.supers = SuperDesk(self.exchange, SuperLife(self.exchange, self.faults))
         self.events: list[tuple[str, str, int]] = []
         self.ledger.listeners.append(
             lambda event: self.events.append((event.order.order_id, event.word, event.order.filled))
@@ -152,6 +158,9 @@ class Hall:
 
     def send(self, client_id: str = CLIENT, **changes: Any) -> Order:
         """Place an order without letting it arrive."""
+        return self.exchange.place(self.account(client_id), self._ticket(changes))
+
+    def _ticket(self, changes: dict[str, Any]) -> Ticket:
         asked = {
             "side": "BUY",
             "segment": "NSE_EQ",
@@ -165,7 +174,22 @@ class Hall:
         }
         for name in ("price", "trigger"):
             asked[name] = Decimal(asked.get(name, 0))
-        return self.exchange.place(self.account(client_id), Ticket(**asked))
+        return Ticket(**asked)
+
+    def bracket(
+        self,
+        client_id: str = CLIENT,
+        target: str = "1450",
+        stop: str = "1350",
+        jump: str = "0",
+        **changes: Any,
+    ) -> SuperOrder:
+        """Place a super order and let its entry arrive; unless told otherwise it fills."""
+        account, ticket = self.account(client_id), self._ticket({"price": "1410", **changes})
+        levels = Levels(Decimal(target), Decimal(stop), Decimal(jump))
+        order = self.supers.place(account, ticket, levels)
+        self.arrive()
+        return self.ledger.supers[order.order_id]
 
     def arrive(self) -> None:
         waiting, self.waiting = self.waiting, []

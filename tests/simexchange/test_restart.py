@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import requests
 import websocket
 
 from simexchange import journal
-from simexchange.journal import Journal, StartError
+from simexchange.journal import Journal, StartError, order_entry
 from simexchange.orders import Status
 from tests.simexchange.harness import CLIENT, TOKEN, Hall, Server, eventually
 
@@ -165,6 +166,31 @@ def test_stops_and_partial_fills_are_restored_as_they_stood(
         Decimal(5200),
     )
     assert later.account().utilised == hall.account().utilised
+
+
+NEW_FIELDS = {
+    "orders": ("source", "leg", "parent", "watched", "shown", "profit_by", "loss_by"),
+    "accounts": ("guards", "delivery"),
+}
+
+
+def test_a_state_from_before_brakes_and_brackets_is_taken_up(
+    tmp_path: Path, opened: Callable[[], Hall]
+) -> None:
+    path, hall = tmp_path / "state", opened()
+    hall.ledger.save_account(hall.account())
+    order = hall.place(price="1300")
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    for entry in entries:
+        entry.pop("supers", None)
+        for kind, names in NEW_FIELDS.items():
+            for row, name in product(entry.get(kind, ()), names):
+                del row[name]
+    later = opened()
+    later.exchange.restore(iter(entries))
+    restored = later.ledger.orders[order.order_id]
+    assert order_entry(restored) == order_entry(order)
+    assert later.account().guards == hall.account().guards
 
 
 def test_a_state_of_other_accounts_is_refused_with_a_reason(
