@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 
 from apps.brokers.models import BrokerAccount, Instrument
-from apps.orders.models import DeskSequence, Order, Source, trading_day
+from apps.orders.models import DeskSequence, Order, Slicing, Source, trading_day
 from apps.orders.states import TERMINAL, Status
 from apps.people.typed import row_number
 
@@ -82,12 +82,13 @@ class Filters:
             wanted &= Q(strategy=self.strategy)
         if self.text:
             named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
+            wholes = Slicing.objects.filter(public_id__istartswith=self.text).values("pk")
             wanted &= (
                 Q(instrument__in=named)
                 | Q(strategy__icontains=self.text)
                 | Q(correlation_id__istartswith=self.text)
                 | Q(broker_order_id__istartswith=self.text)
-                | Q(parent__public_id__istartswith=self.text)
+                | Q(parent__in=wholes)
             )
         return wanted
 

@@ -70,7 +70,8 @@ def withdraw(order: Order, name: str, reason: str) -> bool:
 
 def subject_of(order: Order) -> str:
     """What an approval of it names: one yes is for the whole, not for each of its slices."""
-    return order.request().whole_id or order.correlation_id
+    parent = order.parent if order.slice_number is not None else None
+    return order.correlation_id if parent is None else parent.public_id
 
 
 def _ask(order: Order, decision: Decision, actor: Actor) -> str:

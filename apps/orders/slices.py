@@ -144,7 +144,9 @@ def _place_the_rest(
     instrument = parent.instrument
     more = split(left, instrument.lot_size, instrument.freeze_quantity)
     plan = [*parent.plan[: len(orders)], *more]
-    wholes.write(parent, "RESUME", reason, actor=actor.name, status=Progress.PLACING, plan=plan)
+    wholes.write(
+        parent, wholes.RESUME, reason, actor=actor.name, status=Progress.PLACING, plan=plan
+    )
     settle_alert(wholes.alert_of(parent), f"{actor.name} resumes it: {reason}")
     transaction.on_commit(partial(queue.ring_slices, parent.pk, exiting=parent.exiting))
     return parent

@@ -27,7 +27,7 @@ from apps.risk.rules import ExitCap
 if TYPE_CHECKING:
     from apps.orders.services import OrderIntent
 
-DESK = "desk"
+DESK, RESUME = "desk", "RESUME"
 ON_ITS_WAY = frozenset(
     {Status.NEW, Status.AWAITING_APPROVAL, Status.APPROVED, Status.SENDING}
 )  # the next slice waits for it
@@ -125,7 +125,7 @@ def _finish(parent: Slicing, seen: Standing, why: str) -> None:
 
 
 def _fall_short(parent: Slicing, orders: list[Order], seen: Standing) -> None:
-    failed = [order for order in orders if order.over and order.filled_quantity < order.quantity]
+    failed = _fallen_short(parent, orders)
     why = "; ".join(_failure(order) for order in failed) or "a slice was made smaller"
     first = orders[0] if len(orders) == 1 else None
     if first is not None and first.status in NEVER_LEFT and not first.attempts:
@@ -135,6 +135,14 @@ def _fall_short(parent: Slicing, orders: list[Order], seen: Standing) -> None:
         _cut(parent, seen, room, placed=len(orders), why=why)
     else:
         stop(parent, seen, why)
+
+
+def _fallen_short(parent: Slicing, orders: list[Order]) -> list[Order]:
+    """Slices that ended with less than they were for, since somebody last made that good."""
+    resumed = parent.events.filter(event=RESUME).last()
+    since = parent.created_at if resumed is None else resumed.at
+    short = [order for order in orders if order.over and order.filled_quantity < order.quantity]
+    return [order for order in short if order.finished_at is None or order.finished_at >= since]
 
 
 def _failure(order: Order) -> str:
@@ -173,6 +181,8 @@ def _cut(parent: Slicing, seen: Standing, room: int, *, placed: int, why: str) -
     plan = [*parent.plan[:placed], *more]
     text = f"{given_up} given up: only {keep} of the position are left to take; {why}"
     write(parent, "CUT", text, plan=plan, dropped=parent.dropped + given_up)
+    about = f"{parent.in_words} on {parent.account.name} ({parent.public_id})"
+    raise_alert(f"cut:{parent.public_id}", f"{about}: {text}")
     settle(parent)
 
 

@@ -388,6 +388,9 @@ class TestPeople:
         sweep(direct=True)
         with pytest.raises(TooLate, match="stopped again meanwhile"):
             slices.resume(stopped, trader, "three", 1)
+        stopped.refresh_from_db()
+        assert "slice 4 is rejected" in stopped.reason
+        assert "slice 2" not in stopped.reason  # that one was made good
         slices.resume(stopped, trader, "four", 2)
         assert stopped.slices.count() == 4
 
@@ -530,6 +533,7 @@ class TestExits:
         assert sold == [4, 4, 2]
         assert (whole.status, whole.dropped) == ("PLACED", 4)
         assert "4 given up: only 2 of the position are left to take" in whole.reason
+        assert Alert.objects.filter(key=f"cut:{whole.public_id}").exists()
 
     def test_once_the_position_is_gone_the_rest_ends(self, held, leave, account, exchange):
         whole = leave(14)

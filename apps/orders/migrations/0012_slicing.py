@@ -87,11 +87,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='order',
             name='parent',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='slices', to='orders.slicing'),
+            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='slices', to='orders.slicing'),
         ),
         migrations.AddConstraint(
             model_name='order',
-            constraint=models.UniqueConstraint(fields=('parent', 'slice_number'), name='a_slice_is_placed_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(('parent__isnull', False)), fields=('parent', 'slice_number'), name='a_slice_is_placed_once'),
         ),
         migrations.AddConstraint(
             model_name='order',

@@ -106,7 +106,12 @@ class Order(models.Model):
     )
     replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
     parent = models.ForeignKey(
-        "orders.Slicing", null=True, blank=True, on_delete=models.PROTECT, related_name="slices"
+        "orders.Slicing",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="slices",
+        db_index=False,  # its constraint has one, of slices alone
     )
     slice_number = models.PositiveSmallIntegerField(null=True, blank=True)
     slice_of = models.PositiveSmallIntegerField(
@@ -157,7 +162,9 @@ class Order(models.Model):
                 condition=models.Q(filled_quantity__gte=0), name="filled_is_not_negative"
             ),
             models.UniqueConstraint(
-                fields=["parent", "slice_number"], name="a_slice_is_placed_once"
+                fields=["parent", "slice_number"],
+                condition=models.Q(parent__isnull=False),
+                name="a_slice_is_placed_once",
             ),
             models.CheckConstraint(
                 condition=models.Q(parent=None, slice_number=None, slice_of=None)
