@@ -24,6 +24,7 @@ class Books:
     """What the broker says: every order is filled by one trade, buys and sells in turn."""
 
     orders: int
+    security_id: str = ""
     correlation_ids: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> Any:
@@ -55,7 +56,7 @@ class Books:
                 "productType": "INTRADAY",
                 "orderType": "LIMIT",
                 "validity": "DAY",
-                "securityId": "2885",
+                "securityId": self.security_id,
                 "quantity": QUANTITY,
                 "price": float(PRICE),
                 "triggerPrice": 0.0,
@@ -80,7 +81,7 @@ class Books:
                 "transactionType": _side(number),
                 "exchangeSegment": "NSE_EQ",
                 "productType": "INTRADAY",
-                "securityId": "2885",
+                "securityId": self.security_id,
                 "tradedQuantity": QUANTITY,
                 "tradedPrice": float(PRICE),
                 "createTime": stamp,
@@ -94,7 +95,7 @@ class Books:
         return [
             {
                 "exchangeSegment": "NSE_EQ",
-                "securityId": "2885",
+                "securityId": self.security_id,
                 "productType": "INTRADAY",
                 "netQty": net,
                 "buyQty": 1,
@@ -178,4 +179,5 @@ def store(account: Any, instrument: Any, books: Books) -> None:
         for number, order in enumerate(orders)
     )
     ledger.rebuild()
+    books.security_id = instrument.security_id
     books.correlation_ids = [order.correlation_id for order in orders]
