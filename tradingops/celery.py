@@ -34,6 +34,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("orders.kill_due", settings.FLATTEN_EVERY, "exits"),
         ("orders.reconcile_due", settings.RECONCILE_EVERY, "reads"),
         ("orders.reports", settings.REPORTS_EVERY, "reads"),
+        ("orders.day_reports", 60.0, "housekeeping"),
         ("orders.forget", 3600.0, "housekeeping"),
         ("brokers.sessions", settings.SESSIONS_EVERY, "reads"),
         ("orders.instruments", settings.INSTRUMENTS_LOOK_EVERY, "housekeeping"),

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount, FundsReport, PositionsReport
-from apps.brokers.port import Known, Master, OrderStream, Position, QuoteStream, Reporting
+from apps.brokers.port import Funds, Master, OrderStream, Position, QuoteStream, Reporting
 from apps.brokers.registry import adapter_named, adapter_of
 
 
@@ -41,19 +41,20 @@ def quotes_of(account: BrokerAccount) -> QuoteStream:
 
 def store_funds(account: BrokerAccount, *, retries: bool = True) -> FundsReport:
     """Read the funds and keep them, unless a younger read is already kept."""
+    read_funds(account, retries=retries)
+    return FundsReport.objects.get(account=account)
+
+
+def read_funds(account: BrokerAccount, *, retries: bool = True) -> Funds:
+    """The funds as they were read just now; they are kept, too."""
     mark = moment()
     known = reports_of(account, retries=retries).funds()
     columns: dict[str, Any] = {name: getattr(known.value, name) for name in _FUNDS}
-    columns["mark"] = mark
-    report, created = FundsReport.objects.get_or_create(
-        account=account, defaults={**columns, "as_of": known.as_of}
-    )
-    if not created:
-        _outdated(FundsReport.objects.filter(account=account), known.as_of).update(
-            **columns, as_of=known.as_of
-        )
-        report.refresh_from_db()
-    return report
+    columns |= {"mark": mark, "as_of": known.as_of}
+    mine = FundsReport.objects.filter(account=account)
+    if not _outdated(mine, known.as_of).update(**columns):
+        FundsReport.objects.get_or_create(account=account, defaults=columns)
+    return known.value
 
 
 def _outdated(reports: QuerySet[Any], as_of: dt.datetime) -> QuerySet[Any]:
@@ -66,20 +67,19 @@ _FUNDS = ("available", "utilised", "opening", "collateral")
 
 def store_positions(account: BrokerAccount, *, retries: bool = True) -> PositionsReport:
     """Read the positions and keep the whole list, unless a younger read is already kept."""
+    read_positions(account, retries=retries)
+    return PositionsReport.objects.get(account=account)
+
+
+def read_positions(account: BrokerAccount, *, retries: bool = True) -> list[Position]:
+    """The positions as they were read just now; the list is kept, too."""
     mark = moment()
     known = reports_of(account, retries=retries).positions()
-    return _keep_positions(account, known, mark)
-
-
-def _keep_positions(
-    account: BrokerAccount, known: Known[list[Position]], mark: int
-) -> PositionsReport:
     columns = {"rows": [_row(row) for row in known.value], "as_of": known.as_of, "mark": mark}
-    report, created = PositionsReport.objects.get_or_create(account=account, defaults=columns)
-    if not created:
-        PositionsReport.objects.filter(account=account, mark__lt=mark).update(**columns)
-        report.refresh_from_db()
-    return report
+    older = PositionsReport.objects.filter(account=account, mark__lt=mark)
+    if not older.update(**columns):
+        PositionsReport.objects.get_or_create(account=account, defaults=columns)
+    return known.value
 
 
 def _row(position: Position) -> dict[str, str | int]:

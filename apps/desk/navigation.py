@@ -24,6 +24,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
             ("Positions", "stacked_bar_chart", "desk:positions", "orders.view_ownedposition"),
             ("Breaks", "rule", "desk:breaks", "orders.view_break"),
+            ("Days", "today", "desk:days", "orders.view_dayreport"),
             ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
             (
                 "Sliced orders",

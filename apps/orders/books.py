@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db.models import F, Q
+from django.db.models import Q, Value
 
 from apps.brokers.models import BrokerAccount, PositionsReport
 from apps.brokers.port import BrokerState, Fill, OrderReport, Product, Side
@@ -273,18 +273,16 @@ def our_positions(account: BrokerAccount) -> dict[tuple[str, str, str], int]:
     owned = OwnedPosition.objects.filter(account=account).exclude(product__in=_DELIVERED)
     for *key, net in owned.exclude(net=0).order_by().values_list(*by_instrument, "net"):
         found[key[0], key[1], key[2]] += net
-    today = trading_day()
-    fills = rows.Fill.objects.filter(
-        account=account, trading_day=today, order__product__in=_DELIVERED
-    ).order_by()
-    names = [f"order__{name}" for name in by_instrument]
-    for *key, side, quantity in fills.values_list(*names, "order__side", "quantity"):
+    today = {"account": account, "trading_day": trading_day()}
+    fills = rows.Fill.objects.filter(**today, order__product__in=_DELIVERED).order_by()
+    entries = OpeningEntry.objects.filter(**today, product__in=_DELIVERED).order_by()
+    names = [f"order__{name}" for name in (*by_instrument, "side")]
+    traded = fills.values_list(*names, "quantity")
+    entered = entries.annotate(way=Value(Side.BUY.value)).values_list(
+        *by_instrument, "way", "quantity"
+    )
+    for *key, side, quantity in traded.union(entered, all=True):
         found[key[0], key[1], key[2]] += Side(side).sign * quantity
-    entries = OpeningEntry.objects.filter(
-        account=account, trading_day=today, product__in=_DELIVERED
-    ).order_by()
-    for *key, quantity in entries.values_list(*by_instrument, F("quantity")):
-        found[key[0], key[1], key[2]] += quantity
     return dict(found)
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
-from apps.brokers.models import BrokerAccount, Verb, WireCall
+from apps.brokers.models import BrokerAccount
 from apps.orders.books import Difference
 from apps.orders.models import Break, BreakKind, BreakNote, Resolution
 
@@ -28,12 +28,6 @@ DESK = "reconciliation"
 
 class CannotResolve(Exception):
     """The break is in no state for this; the text says why."""
-
-
-def is_quiet(account: BrokerAccount) -> bool:
-    """True when every call of the account that may change something has its outcome."""
-    under_way = WireCall.objects.filter(account=account, outcome="")
-    return not under_way.filter(verb__in=[Verb.PLACE, Verb.MODIFY, Verb.CANCEL]).exists()
 
 
 def compare(

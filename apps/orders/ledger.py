@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -79,13 +78,12 @@ def check() -> list[tuple[Whose, dict[str, tuple[Any, Any]]]]:
     return wrong
 
 
-def realised_on(mine: Whose, day: dt.date) -> Decimal:
-    """Rupees that the owner's position in this realised on one trading day."""
+def around(mine: Whose, day: dt.date) -> tuple[Holding, Holding]:
+    """The position as one trading day found it, and as it left it."""
     moves = sorted(_history(mine))
     start = day.isoformat()
-    past = after(Holding(), (move for move in moves if move.key[0] < start))
-    then = after(past, (move for move in moves if move.key[0] == start))
-    return then.realised - past.realised
+    before = after(Holding(), (move for move in moves if move.key[0] < start))
+    return before, after(before, (move for move in moves if move.key[0] == start))
 
 
 def _count(mine: Whose, moves: list[Move], at: dt.datetime | None) -> None:

@@ -8,11 +8,12 @@ nothing was makes it an order of somebody else.
 from __future__ import annotations
 
 import datetime as dt
+from typing import NamedTuple
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.alerts.models import Severity
@@ -32,21 +33,37 @@ from apps.risk.models import OutsideTrade, RiskPolicy
 log = structlog.get_logger(__name__)
 
 
-def nothing_in_doubt(account: BrokerAccount) -> bool:
-    """True when no placement of ours can be at the broker without our knowing its id.
+class Stillness(NamedTuple):
+    """Whether nothing of the account moves.
+
+    ``quiet``: every call that may change something has its outcome. ``certain``: besides, no
+    placement of ours can be at the broker without our knowing its id.
+    """
+
+    quiet: bool
+    certain: bool
+
+
+def stillness(account: BrokerAccount) -> Stillness:
+    """How still the account is now.
 
     An answer that named the order leaves no doubt. One that did not leaves it until whatever the
     call did must have shown in the books.
     """
-    unnamed = Order.objects.filter(account=account, status__in=IN_DOUBT, broker_order_id="")
-    if unnamed.exists():
-        return False
     settled = timezone.now() - dt.timedelta(seconds=settings.SETTLE_TIME)
-    calls = WireCall.objects.filter(account=account, verb=Verb.PLACE)
-    unsettled = calls.filter(
-        outcome__in=[CallOutcome.UNKNOWN, CallOutcome.REFUSED], answered_at__gt=settled
+    unsettled = Q(
+        verb=Verb.PLACE,
+        outcome__in=[CallOutcome.UNKNOWN, CallOutcome.REFUSED],
+        answered_at__gt=settled,
     )
-    return not (calls.filter(outcome="").exists() or unsettled.exists())
+    under_way = Q(outcome="", verb__in=[Verb.PLACE, Verb.MODIFY, Verb.CANCEL])
+    calls = WireCall.objects.filter(under_way | unsettled, account=account).order_by()
+    found = list(calls.values_list("verb", "outcome"))
+    quiet = not any(outcome == "" for _, outcome in found)
+    if any(verb == Verb.PLACE for verb, _ in found):
+        return Stillness(quiet, certain=False)
+    unnamed = Order.objects.filter(account=account, status__in=IN_DOUBT, broker_order_id="")
+    return Stillness(quiet, certain=not unnamed.exists())
 
 
 def without_ours(

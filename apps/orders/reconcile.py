@@ -110,9 +110,9 @@ class _Run:
 
     def run(self) -> bool:
         """Apply what is new and list what does not fit; False when it must be done again soon."""
-        quiet, settled = breaks.is_quiet(self.account), outside.nothing_in_doubt(self.account)
+        quiet, certain = outside.stillness(self.account)
         try:
-            self._read(settled=settled)
+            self._read(certain=certain)
         except ReadFailed as error:
             self._failed(error)
             return False
@@ -124,11 +124,11 @@ class _Run:
         self._keep()
         return not self.deferred and not self.row.suspects
 
-    def _read(self, *, settled: bool) -> None:
+    def _read(self, *, certain: bool) -> None:
         read = reporting.reports_of(self.account)
         self.reading = "order book"
         book = read.order_book()
-        ours = self._apply_book(book, settled=settled)
+        ours = self._apply_book(book, certain=certain)
         self.row.orders = len(book.value)
         self.reading = "trade book"
         trades = read.trade_book().value
@@ -139,14 +139,14 @@ class _Run:
         positions = footing.read_positions(self.account)
         self.row.positions = len(positions.rows)
         self.reading = "funds"
-        reporting.store_funds(self.account)
+        reporting.read_funds(self.account)
         self.differences += [
             *of_orders(ours, book.value, book.as_of),
             *of_trades(ours, fills, trades),
             *of_positions(self.account, positions),
         ]
 
-    def _apply_book(self, book: Known[list[OrderReport]], *, settled: bool) -> dict[str, Ours]:
+    def _apply_book(self, book: Known[list[OrderReport]], *, certain: bool) -> dict[str, Ours]:
         """Apply what says something new; our orders by the broker's ids, as they are then."""
         account = self.account
         orders = our_orders(account)
@@ -156,16 +156,16 @@ class _Run:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
         if strangers:
-            self._take_in(strangers, book.as_of, settled=settled)
+            self._take_in(strangers, book.as_of, certain=certain)
         _settle_changes(account, book)
         return by_broker_id(our_orders(account) if news or late or strangers else orders)
 
-    def _take_in(self, strangers: list[OrderReport], as_of: dt.datetime, *, settled: bool) -> None:
+    def _take_in(self, strangers: list[OrderReport], as_of: dt.datetime, *, certain: bool) -> None:
         """Rows for orders made outside the desk, unless one could be ours; the rest is kept."""
         account = self.account
         keep_unattributed(account, strangers, BOOK)
         importable, without = outside.strangers_to_import(account, strangers)
-        if importable and not (settled and outside.nothing_in_doubt(account)):
+        if importable and not (certain and outside.stillness(account).certain):
             self.deferred = True
             return
         for report in importable:

@@ -17,6 +17,7 @@ from apps.brokers.recording import recorded
 from apps.orders import (
     cancels,
     changes,
+    dayend,
     dispatch,
     flatten,
     killing,
@@ -135,6 +136,15 @@ def refresh_reports() -> None:
                 trimming.trim(account, footing.read_positions(account))
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
+
+
+@shared_task(name="orders.day_reports")
+@recorded
+def report_days() -> None:
+    """Write the report of every account whose day is over."""
+    with turn_if_free("day reports") as mine:
+        for report in dayend.report_due_days() if mine else []:
+            log.info("day reported", account=report.account.name, day=str(report.trading_day))
 
 
 @shared_task(name="orders.forget")

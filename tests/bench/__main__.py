@@ -78,7 +78,17 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[str, Any]]:
-    from tests.bench import baselines, exits, memory, opening, pages, scenarios, signals, stages
+    from tests.bench import (
+        baselines,
+        books,
+        exits,
+        memory,
+        opening,
+        pages,
+        scenarios,
+        signals,
+        stages,
+    )
 
     amount = scenarios.QUICK if options.quick else scenarios.FULL
     wanted = set(filter(None, options.only.split(",")))
@@ -103,6 +113,9 @@ def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[
         runs.append(
             pages.live_pages(house, desk, 10 if options.quick else 50, 3 if options.quick else 15)
         )
+    if not wanted or books.NAME in wanted:
+        say(books.NAME)
+        runs.append(books.unchanged(desk, books.QUICK if options.quick else books.FULL))
     say("memory")
     tables["memory"] = memory.memory(house)
     return runs, tables

@@ -31,6 +31,7 @@ PAGES = {
     "/admin/positions/": ["orders.view_ownedposition"],
     "/admin/positions/enter/": ["orders.view_ownedposition", "orders.add_openingentry"],
     "/admin/breaks/": ["orders.view_break"],
+    "/admin/days/": ["orders.view_dayreport"],
     "/admin/switches/": ["risk.view_tradingstate"],
     "/admin/health/": ["alerts.view_heartbeat"],
 }

@@ -166,8 +166,10 @@ def test_what_was_earned_on_a_day_leaves_the_days_before_out(at_broker, officer)
     ledger.book_entry(entry(order, officer, trading_day=yesterday))
     apply_fills(order.pk, [traded(order, 1, 10, 1310)])
     mine = ledger.whose(order)
-    assert ledger.realised_on(mine, trading_day()) == 100
-    assert ledger.realised_on(mine, yesterday) == 0
+    before, then = ledger.around(mine, trading_day())
+    assert (before.net, then.net, then.realised - before.realised) == (100, 90, 100)
+    before, then = ledger.around(mine, yesterday)
+    assert (before.net, then.net, then.realised - before.realised) == (0, 100, 0)
 
 
 @pytest.mark.parametrize("different", [{"quantity": 0}, {"price": Decimal(0)}, {"reason": ""}])

@@ -2,6 +2,7 @@
 
 from apps.orders.models.breaks import BooksRun, Break, BreakKind, BreakNote, Resolution
 from apps.orders.models.changes import UNDER_WAY, Change, Modification
+from apps.orders.models.days import DayReport
 from apps.orders.models.happenings import Fill, OrderEvent, Unattributed
 from apps.orders.models.ledger import OpeningEntry, OwnedPosition
 from apps.orders.models.orders import (
@@ -26,6 +27,7 @@ __all__ = [
     "BreakKind",
     "BreakNote",
     "Change",
+    "DayReport",
     "DeskSequence",
     "Fill",
     "Modification",
