@@ -29,6 +29,7 @@ class Status(StrEnum):
     REJECTED = "REJECTED"
     LAPSED = "LAPSED"
     NEVER_ARRIVED = "NEVER_ARRIVED"
+    IMPORTED = "IMPORTED"
 
 
 TERMINAL = frozenset(
@@ -40,6 +41,7 @@ TERMINAL = frozenset(
         Status.REJECTED,
         Status.LAPSED,
         Status.NEVER_ARRIVED,
+        Status.IMPORTED,
     }
 )
 AT_BROKER = frozenset({Status.SUBMITTED, Status.OPEN, Status.PARTIALLY_FILLED})
@@ -61,6 +63,7 @@ class Event(StrEnum):
     LOSE = "LOSE"
     PROVE_ABSENT = "PROVE_ABSENT"
     RELEASE = "RELEASE"
+    IMPORT = "IMPORT"
     WANT_CANCEL = "WANT_CANCEL"
     NOTE = "NOTE"
 
@@ -126,6 +129,8 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             Event.APPROVE: Status.APPROVED,
             Event.ASK_APPROVAL: Status.AWAITING_APPROVAL,
             Event.DENY: Status.DENIED,
+            # Another system's history: whatever it was there, here it never moves again.
+            Event.IMPORT: Status.IMPORTED,
         },
     ),
     **_row(
@@ -194,7 +199,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     # The reply was lost after the feed had spoken: nothing is unknown.
     **{
         (status, Event.LOSE): status
-        for status in (*AT_BROKER, *TERMINAL - {Status.DENIED, Status.LAPSED})
+        for status in (*AT_BROKER, *TERMINAL - {Status.DENIED, Status.LAPSED, Status.IMPORTED})
     },
     # It was proved absent or released, or we thought that it never left: the broker is right.
     **_row(Status.NEVER_ARRIVED, _ARRIVES),

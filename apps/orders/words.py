@@ -23,6 +23,7 @@ STATUS: dict[Status, tuple[str, str]] = {
     Status.REJECTED: ("Rejected", "bad"),
     Status.LAPSED: ("Lapsed", "bad"),
     Status.NEVER_ARRIVED: ("Never arrived", "bad"),
+    Status.IMPORTED: ("Imported", "quiet"),
 }
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side, Validity
+from apps.orders.models.legacy import ImportedRow
 from apps.orders.states import AT_BROKER, TERMINAL, Status
 
 
@@ -43,6 +44,7 @@ class Source(models.TextChoices):
     SIGNAL = "SIGNAL", "Signal"
     FLATTEN = "FLATTEN", "Flatten"
     EXTERNAL = "EXTERNAL", "Outside the desk"
+    LEGACY = "LEGACY", "Another system"
 
 
 MANUAL, OUTSIDE = "manual", "external"  # owners that are no strategy
@@ -60,8 +62,22 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.exclude(status__in=TERMINAL)
 
 
+_Orders = models.Manager.from_queryset(OrderQuerySet)
+
+
+class OwnOrders(_Orders):
+    """Orders of this desk; what was imported is history that no question of today may meet."""
+
+    def get_queryset(self) -> OrderQuerySet:
+        """Without those of another system."""
+        return super().get_queryset().filter(origin=None)
+
+
 class Order(models.Model):
-    """One order. ``status`` is written by ``lifecycle`` alone."""
+    """One order. ``status`` is written by ``lifecycle`` alone.
+
+    An order with an ``origin`` was another system's: it was stored as it is and never changes.
+    """
 
     correlation_id = models.CharField(max_length=25, unique=True, default=new_correlation_id)
     request_key = models.CharField(max_length=64, null=True, unique=True)
@@ -69,7 +85,7 @@ class Order(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders")
     side = models.CharField(max_length=4, choices=_choices(Side))
     quantity = models.IntegerField(help_text="Units, not lots.")
-    order_type = models.CharField(max_length=10, choices=_SENT_TYPES, help_text="What is sent.")
+    order_type = models.CharField(max_length=11, choices=_SENT_TYPES, help_text="What is sent.")
     asked_type = models.CharField(
         max_length=11,
         choices=_choices(OrderType),
@@ -93,6 +109,9 @@ class Order(models.Model):
     )
     cause = models.CharField(max_length=300, blank=True)
     replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+    origin = models.OneToOneField(
+        ImportedRow, null=True, blank=True, on_delete=models.PROTECT, related_name="order"
+    )
 
     status = models.CharField(max_length=20, choices=_choices(Status), default=Status.NEW)
     reason = models.TextField(blank=True)
@@ -124,11 +143,20 @@ class Order(models.Model):
     opened_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
-    objects = OrderQuerySet.as_manager()
+    objects = OwnOrders()
+    every = _Orders()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
+            # History of another system can never become work of ours, nor the other way.
+            models.CheckConstraint(
+                condition=models.Q(status="IMPORTED", source="LEGACY", origin__isnull=False)
+                | ~models.Q(status="IMPORTED")
+                & ~models.Q(source="LEGACY")
+                & models.Q(origin__isnull=True),
+                name="imported_orders_are_history",
+            ),
             models.UniqueConstraint(
                 fields=["account", "trading_day", "broker_order_id"],
                 condition=~models.Q(broker_order_id=""),
@@ -181,7 +209,8 @@ class Order(models.Model):
     @property
     def may_have_left_a_position(self) -> bool:
         """True once something filled that was not itself a way out."""
-        return self.filled_quantity > 0 and self.intent != Intent.EXIT
+        ours = self.origin_id is None
+        return ours and self.filled_quantity > 0 and self.intent != Intent.EXIT
 
     @property
     def terms_in_words(self) -> str:
