@@ -65,12 +65,12 @@ class OrderQuerySet(models.QuerySet["Order"]):
 _Orders = models.Manager.from_queryset(OrderQuerySet)
 
 
-class OwnOrders(_Orders):
+class OwnOrders(_Orders["Order"]):
     """Orders of this desk; what was imported is history that no question of today may meet."""
 
     def get_queryset(self) -> OrderQuerySet:
         """Without those of another system."""
-        return super().get_queryset().filter(origin=None)
+        return OrderQuerySet(self.model, using=self._db).filter(origin=None)
 
 
 class Order(models.Model):
@@ -144,7 +144,7 @@ class Order(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     objects = OwnOrders()
-    every = _Orders()
+    every = OrderQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
