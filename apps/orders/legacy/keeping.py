@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from apps.brokers.models import BrokerAccount
-from apps.brokers.storable import redacted
+from apps.brokers.storable import needs_care, redacted
 from apps.orders.legacy.report import Report
 from apps.orders.legacy.rows import Row, check_storable, digest, identity
 from apps.orders.legacy.schema import CONFIG, KEPT
@@ -46,9 +47,8 @@ class Keeper:
         self._rows = Filling(ImportedRow, brought_by_id=number)
         self._seen: dict[str, str] = {}
 
-    def again(self, name: str, row: Row) -> str:
+    def again(self, name: str, said: str) -> str:
         """Why this row is one too many in its own file; empty when it is the first of its name."""
-        said = digest(row)
         if name not in self._seen:
             self._seen[name] = said
             return ""
@@ -60,13 +60,11 @@ class Keeper:
         found = fetched(_KNOWN, [names]) if names else []
         return {row[0]: Known(*row[1:]) for row in found}
 
-    def keep(self, table: str, legacy_id: str, name: str, row: Row, **more: Any) -> None:  # noqa: ANN401
-        """Store one row; ``more`` by column, its ``id`` among it."""
+    def keep(self, table: str, legacy_id: str, row: Row, **more: Any) -> None:  # noqa: ANN401
+        """Store one row; ``more`` by column: its ``id``, ``identity`` and ``digest`` among it."""
         self._rows.add(
             table=table,
             legacy_id=legacy_id[:100],
-            identity=name,
-            digest=digest(row),
             content=_content(table, row),
             **more,
         )
@@ -81,22 +79,26 @@ class Keeper:
         for legacy_id, row in chunk:
             try:
                 check_storable(row)
-                name = identity(table, digest(row))
+                said = digest(row)
+                name = identity(table, said)
                 about = self._about(table, row, orders)
-                if why := self.again(name, row):
+                if why := self.again(name, said):
                     raise CannotCarry(why)
             except CannotCarry as error:
                 self.report.leave(table, legacy_id, str(error))
             else:
-                new.append((legacy_id, name, row, about))
-        known = self.known([name for _id, name, _row, _about in new])
+                new.append((legacy_id, name, said, row, about))
+        known = self.known([name for _id, name, *_rest in new])
         ids = new_ids(ImportedRow, len(new))
-        for pk, (legacy_id, name, row, about) in zip(ids, new, strict=True):
+        for pk, (legacy_id, name, said, row, about) in zip(ids, new, strict=True):
             if name in known:
                 self.report.known(table)
                 continue
             account = self._account(row)
-            self.keep(table, legacy_id, name, row, id=pk, about_id=about, account_id=account)
+            self.keep(
+                table, legacy_id, row,
+                id=pk, identity=name, digest=said, about_id=about, account_id=account,
+            )  # fmt: skip
             self.report.carried(table)
         self.write()
 
@@ -118,7 +120,13 @@ def _content(table: str, row: Row) -> str:
     said = {name: _opened(value) for name, value in row.items() if value is not None}
     if table == CONFIG and "key" in row:
         said = {str(row["key"]): said.get("value"), **said, "value": None}
-    return json.dumps(redacted(said, ()), ensure_ascii=False)
+    try:
+        text = json.dumps(said, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(redacted(said, ()), ensure_ascii=False)
+    if not needs_care(text):
+        return text
+    return json.dumps(redacted(json.loads(text, parse_float=Decimal), ()), ensure_ascii=False)
 
 
 def _opened(value: object) -> object:

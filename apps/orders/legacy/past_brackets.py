@@ -56,6 +56,16 @@ class _Bracket:
     prices: dict[str, Decimal | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _New:
+    legacy_id: str
+    name: str
+    said: str
+    row: Row
+    past: PastLeg
+    parent: Ref
+
+
 class PastBrackets:
     """Takes rows of the table of legs, then completes the brackets from the orders."""
 
@@ -86,34 +96,33 @@ class PastBrackets:
                 past = past_leg(row)
                 name = identity(LEGS, past.role, past.parent, past.leg, past.leg_order_id)
                 parent = self._orders.find(past.role, past.parent, "parent_order_id")
-                if why := self._keeper.again(name, row):
+                said = digest(row)
+                if why := self._keeper.again(name, said):
                     raise CannotCarry(why)
-                new.append((legacy_id, name, row, past, parent))
+                new.append(_New(legacy_id, name, said, row, past, parent))
             except CannotCarry as error:
                 self._keeper.report.leave(LEGS, legacy_id, str(error))
-        known = self._keeper.known([name for _id, name, *_rest in new])
-        ids = new_ids(ImportedRow, len(new))
-        for pk, (legacy_id, name, row, past, parent) in zip(ids, new, strict=True):
-            if name not in known:
-                self._take_new(pk, legacy_id, name, row, past, parent)
-            elif known[name].digest == digest(row):
+        known = self._keeper.known([leg.name for leg in new])
+        for pk, leg in zip(new_ids(ImportedRow, len(new)), new, strict=True):
+            if leg.name not in known:
+                self._take_new(pk, leg)
+            elif known[leg.name].digest == leg.said:
                 self._keeper.report.known(LEGS)
             else:
-                self._keeper.report.leave(LEGS, legacy_id, CHANGED)
+                self._keeper.report.leave(LEGS, leg.legacy_id, CHANGED)
         self._keeper.write()
 
-    def _take_new(
-        self, pk: int, legacy_id: str, name: str, row: Row, past: PastLeg, parent: Ref
-    ) -> None:
+    def _take_new(self, pk: int, new: _New) -> None:
+        past, parent = new.past, new.parent
         try:
             self._add(parent, past.leg, past.leg_order_id, pk, past)
         except CannotCarry as error:
-            self._keeper.report.leave(LEGS, legacy_id, str(error))
+            self._keeper.report.leave(LEGS, new.legacy_id, str(error))
             return
         self._keeper.keep(
-            LEGS, past.leg_order_id or legacy_id, name, row,
-            id=pk, account_id=parent.account_id, about_id=parent.pk,
-            word=past.word, outcome=past.outcome.value,
+            LEGS, past.leg_order_id or new.legacy_id, new.row,
+            id=pk, identity=new.name, digest=new.said, account_id=parent.account_id,
+            about_id=parent.pk, word=past.word, outcome=past.outcome.value,
         )  # fmt: skip
         self._keeper.report.carried(LEGS)
 

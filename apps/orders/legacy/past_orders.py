@@ -23,14 +23,14 @@ from apps.orders.states import Event, Status
 if TYPE_CHECKING:
     from apps.orders.legacy.carrying import Wish
 
-# Orders of that account and day that the desk has by itself.
+# Orders of that account and day that the desk has by itself; the index knows named orders alone.
 _OURS = """
     SELECT o.account_id, o.trading_day, o.broker_order_id, o.id, o.instrument_id
     FROM orders_order o
     JOIN unnest(%s::bigint[], %s::date[], %s::varchar[]) AS named (account, day, name)
       ON o.account_id = named.account AND o.trading_day = named.day
      AND o.broker_order_id = named.name
-    WHERE o.origin_id IS NULL
+    WHERE o.origin_id IS NULL AND o.broker_order_id <> ''
 """
 
 
@@ -51,6 +51,7 @@ class Ref:
 class _New:
     legacy_id: str
     name: str
+    said: str
     row: Row
     past: PastOrder
     account_id: int
@@ -124,7 +125,7 @@ class PastOrders:
             report.leave(ORDERS, new.legacy_id, other)
             return
         self._remember(new, known.order_id, known.instrument_id, None)
-        if known.digest == digest(new.row):
+        if known.digest == new.said:
             report.known(ORDERS)
         else:
             report.leave(ORDERS, new.legacy_id, CHANGED)
@@ -136,13 +137,14 @@ class PastOrders:
             if day >= self._today:
                 raise CannotCarry(f"it is of {day}: its day is not over, import it afterwards")
             name = identity(ORDERS, past.role, past.legacy_id, day)
-            if why := self._keeper.again(name, row):
+            said = digest(row)
+            if why := self._keeper.again(name, said):
                 raise CannotCarry(why)
         except CannotCarry as error:
             self._keeper.report.leave(ORDERS, legacy_id, str(error))
             return None
         account = self._wish.accounts[past.role]
-        return _New(legacy_id, name, row, past, account.pk, day)
+        return _New(legacy_id, name, said, row, past, account.pk, day)
 
     def _ours(self, fresh: list[_New]) -> dict[tuple[int, dt.date, str], tuple[int, int]]:
         names = [
@@ -180,8 +182,9 @@ class PastOrders:
             ref = self._remember(new, order, None, row)
             past = new.past
             self._keeper.keep(
-                ORDERS, past.legacy_id, new.name, new.row,
-                id=row, account_id=new.account_id, correlation_id=past.correlation_id,
+                ORDERS, past.legacy_id, new.row,
+                id=row, identity=new.name, digest=new.said, account_id=new.account_id,
+                correlation_id=past.correlation_id,
                 word=past.word, outcome=past.outcome.value,
             )  # fmt: skip
             self._add_order(new, ref)
