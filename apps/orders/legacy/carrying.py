@@ -25,14 +25,13 @@ from apps.orders.legacy.report import Report
 from apps.orders.legacy.rows import check_storable
 from apps.orders.legacy.schema import INSTRUMENTS, LEGS, ORDERS, Layout
 from apps.orders.legacy.source import Fingerprint, Refused, opened
-from apps.orders.legacy.tables import Filling, new_ids
+from apps.orders.legacy.tables import Filling, new_ids, take_time
 from apps.orders.legacy.words import ROLES, CannotCarry
 from apps.orders.models import LeftOut, LegacyImport
 
 Tell = Callable[[str], None]
 Chunk = list[tuple[str, dict[str, Any]]]
 TURN = "import of another system"
-MOST_SECONDS = 900  # of one statement, and between two: the transaction is ours alone
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def carry(wish: Wish, tell: Tell) -> Report:
         if not mine:
             raise Refused("another import or rollback is under way; try again when it is over")
         with transaction.atomic():
-            _take_time()
+            take_time()
             with opened(wish.path) as (database, was):
                 report, contracts, number = _carry_all(wish, database, tell)
             report.facts |= {"at": at, "seconds": round(time.monotonic() - began, 2)}
@@ -74,12 +73,6 @@ def carry(wish: Wish, tell: Tell) -> Report:
             if not wish.keep:
                 transaction.set_rollback(True)
     return report
-
-
-def _take_time() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = '{MOST_SECONDS}s'")
-        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{MOST_SECONDS}s'")
 
 
 def _carry_all(

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import Instrument
-from apps.orders.legacy.carrying import MOST_SECONDS, TURN
+from apps.orders.legacy.carrying import TURN
 from apps.orders.legacy.source import Refused
+from apps.orders.legacy.tables import take_time
 from apps.orders.models import Bracket, BracketLeg, ImportedRow, LegacyImport, Order, OrderEvent
 
 _BY_ORIGIN = "origin_id IN (SELECT id FROM orders_importedrow WHERE brought_by_id = ANY(%s))"
@@ -48,7 +49,7 @@ def take_back(imports: list[LegacyImport], actor: str, *, keep: bool = True) -> 
         if not mine:
             raise Refused("another import or rollback is under way; try again when it is over")
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = '{MOST_SECONDS}s'")
+            take_time()
             keys = [row.pk for row in imports]
             if used := _uses(imports, keys):
                 raise Refused(f"it has been used since: {'; '.join(used)}")

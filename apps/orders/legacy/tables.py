@@ -8,6 +8,25 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model
 
+MOST_SECONDS = 900  # of one statement, and between two: the transaction is ours alone
+_MANNERS = (
+    f"SET LOCAL statement_timeout = '{MOST_SECONDS}s'",
+    f"SET LOCAL idle_in_transaction_session_timeout = '{MOST_SECONDS}s'",
+    # Everything is looked up by key. The planner's figures are of before all these rows came, and
+    # by them it may read a whole table for every thousand rows.
+    "SET LOCAL enable_seqscan = off",
+    "SET LOCAL enable_hashjoin = off",
+    "SET LOCAL enable_mergejoin = off",
+    "SET LOCAL jit = off",
+)
+
+
+def take_time() -> None:
+    """Let this transaction, and no other, be a long one of very many rows."""
+    with connection.cursor() as cursor:
+        for manner in _MANNERS:
+            cursor.execute(manner)
+
 
 class Filling:
     """Rows of one model, collected and then written together."""
