@@ -30,6 +30,7 @@ EXPLAINED: dict[Status, str] = {
     Status.LAPSED: "Its approval ran out before it could be sent. Nothing was sent.",
     Status.NEVER_ARRIVED: "The broker's books prove that it never got there.",
     Status.SUBMITTED: "The broker took it; the exchange has not spoken yet.",
+    Status.IMPORTED: "Another system's order, kept to be looked up. It is never sent or changed.",
 }
 
 

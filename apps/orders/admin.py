@@ -9,16 +9,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.alerts.history import HistoryAdmin
-from apps.orders import words
+from apps.orders import imports_admin, words
 from apps.orders.models import (
     Fill,
     Modification,
     Order,
     OrderEvent,
+    OrderQuerySet,
     Progress,
     Slicing,
     Unattributed,
 )
+
+__all__ = ["imports_admin"]  # registered by being imported
 
 
 @admin.register(Order)
@@ -46,11 +49,16 @@ class OrderAdmin(HistoryAdmin):
         "correlation_id__exact",
         "broker_order_id__exact",
         "parent__public_id__exact",
+        "origin__correlation_id__exact",
         "instrument__symbol",
     )
     search_help_text = (
         "Correlation id, broker's order id or id of a sliced order in full, or part of a symbol."
     )
+
+    def get_queryset(self, request: HttpRequest) -> OrderQuerySet:
+        """Orders of another system included."""
+        return Order.every.order_by("-pk")
 
     @admin.display(description="side", ordering="side")
     def way(self, order: Order) -> SafeString:

@@ -59,6 +59,11 @@ _TWO_BOOKS = """\
               AND position(to_char(book.created_at AT TIME ZONE 'Asia/Kolkata', 'HH24:MI:SS.US')
                            IN absence.text) > 0)"""
 
+_NOTHING_OF_OURS = """\
+NOT EXISTS (SELECT 1 FROM brokers_wirecall w WHERE w.correlation_id = o.correlation_id)
+  AND NOT EXISTS (SELECT 1 FROM risk_decision d WHERE d.correlation_id = o.correlation_id)
+  AND NOT EXISTS (SELECT 1 FROM risk_hold h WHERE h.correlation_id = o.correlation_id)"""
+
 
 def _either(one: str, other: str) -> str:
     return f"({one}\n       OR {other})"
@@ -163,5 +168,20 @@ ENDINGS = (
             "a.decided_by_id <> a.requested_by_id AND a.reason <> ''",
         ),
         ("JOIN risk_approval a ON a.kind = 'RELEASE' AND a.subject = o.correlation_id",),
+    ),
+    Ending(
+        Status.IMPORTED,
+        "another system's history, never an order of this desk",
+        (Event.IMPORT,),
+        "the row as it stood in that system's file, with the file's SHA-256; and neither a hold, a"
+        " decision nor a call is about it",
+        (
+            "e.before = 'NEW' AND r.content <> '{}' AND length(f.sha256) = 64",
+            _NOTHING_OF_OURS,
+        ),
+        (
+            "JOIN orders_importedrow r ON r.id = o.origin_id",
+            "JOIN orders_legacyimport f ON f.id = r.brought_by_id",
+        ),
     ),
 )

@@ -187,9 +187,9 @@ def _news_of(account: BrokerAccount, report: OrderReport) -> QuerySet[Unattribut
 
 def _imported(report: OrderReport, as_of: dt.datetime) -> Happening:
     return Happening(
-        event=Event.IMPORT,
+        event=Event.ADOPT,
         origin=BOOK,
-        key=f"IMPORT|{report.broker_order_id}",
+        key=f"ADOPT|{report.broker_order_id}",
         text="made outside the desk",
         broker_order_id=report.broker_order_id,
         exchange_order_id=report.exchange_order_id or "",

@@ -29,6 +29,7 @@ class Status(StrEnum):
     REJECTED = "REJECTED"
     LAPSED = "LAPSED"
     NEVER_ARRIVED = "NEVER_ARRIVED"
+    IMPORTED = "IMPORTED"
 
 
 TERMINAL = frozenset(
@@ -40,6 +41,7 @@ TERMINAL = frozenset(
         Status.REJECTED,
         Status.LAPSED,
         Status.NEVER_ARRIVED,
+        Status.IMPORTED,
     }
 )
 AT_BROKER = frozenset({Status.SUBMITTED, Status.OPEN, Status.PARTIALLY_FILLED})
@@ -49,7 +51,7 @@ IN_DOUBT = frozenset({Status.SENDING, Status.UNKNOWN})
 class Event(StrEnum):
     """What can happen to an order. The first group is ours, the second the broker's."""
 
-    IMPORT = "IMPORT"
+    ADOPT = "ADOPT"
     APPROVE = "APPROVE"
     ASK_APPROVAL = "ASK_APPROVAL"
     DENY = "DENY"
@@ -62,6 +64,7 @@ class Event(StrEnum):
     LOSE = "LOSE"
     PROVE_ABSENT = "PROVE_ABSENT"
     RELEASE = "RELEASE"
+    IMPORT = "IMPORT"
     WANT_CANCEL = "WANT_CANCEL"
     NOTE = "NOTE"
 
@@ -127,7 +130,9 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
             Event.APPROVE: Status.APPROVED,
             Event.ASK_APPROVAL: Status.AWAITING_APPROVAL,
             Event.DENY: Status.DENIED,
-            Event.IMPORT: Status.SUBMITTED,  # made outside the desk: the broker has it already
+            Event.ADOPT: Status.SUBMITTED,  # made outside the desk: the broker has it already
+            # Another system's history: whatever it was there, here it never moves again.
+            Event.IMPORT: Status.IMPORTED,
         },
     ),
     **_row(
@@ -196,7 +201,7 @@ TRANSITIONS: dict[tuple[Status, Event], Status] = {
     # The reply was lost after the feed had spoken: nothing is unknown.
     **{
         (status, Event.LOSE): status
-        for status in (*AT_BROKER, *TERMINAL - {Status.DENIED, Status.LAPSED})
+        for status in (*AT_BROKER, *TERMINAL - {Status.DENIED, Status.LAPSED, Status.IMPORTED})
     },
     # It was proved absent or released, or we thought that it never left: the broker is right.
     **_row(Status.NEVER_ARRIVED, _ARRIVES),

@@ -25,6 +25,7 @@ STATUS: dict[Status, tuple[str, str]] = {
     Status.REJECTED: ("Rejected", "bad"),
     Status.LAPSED: ("Lapsed", "bad"),
     Status.NEVER_ARRIVED: ("Never arrived", "bad"),
+    Status.IMPORTED: ("Imported", "quiet"),
 }
 
 # Where a whole is → (tone, what it means).

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from apps.brokers.models import Instrument
@@ -16,6 +18,8 @@ from apps.orders.models import Order
 from apps.orders.states import TERMINAL, TRANSITIONS, Event
 from apps.people import roles
 from apps.risk import approvals, switch
+from tests.legacy.past import Past
+from tests.legacy.past import order as past_order
 from tests.orders.sweeping import sweep_and_send
 from tests.orders.telling import sent, settled, swept_until
 from tests.people.conftest import member
@@ -111,9 +115,18 @@ def released(order, exchange, settings):
     return lost
 
 
+@pytest.fixture
+def imported(account, reliance, tmp_path):
+    """An order that another system's file brought."""
+    path = Past(tmp_path / "copy.sqlite3").orders(past_order("1")).done()
+    leader = f"leader={account.name}"
+    call_command("migrate_bo_schema", str(path), "--map", leader, stdout=StringIO())
+    return Order.every.get()
+
+
 WAYS = (
     "filled", "cancelled", "withdrawn", "expired", "refused", "rejected", "denied", "stopped",
-    "lapsed", "absent", "released",
+    "lapsed", "absent", "released", "imported",
 )  # fmt: skip
 
 
@@ -170,4 +183,4 @@ def test_every_step_to_an_end_has_an_ending():
     known = {(ending.status, event) for ending in ENDINGS for event in ending.events}
     ends = {(to, event) for (at, event), to in TRANSITIONS.items() if to in TERMINAL and at != to}
     assert ends == known
-    assert len(ENDINGS) == len(WAYS) == 11
+    assert len(ENDINGS) == len(WAYS) == 12

@@ -109,7 +109,7 @@ def test_an_order_of_the_brokers_app_gets_a_row(account, exchange, reliance):
     assert order.trading_day == trading_day()
     assert abs(order.submitted_at - began) < dt.timedelta(seconds=5)
     events = [event.event for event in order.events.all()]
-    assert events == ["IMPORT", "WORK"]
+    assert events == ["ADOPT", "WORK"]
     hold = Hold.objects.get(correlation_id=order.correlation_id)
     assert (hold.quantity, hold.side, hold.released_at) == (3, "BUY", None)
 

@@ -22,6 +22,7 @@ class Closed(models.TextChoices):
     EXPIRED = "EXPIRED", "the contract is over"
     GONE = "GONE", "it is not in the broker's file any more"
     REUSED = "REUSED", "its security id names another contract now"
+    IMPORTED = "IMPORTED", "it is known from another system's orders alone"
 
 
 class CurrentInstruments(models.Manager["Instrument"]):

@@ -21,16 +21,18 @@ from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, sho
 from apps.desk.rights import Rights
 from apps.desk.views import prices
 from apps.orders import releasing, services
-from apps.orders.models import Modification, Order, trading_day
+from apps.orders.models import Modification, Order, OrderQuerySet, trading_day
 from apps.orders.services import BadOrder, TooLate
 from apps.orders.states import Status
 from apps.risk.approvals import NotAllowed, NotOpen
 from apps.risk.models import Hold
 
 
-def _order(pk: int) -> Order:
+def _order(pk: int, orders: OrderQuerySet | None = None) -> Order:
+    """The order; another system's only where it is merely shown."""
+    orders = Order.objects.all() if orders is None else orders
     return get_object_or_404(
-        Order.objects.select_related("account", "instrument", "replaces", "parent"), pk=pk
+        orders.select_related("account", "instrument", "replaces", "parent"), pk=pk
     )
 
 
@@ -38,7 +40,7 @@ def _order(pk: int) -> Order:
 @require_safe
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     """All that is known of one order."""
-    order = _order(pk)
+    order = _order(pk, Order.every.all())
     its = rights.of(request.user)
     return show(
         request,

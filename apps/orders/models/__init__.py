@@ -1,10 +1,20 @@
-"""Orders, what happened to them, their fills and changes of terms."""
+"""Orders, what happened to them, their fills and changes of terms; brackets; what was imported."""
 
+from apps.orders.models.brackets import (
+    LEGS_OVER,
+    Bracket,
+    BracketLeg,
+    BracketStatus,
+    Leg,
+    LegStatus,
+    Style,
+)
 from apps.orders.models.breaks import BooksRun, Break, BreakKind, BreakNote, Resolution
 from apps.orders.models.changes import UNDER_WAY, Change, Modification
 from apps.orders.models.days import DayReport
 from apps.orders.models.happenings import Fill, OrderEvent, Unattributed
 from apps.orders.models.ledger import OpeningEntry, OwnedPosition
+from apps.orders.models.legacy import ImportedRow, LeftOut, LegacyImport
 from apps.orders.models.orders import (
     MANUAL,
     OUTSIDE,
@@ -19,10 +29,14 @@ from apps.orders.models.slicing import ENDS, Progress, Slicing, SlicingEvent
 
 __all__ = [
     "ENDS",
+    "LEGS_OVER",
     "MANUAL",
     "OUTSIDE",
     "UNDER_WAY",
     "BooksRun",
+    "Bracket",
+    "BracketLeg",
+    "BracketStatus",
     "Break",
     "BreakKind",
     "BreakNote",
@@ -30,6 +44,11 @@ __all__ = [
     "DayReport",
     "DeskSequence",
     "Fill",
+    "ImportedRow",
+    "LeftOut",
+    "Leg",
+    "LegStatus",
+    "LegacyImport",
     "Modification",
     "OpeningEntry",
     "Order",
@@ -41,6 +60,7 @@ __all__ = [
     "Slicing",
     "SlicingEvent",
     "Source",
+    "Style",
     "Unattributed",
     "new_correlation_id",
     "trading_day",

@@ -22,6 +22,7 @@ from apps.brokers.port import (
     Side,
     Validity,
 )
+from apps.orders.models.legacy import ImportedRow
 from apps.orders.states import AT_BROKER, TERMINAL, Status
 
 
@@ -49,6 +50,7 @@ class Source(models.TextChoices):
     SIGNAL = "SIGNAL", "Signal"
     FLATTEN = "FLATTEN", "Flatten"
     EXTERNAL = "EXTERNAL", "Outside the desk"
+    LEGACY = "LEGACY", "Another system"
 
 
 MANUAL, OUTSIDE = "manual", "external"  # owners that are no strategy
@@ -66,8 +68,22 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.exclude(status__in=TERMINAL)
 
 
+_Orders = models.Manager.from_queryset(OrderQuerySet)
+
+
+class OwnOrders(_Orders["Order"]):
+    """Orders of this desk; what was imported is history that no question of today may meet."""
+
+    def get_queryset(self) -> OrderQuerySet:
+        """Without those of another system."""
+        return OrderQuerySet(self.model, using=self._db).filter(origin=None)
+
+
 class Order(models.Model):
-    """One order. ``status`` is written by ``lifecycle`` alone."""
+    """One order. ``status`` is written by ``lifecycle`` alone.
+
+    An order with an ``origin`` was another system's: it was stored as it is and never changes.
+    """
 
     correlation_id = models.CharField(max_length=25, unique=True, default=new_correlation_id)
     request_key = models.CharField(max_length=64, null=True, unique=True)
@@ -117,6 +133,9 @@ class Order(models.Model):
     slice_of = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="How many slices there were to be when it was placed."
     )
+    origin = models.OneToOneField(
+        ImportedRow, null=True, blank=True, on_delete=models.PROTECT, related_name="order"
+    )
 
     status = models.CharField(max_length=20, choices=_choices(Status), default=Status.NEW)
     reason = models.TextField(blank=True)
@@ -148,11 +167,20 @@ class Order(models.Model):
     opened_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
-    objects = OrderQuerySet.as_manager()
+    objects = OwnOrders()
+    every = OrderQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
+            # History of another system can never become work of ours, nor the other way.
+            models.CheckConstraint(
+                condition=models.Q(status="IMPORTED", source="LEGACY", origin__isnull=False)
+                | ~models.Q(status="IMPORTED")
+                & ~models.Q(source="LEGACY")
+                & models.Q(origin__isnull=True),
+                name="imported_orders_are_history",
+            ),
             models.UniqueConstraint(
                 fields=["account", "trading_day", "broker_order_id"],
                 condition=~models.Q(broker_order_id=""),
@@ -227,7 +255,8 @@ class Order(models.Model):
     @property
     def may_have_left_a_position(self) -> bool:
         """True once something filled that was not itself a way out."""
-        return self.filled_quantity > 0 and self.intent != Intent.EXIT
+        ours = self.origin_id is None
+        return ours and self.filled_quantity > 0 and self.intent != Intent.EXIT
 
     @property
     def terms_in_words(self) -> str:

@@ -1,0 +1,195 @@
+"""Do the rows of our brackets agree with themselves, with their orders and with the order books?
+
+Reads rows and books and names what is broken; it mends nothing but a leg's missing broker id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from django.db import IntegrityError, transaction
+from django.db.models import Prefetch
+from django.utils import timezone
+
+from apps.brokers import reporting
+from apps.brokers.models import BrokerAccount
+from apps.brokers.port import ReadFailed
+from apps.orders.models import (
+    LEGS_OVER,
+    Bracket,
+    BracketLeg,
+    BracketStatus,
+    Leg,
+    LegStatus,
+    Order,
+    trading_day,
+)
+from apps.orders.states import Status
+
+_GONE = {LegStatus.REJECTED, LegStatus.CANCELLED}
+_BEFORE = {LegStatus.AWAITED, LegStatus.SUBMITTED}
+# What a leg may say of itself while its order says this.
+FITS: dict[Status, set[LegStatus]] = {
+    Status.NEW: _BEFORE,
+    Status.AWAITING_APPROVAL: _BEFORE,
+    Status.APPROVED: _BEFORE,
+    Status.SENDING: _BEFORE,
+    Status.SUBMITTED: {LegStatus.SUBMITTED},
+    Status.OPEN: {LegStatus.WORKING, LegStatus.TRIGGERED},
+    Status.PARTIALLY_FILLED: {LegStatus.PARTIALLY_FILLED},
+    Status.UNKNOWN: {LegStatus.UNKNOWN},
+    Status.FILLED: {LegStatus.FILLED},
+    Status.CANCELLED: {LegStatus.CANCELLED},
+    Status.EXPIRED: {LegStatus.EXPIRED},
+    Status.REJECTED: {LegStatus.REJECTED},
+    Status.DENIED: _GONE,
+    Status.LAPSED: _GONE,
+    Status.NEVER_ARRIVED: _GONE,
+}
+
+
+@dataclass
+class Findings:
+    """What was looked at, what was mended, and what a person must look at."""
+
+    brackets: int = 0
+    legs: int = 0
+    named: int = 0
+    breaks: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+def check_brackets() -> Findings:
+    """Name legs that their order or a book of today names, then check every bracket of ours."""
+    found = Findings()
+    for account in BrokerAccount.objects.filter(brackets__origin=None, brackets__isnull=False):
+        _name_legs(account, found)
+    legs = BracketLeg.objects.select_related("order")
+    brackets = Bracket.objects.filter(origin=None).prefetch_related(Prefetch("legs", queryset=legs))
+    for bracket in brackets.select_related("instrument", "account").order_by("pk").iterator(500):
+        found.brackets += 1
+        found.legs += len(bracket.legs.all())
+        found.breaks += [f"bracket {bracket.pk}, {bracket}: {text}" for text in breaks_of(bracket)]
+    return found
+
+
+def _name_legs(account: BrokerAccount, found: Findings) -> None:
+    nameless = list(
+        BracketLeg.objects.filter(
+            account=account, origin=None, leg_order_id="", trading_day__gte=trading_day()
+        )
+        .exclude(status__in=LEGS_OVER)
+        .exclude(order=None)
+        .select_related("order")
+    )
+    unnamed = [leg for leg in nameless if not _name(leg, _order_of(leg).broker_order_id, found)]
+    if not unnamed:
+        return
+    try:
+        book = reporting.reports_of(account).order_book()
+    except ReadFailed as error:
+        found.unread.append(f"the order book of {account.name}: {error}")
+        return
+    by_correlation = {row.correlation_id: row.broker_order_id for row in book.value}
+    for leg in unnamed:
+        _name(leg, by_correlation.get(_order_of(leg).correlation_id, ""), found)
+
+
+def _order_of(leg: BracketLeg) -> Order:
+    if leg.order is None:
+        raise LookupError(f"leg {leg.pk} has no order")
+    return leg.order
+
+
+def _name(leg: BracketLeg, broker_order_id: str, found: Findings) -> bool:
+    if not broker_order_id:
+        return False
+    try:
+        with transaction.atomic():
+            found.named += BracketLeg.objects.filter(pk=leg.pk, leg_order_id="").update(
+                leg_order_id=broker_order_id, named_at=timezone.now()
+            )
+    except IntegrityError:
+        found.breaks.append(f"leg {leg.pk}: another leg has the broker's id {broker_order_id}")
+    return True
+
+
+def breaks_of(bracket: Bracket) -> list[str]:
+    """What does not hold of one bracket, in words; nothing when all is well."""
+    legs = {Leg(leg.leg): leg for leg in bracket.legs.all()}
+    found = list(_incomplete(bracket, legs))
+    for leg in legs.values():
+        found += [f"{leg.get_leg_display()}: {text}" for text in _leg_breaks(bracket, leg)]
+    if Leg.ENTRY in legs:
+        exits = [leg for name, leg in legs.items() if name is not Leg.ENTRY]
+        held = legs[Leg.ENTRY].filled_quantity - sum(leg.filled_quantity for leg in exits)
+        found += _end_breaks(bracket, list(legs.values()), held)
+        found += _exit_breaks(bracket, exits, held)
+    return found
+
+
+def _incomplete(bracket: Bracket, legs: dict[Leg, BracketLeg]) -> Iterator[str]:
+    wanted = {Leg.ENTRY, Leg.STOP_LOSS} | ({Leg.TARGET} if bracket.target_price else set())
+    for leg in sorted(wanted - set(legs)):
+        yield f"it has no {leg.label.lower()} leg"
+    if Leg.TARGET in legs and not bracket.target_price:
+        yield "it has a target leg and no target price"
+
+
+def _leg_breaks(bracket: Bracket, leg: BracketLeg) -> Iterator[str]:
+    if leg.quantity > bracket.quantity:
+        yield f"{leg.quantity} units, more than the bracket's {bracket.quantity}"
+    if leg.filled_quantity > leg.quantity:
+        yield f"filled {leg.filled_quantity} of {leg.quantity}"
+    if leg.status == LegStatus.FILLED and leg.filled_quantity < leg.quantity:
+        yield f"called filled with {leg.filled_quantity} of {leg.quantity}"
+    if leg.order is not None:
+        yield from _order_breaks(bracket, leg, leg.order)
+
+
+def _order_breaks(bracket: Bracket, leg: BracketLeg, order: Order) -> Iterator[str]:
+    side = bracket.side if leg.leg == Leg.ENTRY else bracket.exit_side
+    pairs: Iterable[tuple[str, object, object]] = (
+        ("instrument", order.instrument_id, bracket.instrument_id),
+        ("side", order.side, side),
+        ("product", order.product, bracket.product),
+        ("filled quantity", order.filled_quantity, leg.filled_quantity),
+    )
+    for name, theirs, ours in pairs:
+        if theirs != ours:
+            yield f"the {name} of its order is {theirs}, not {ours}"
+    named = order.broker_order_id and leg.leg_order_id
+    if named and order.broker_order_id != leg.leg_order_id:
+        yield f"its order is {order.broker_order_id} at the broker, the leg {leg.leg_order_id}"
+    if leg.status not in FITS.get(Status(order.status), set()):
+        yield f"it is {leg.status} while its order is {order.status}"
+
+
+def _end_breaks(bracket: Bracket, legs: list[BracketLeg], held: int) -> Iterator[str]:
+    alive = [leg for leg in legs if not leg.over]
+    over = bracket.status == BracketStatus.OVER
+    if over and alive:
+        yield f"it is over while its {alive[0].get_leg_display().lower()} may still trade"
+    if over and held > 0:
+        yield f"it is over and {held} units of it were never left"
+    if not over and not alive:
+        yield f"none of its legs can trade any more, and it is {bracket.status}"
+    entered = any(leg.leg == Leg.ENTRY and leg.status == LegStatus.FILLED for leg in legs)
+    if bracket.status == BracketStatus.ENTERING and entered:
+        yield "its entry has filled, and it is still entering"
+
+
+def _exit_breaks(bracket: Bracket, exits: list[BracketLeg], held: int) -> Iterator[str]:
+    if held < 0:
+        yield f"its exits filled {-held} units more than its entry"
+    if len([leg for leg in exits if leg.status == LegStatus.FILLED]) > 1:
+        yield "target and stop-loss both filled"
+    stopped = any(leg.leg == Leg.STOP_LOSS and not leg.over for leg in exits)
+    if held > 0 and bracket.status != BracketStatus.OVER and not stopped:
+        yield f"{held} units are held without a stop-loss"
+    if bracket.status == BracketStatus.HOLDING:
+        for leg in exits:
+            if not leg.over and leg.open_quantity != held:
+                name = leg.get_leg_display().lower()
+                yield f"its {name} is open for {leg.open_quantity} units while {held} are held"

@@ -1,0 +1,138 @@
+"""Rows of the file as they stood there, each once in the desk, in whatever file it comes again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from apps.brokers.models import BrokerAccount
+from apps.brokers.storable import needs_care, redacted
+from apps.orders.legacy.report import Report
+from apps.orders.legacy.rows import Row, check_storable, digest, identity
+from apps.orders.legacy.schema import CONFIG, KEPT
+from apps.orders.legacy.tables import Filling, fetched, new_ids
+from apps.orders.legacy.words import ROLES, CannotCarry
+from apps.orders.models import ImportedRow
+
+if TYPE_CHECKING:
+    from apps.orders.legacy.past_orders import PastOrders
+
+_KNOWN = """
+    SELECT r.identity, r.digest, o.id, o.account_id, o.instrument_id FROM orders_importedrow r
+    LEFT JOIN orders_order o ON o.origin_id = r.id
+    WHERE r.identity = ANY(%s)
+"""
+CHANGED = "it is in the desk already and said something else when it was imported"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A row that an earlier import brought, and the order that it became."""
+
+    digest: str
+    order_id: int | None
+    account_id: int | None
+    instrument_id: int | None
+
+
+class Keeper:
+    """Stores the rows of one import and counts what becomes of them."""
+
+    def __init__(self, number: int, accounts: Mapping[str, BrokerAccount], report: Report) -> None:
+        self.accounts = accounts
+        self.report = report
+        self._rows = Filling(ImportedRow, brought_by_id=number)
+        self._seen: dict[str, str] = {}
+
+    def again(self, name: str, said: str) -> str:
+        """Why this row is one too many in its own file; empty when it is the first of its name."""
+        if name not in self._seen:
+            self._seen[name] = said
+            return ""
+        same = self._seen[name] == said
+        return "the same row again" if same else "another row of the same name stands before it"
+
+    def known(self, names: list[str]) -> dict[str, Known]:
+        """Those that are in the desk already, by identity."""
+        found = fetched(_KNOWN, [names]) if names else []
+        return {row[0]: Known(*row[1:]) for row in found}
+
+    def keep(self, table: str, legacy_id: str, row: Row, **more: Any) -> None:  # noqa: ANN401
+        """Store one row; ``more`` by column: its ``id``, ``identity`` and ``digest`` among it."""
+        self._rows.add(
+            table=table,
+            legacy_id=legacy_id[:100],
+            content=_content(table, row),
+            **more,
+        )
+
+    def write(self) -> None:
+        """Write what was kept."""
+        self._rows.write()
+
+    def take(self, orders: PastOrders, table: str, chunk: Sequence[tuple[str, Row]]) -> None:
+        """Keep rows of a table that the desk has no table for."""
+        new = []
+        for legacy_id, row in chunk:
+            try:
+                check_storable(row)
+                said = digest(row)
+                name = identity(table, said)
+                about = self._about(table, row, orders)
+                if why := self.again(name, said):
+                    raise CannotCarry(why)
+            except CannotCarry as error:
+                self.report.leave(table, legacy_id, str(error))
+            else:
+                new.append((legacy_id, name, said, row, about))
+        known = self.known([name for _id, name, *_rest in new])
+        ids = new_ids(ImportedRow, len(new))
+        for pk, (legacy_id, name, said, row, about) in zip(ids, new, strict=True):
+            if name in known:
+                self.report.known(table)
+                continue
+            account = self._account(row)
+            self.keep(
+                table, legacy_id, row,
+                id=pk, identity=name, digest=said, about_id=about, account_id=account,
+            )  # fmt: skip
+            self.report.carried(table)
+        self.write()
+
+    def _account(self, row: Row) -> int | None:
+        role = ROLES.get(str(row.get("account_type") or "").strip().upper(), "")
+        return self.accounts[role].pk if role in self.accounts else None
+
+    def _about(self, table: str, row: Row, orders: PastOrders) -> int | None:
+        """The order that the row is about. Raises ``CannotCarry`` when that was not carried."""
+        column = KEPT[table]
+        if not column or column not in row:
+            return None
+        role = "leader" if table == "copy_mappings" else str(row.get("account_type") or "")
+        return orders.find(ROLES.get(role.strip().upper(), ""), row[column], column).pk
+
+
+def _content(table: str, row: Row) -> str:
+    """The row as JSON: texts that are JSON opened, secrets starred, long ones cut."""
+    said = {name: _opened(value) for name, value in row.items() if value is not None}
+    if table == CONFIG and "key" in row:
+        said = {str(row["key"]): said.get("value"), **said, "value": None}
+    try:
+        text = json.dumps(said, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(redacted(said, ()), ensure_ascii=False)
+    if not needs_care(text):
+        return text
+    return json.dumps(redacted(json.loads(text, parse_float=Decimal), ()), ensure_ascii=False)
+
+
+def _opened(value: object) -> object:
+    if not isinstance(value, str) or value[:1] not in {"{", "["}:
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value

@@ -1,0 +1,94 @@
+"""Many new rows at once, by COPY: the model's own columns, with its defaults where none is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model
+
+MOST_SECONDS = 900  # of one statement, and between two: the transaction is ours alone
+_MANNERS = (
+    f"SET LOCAL statement_timeout = '{MOST_SECONDS}s'",
+    f"SET LOCAL idle_in_transaction_session_timeout = '{MOST_SECONDS}s'",
+    # Everything is looked up by key. The planner's figures are of before all these rows came, and
+    # by them it may read a whole table for every thousand rows.
+    "SET LOCAL enable_seqscan = off",
+    "SET LOCAL enable_hashjoin = off",
+    "SET LOCAL enable_mergejoin = off",
+    "SET LOCAL jit = off",
+)
+
+
+def take_time() -> None:
+    """Let this transaction, and no other, be a long one of very many rows."""
+    with connection.cursor() as cursor:
+        for manner in _MANNERS:
+            cursor.execute(manner)
+
+
+class Filling:
+    """Rows of one model, collected and then written together."""
+
+    def __init__(self, model: type[Model], **always: Any) -> None:  # noqa: ANN401 - any column
+        blank = model(**always)
+        fields = model._meta.concrete_fields
+        self._table = model._meta.db_table
+        self._columns = [field.column for field in fields]
+        self._at = {field.attname: at for at, field in enumerate(fields)}
+        self._blank = [
+            field.get_db_prep_save(field.pre_save(blank, add=True), connection) for field in fields
+        ]
+        self._rows: list[list[Any]] = []
+
+    def add(self, **values: Any) -> None:  # noqa: ANN401 - any column
+        """One row; ``values`` by attribute name, JSON as text."""
+        row = list(self._blank)
+        for name, value in values.items():
+            row[self._at[name]] = value
+        self._rows.append(row)
+
+    def write(self) -> None:
+        """Write what was collected."""
+        if not self._rows:
+            return
+        columns = ", ".join(f'"{column}"' for column in self._columns)
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(f'COPY "{self._table}" ({columns}) FROM STDIN') as copy,
+        ):
+            for row in self._rows:
+                copy.write_row(row)
+        self._rows.clear()
+
+
+def new_ids(model: type[Model], how_many: int) -> list[int]:
+    """Keys of rows that are yet to be written."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+            [model._meta.db_table, how_many],
+        )
+        return [int(row[0]) for row in cursor.fetchall()]
+
+
+class Keys:
+    """The same one at a time, fetched by the hundred."""
+
+    def __init__(self, model: type[Model]) -> None:
+        self._model = model
+        self._left: list[int] = []
+
+    def next(self) -> int:
+        """A key that nobody else gets."""
+        if not self._left:
+            self._left = new_ids(self._model, 500)[::-1]
+        return self._left.pop()
+
+
+def fetched(sql: str, params: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """All rows of a query that is constant SQL of the caller's own."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(params))
+        return list(cursor.fetchall())
