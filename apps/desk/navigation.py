@@ -23,6 +23,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
             ("Live desk", "monitoring", "desk:live", "orders.view_order"),
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
             ("Positions", "stacked_bar_chart", "desk:positions", "orders.view_ownedposition"),
+            ("Closings", "logout", "desk:closings", "risk.view_exitgoal"),
             ("Breaks", "rule", "desk:breaks", "orders.view_break"),
             ("Days", "today", "desk:days", "orders.view_dayreport"),
             ("All orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
@@ -107,6 +108,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
     (
         "Risk",
         [
+            ("Kill switch", "dangerous", "desk:kill", "risk.view_killrun"),
             ("Switches", "power_settings_new", "desk:switches", "risk.view_tradingstate"),
             ("Approvals", "how_to_reg", "desk:approvals", "risk.view_approval"),
             ("Policies", "policy", "admin:risk_riskpolicy_changelist", "risk.view_riskpolicy"),

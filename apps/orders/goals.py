@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,6 +20,9 @@ from apps.orders.services import Actor, BadOrder
 from apps.risk.models import ExitGoal, GoalNote, GoalState
 
 OPEN = [GoalState.WORKING, GoalState.STOPPED]
+
+
+Act = Callable[[ExitGoal, Actor, str], None]
 
 
 class NotOpen(Exception):

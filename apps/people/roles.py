@@ -13,9 +13,15 @@ ROLES = (VIEWER, TRADER, RISK, ADMINISTRATOR)
 HIDDEN_APPS = frozenset({"people"})
 # For administrators alone.
 HIDDEN_MODELS = frozenset({"accesstoken", "logincredentials", "telegramuser"})
-OF_TRADER = ("orders.place_order", "orders.modify_order", "orders.cancel_order")
+OF_TRADER = (
+    "orders.place_order",
+    "orders.modify_order",
+    "orders.cancel_order",
+    "risk.flatten",
+)
 OF_RISK = (
     "orders.cancel_order",
+    "risk.flatten",
     "orders.add_openingentry",
     "orders.resolve_break",
     "risk.change_tradingstate",

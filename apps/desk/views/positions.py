@@ -81,6 +81,7 @@ def page(request: HttpRequest) -> HttpResponse:
         sheets=[positions.sheet(account) for account in chosen],
         entries=entries.filter(account__in=chosen)[:ENTRIES],
         may_enter=request.user.has_perm(MAY_ENTER),
+        may_close=request.user.has_perm("risk.flatten"),
     )
 
 

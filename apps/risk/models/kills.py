@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -29,6 +31,12 @@ class KillRun(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} on {self.scope}"
+
+    @property
+    def at_work(self) -> int:
+        """Accounts that are not locked yet."""
+        done = {KillStage.LOCKED, KillStage.CLEARING, KillStage.CLEARED}
+        return sum(row.stage not in done for row in self.accounts.all())
 
 
 class KillStage(models.TextChoices):
@@ -80,6 +88,20 @@ class KillAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account.name}: {self.get_stage_display()}"
+
+    @property
+    def stopped_after(self) -> str:
+        """Seconds from the halt until nothing worked and nothing was held."""
+        return _seconds(self.run, self.stopped_at)
+
+    @property
+    def proved_after(self) -> str:
+        """Seconds from the halt until two reads had proved it."""
+        return _seconds(self.run, self.proved_at)
+
+
+def _seconds(run: KillRun, at: dt.datetime | None) -> str:
+    return "–" if at is None else f"{(at - run.started_at).total_seconds():.1f}"
 
 
 class KillNote(models.Model):
