@@ -64,8 +64,6 @@ class NativeBrackets:
         read_change(call.body)
         levels = read_levels_of_change(call.body, leg)
         each = self._ledger.supers[order.parent or order.order_id]
-        if self._desk.life.exit(each, leg) is None:
-            raise RefusedError(order_error("Leg is not there"))
         with refusals():
             self._desk.change_exit(call.account, each.order_id, leg, levels)
         return Reply(200, accepted(order))

@@ -122,11 +122,16 @@ class SuperDesk:
             raise OrderRefusedError(f"Leg is already {order.status.title()}")
 
     def _check_waiting(self, each: SuperOrder, leg: str) -> None:
-        """Before the first fill of the entry an exit waits too, without an order."""
-        order = self.life.exit(each, leg)
+        """Before the first fill of the entry an exit waits too, without an order.
+
+        Not that of a bracket order, which does not know yet where it will stand.
+        """
+        order, entry = self.life.exit(each, leg), self._ledger.orders[each.order_id]
         if order is None:
-            if leg in each.gone or not self._ledger.orders[each.order_id].is_open:
+            if leg in each.gone or not entry.is_open:
                 raise OrderRefusedError("Leg is already Cancelled")
+            if entry.product in NATIVE:
+                raise OrderRefusedError("Leg is not there yet")
         elif not order.watched:
             state = "Triggered" if order.is_working else order.status.title()
             raise OrderRefusedError(f"Leg is already {state}")

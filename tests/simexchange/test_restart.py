@@ -108,7 +108,7 @@ def test_hanging_requests_and_open_sockets_do_not_hold_up_the_end(start: Start) 
     socket = websocket.create_connection(server.feed_url, timeout=3)
     login = {"MsgCode": 42, "ClientId": CLIENT, "Token": TOKEN}
     socket.send(json.dumps({"LoginReq": login, "UserType": "SELF"}))
-    assert server.stop() < 1
+    assert server.stop() < 5  # the request alone would hang for a minute
     socket.shutdown()
 
 

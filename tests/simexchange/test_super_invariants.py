@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from simexchange import journal
 from simexchange.exchange import OrderRefusedError
 from simexchange.faults import LEG_FAULTS, Fault
-from simexchange.orders import ENTRY, STOP, TARGET, Change, Order, Status
+from simexchange.orders import BRACKET, ENTRY, STOP, TARGET, Change, Order, Status, Ticket
 from simexchange.pacing import Pace
 from simexchange.supers import EXITS, Levels, SuperOrder, has_fired
 from tests.simexchange.harness import CLIENT, RELIANCE, Hall
@@ -53,6 +53,21 @@ class Brackets(RuleBasedStateMachine):
                 quantity=quantity,
                 price=str(price if kind == "LIMIT" else 0),
             )
+
+    @rule(quantity=st.integers(1, 500), price=prices, profit=st.integers(1, 12))
+    def place_native(self, quantity: int, price: int, profit: int) -> None:
+        ticket = Ticket(
+            "BUY",
+            *RELIANCE,
+            BRACKET,
+            "LIMIT",
+            "DAY",
+            quantity,
+            Decimal(price),
+            profit_by=Decimal(profit),
+            loss_by=Decimal(profit),
+        )
+        self.hall.exchange.place(self.hall.account(), ticket, SuperOrder("", CLIENT))
 
     @rule()
     def arrive(self) -> None:
