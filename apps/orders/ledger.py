@@ -64,6 +64,12 @@ def rebuild() -> list[Whose]:
     return wrong
 
 
+def on_migrate(**_: Any) -> None:  # noqa: ANN401 - Django's own signature
+    """A database that has fills and no ledger yet gets one."""
+    if Fill.objects.exists() and not OwnedPosition.objects.exists():
+        rebuild()
+
+
 def check() -> list[tuple[Whose, dict[str, tuple[Any, Any]]]]:
     """Rows that history contradicts, with (kept, counted anew) of each figure; changes nothing."""
     wrong = []

@@ -187,7 +187,7 @@ class _Run:
         fills = our_fills(account, ours)
         new = new_trades(ours, fills, trades)
         for broker_id, mine in new.items():
-            _told(account, broker_id, partial(apply_fills, ours[broker_id].pk, mine))
+            _store(account, ours[broker_id].pk, mine)
         if not new:
             return ours, fills
         ours = by_broker_id(our_orders(account))
@@ -213,6 +213,15 @@ class _Run:
 
 
 _OF_THE_ROW = {"id", "account"}
+
+
+def _store(account: BrokerAccount, order_id: int, fills: list[Fill]) -> None:
+    """An order's trades together; one that cannot be stored does not stop the others."""
+    try:
+        apply_fills(order_id, fills)
+    except (DataError, IntegrityError):
+        for fill in fills:
+            _told(account, fill.broker_order_id, partial(apply_fills, order_id, [fill]))
 
 
 def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], T]) -> T | str:

@@ -117,9 +117,9 @@ def _side(number: int) -> str:
 
 
 @contextmanager
-def broker(orders: int) -> Iterator[tuple[str, Books]]:
+def broker(of: int | Books) -> Iterator[tuple[str, Books]]:
     """The broker's REST address, and its books, which show nothing until they are ``stored``."""
-    books = Books(orders)
+    books = of if isinstance(of, Books) else Books(of)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from django.db.models import F
 
 from apps.brokers.models import WireCall
 from apps.orders.endings import ENDINGS
-from apps.orders.models import UNDER_WAY, Modification, Order, OrderEvent
+from apps.orders.models import UNDER_WAY, Modification, Order, OrderEvent, Source
 from apps.orders.states import TERMINAL, Event, Status
 from apps.risk.models import Decision, Hold
 from apps.signals.models import Fate, Signal
@@ -76,8 +77,21 @@ class Judge:
         }
         self._doubled_there = set(report["doubled"])
         orders = Order.objects.filter(account__client_id__in=client_ids)
-        self.orders = {order.correlation_id: order for order in orders.select_related("account")}
+        own = orders.exclude(source=Source.EXTERNAL).select_related("account")
+        self.orders = {order.correlation_id: order for order in own}
+        self.orders |= self._made_outside(orders.filter(source=Source.EXTERNAL))
+        self.ids = [order.correlation_id for order in self.orders.values()]
         self.notes: list[str] = []
+
+    def _made_outside(self, orders: Iterable[Order]) -> dict[str, Order]:
+        """By the exchange's name for it; one that is an order of ours there keeps its own name,
+        under which the exchange has nothing."""
+        there = {row["orderId"]: name for name, rows in self.at_exchange.items() for row in rows}
+        found = {}
+        for order in orders:
+            name = there.get(order.broker_order_id, order.correlation_id)
+            found[order.correlation_id if name in self.orders else name] = order
+        return found
 
     def verdict(self, asked: int, answered: dict[str, str]) -> Verdict:
         """``answered`` is, by mark, the key of each order that the desk has answered for."""
@@ -183,7 +197,7 @@ class Judge:
         """Ended without the stored message that proves it, or against what the exchange knows."""
         arrivals = (
             OrderEvent.objects.filter(
-                applied=True, after__in=TERMINAL, order__correlation_id__in=self.orders
+                applied=True, after__in=TERMINAL, order__correlation_id__in=self.ids
             )
             .exclude(before=F("after"))
             .select_related("order")
@@ -236,17 +250,18 @@ class Judge:
 
     def _leaked(self) -> set[str]:
         """Holds that are not the remainders of working orders."""
-        kept = Hold.objects.filter(correlation_id__in=self.orders)
+        kept = Hold.objects.filter(correlation_id__in=self.ids)
         holds = {hold.correlation_id: hold for hold in kept}
         return {
-            self._note("hold", name, f"{order.status}, {_remainder(holds.get(name))} held")
+            self._note("hold", name, f"{order.status}, {_remainder(holds, order)} held")
             for name, order in self.orders.items()
-            if _remainder(holds.get(name)) != order.open_quantity
+            if _remainder(holds, order) != order.open_quantity
         }
 
 
-def _remainder(hold: Hold | None) -> int:
-    """Units that the hold still keeps."""
+def _remainder(holds: dict[str, Hold], order: Order) -> int:
+    """Units that the order's hold still keeps."""
+    hold = holds.get(order.correlation_id)
     if hold is None or hold.released_at is not None:
         return 0
     return hold.quantity - hold.filled

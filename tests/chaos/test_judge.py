@@ -10,10 +10,12 @@ from django.db import connection
 from apps.orders import services
 from apps.orders.lifecycle import Happening, apply
 from apps.orders.models import Order, Source
+from apps.orders.reconcile import reconcile
 from apps.orders.states import Event
 from apps.risk.models import Hold
 from tests.chaos.judge import Judge, Verdict
 from tests.orders.telling import sent, settled, swept_until
+from tests.orders.test_outside_orders import made_outside
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 ZEROS = {"doubled": 0, "lost": 0, "unproven": 0, "unknown": 0, "holds_leaked": 0}
@@ -210,3 +212,30 @@ def test_what_lapsed_for_lack_of_budget_was_not_sendable(placed, intent, trader,
 )
 def test_a_run_that_placed_too_little_proves_too_little(sendable, placed, clean):
     assert Verdict(sendable=sendable, placed=placed).clean is clean
+
+
+@pytest.fixture
+def by_hand(exchange, account, reliance):
+    """An order made at the broker's own app, imported."""
+    broker_id = made_outside(account, exchange)
+    reconcile(account)
+    return Order.objects.get(broker_order_id=broker_id)
+
+
+def test_an_order_made_outside_is_known_by_the_brokers_name(by_hand, placed, judged):
+    placed()
+    verdict = judged()
+    assert counts(verdict)
+    assert (verdict.accepted, verdict.known) == (2, 2)
+
+
+def test_an_order_made_outside_without_a_row_is_lost(exchange, account, reliance, placed, judged):
+    placed()
+    made_outside(account, exchange)
+    assert counts(judged(), lost=1)
+
+
+def test_a_leaked_hold_of_an_order_made_outside_is_found(by_hand, placed, judged):
+    placed()
+    Hold.objects.filter(correlation_id=by_hand.correlation_id).update(filled=1)
+    assert counts(judged(), holds_leaked=1)

@@ -219,3 +219,22 @@ def test_looking_changes_nothing(olivia, new_order):
     for part in ("", "cancel/", "modify/", "cancel/?reason=x", "modify/?confirmed=1&reason=x"):
         assert olivia.get(f"/admin/live/order/{order.pk}/{part}").status_code == 200
     assert (Order.objects.values().get(pk=order.pk), OrderEvent.objects.count()) == before
+
+
+def test_an_order_made_outside_shows_so_and_can_only_be_cancelled(olivia, account, reliance):
+    order = Order.objects.create(
+        account=account, instrument=reliance, side="BUY", quantity=3, order_type="STOP_MARKET",
+        product="INTRADAY", source="EXTERNAL", actor="W", status="OPEN", broker_order_id="900",
+    )  # fmt: skip
+    for page in (page_of(olivia, order), olivia.get("/admin/live/").content.decode()):
+        assert "Outside the desk" in page
+        assert f"/admin/live/order/{order.pk}/cancel/" in page
+        assert f"/admin/live/order/{order.pk}/modify/" not in page
+    assert (
+        "made outside the desk"
+        in olivia.post(
+            f"/admin/live/order/{order.pk}/modify/",
+            {"quantity": 5, "price": "1400", "reason": "more", "confirmed": 1},
+            follow=True,
+        ).content.decode()
+    )

@@ -200,6 +200,17 @@ def test_the_command_finds_a_wrong_row_and_mends_it(at_broker):
     assert "every row is right" in said.getvalue()
 
 
+def test_an_upgrade_counts_the_fills_that_are_there_already(at_broker):
+    order = at_broker()
+    apply_fills(order.pk, [traded(order, 1, 5, 1400)])
+    OwnedPosition.objects.all().delete()
+    ledger.on_migrate()
+    assert OwnedPosition.objects.get().net == 5
+    OwnedPosition.objects.update(net=6)
+    ledger.on_migrate()
+    assert OwnedPosition.objects.get().net == 6
+
+
 def test_owners_add_up_to_the_brokers_net(working, account, exchange):
     for quantity in (3, 4):
         order = working(quantity=quantity)
