@@ -444,6 +444,34 @@ class TestReport:
         with pytest.raises(CommandError, match=r"ends in \.csv or \.json"):
             migrate(past.done(), "--report", str(tmp_path / "r.txt"))
 
+    @pytest.mark.parametrize("name", ["folder.csv", "none/r.csv"])
+    def test_where_it_cannot_be_written_nothing_begins(self, migrate, past, tmp_path, name):
+        (tmp_path / "folder.csv").mkdir()
+        with pytest.raises(CommandError, match=r"--report .* cannot be written: "):
+            migrate(past.orders(order("1")).done(), "--report", str(tmp_path / name))
+        assert not LegacyImport.objects.exists()
+
+    def test_a_rollback_takes_neither_accounts_nor_a_report(self, migrate, past, tmp_path):
+        path = past.orders(order("1")).done()
+        with pytest.raises(CommandError, match="--report does not go with --rollback"):
+            migrate(path, "--rollback", "--report", str(tmp_path / "r.csv"))
+
+
+class TestWho:
+    @pytest.mark.parametrize(("role", "may"), [("risk officer", False), ("administrator", True)])
+    def test_only_administrators_import_in_their_own_name(self, migrate, past, role, may):
+        from tests.people.conftest import member
+
+        member("anna", role)
+        path = past.orders(order("1")).done()
+        if may:
+            migrate(path, "--as", "anna")
+            assert LegacyImport.objects.get().user.username == "anna"
+            assert LegacyImport.objects.get().actor.startswith("anna, by ")
+        else:
+            with pytest.raises(CommandError, match="this person may not do that"):
+                migrate(path, "--as", "anna")
+
 
 class TestMap:
     def run(self, path, *words):

@@ -25,7 +25,7 @@ from apps.orders.legacy.report import Report
 from apps.orders.legacy.rows import check_storable
 from apps.orders.legacy.schema import INSTRUMENTS, LEGS, ORDERS, Layout
 from apps.orders.legacy.source import Fingerprint, Refused, opened
-from apps.orders.legacy.tables import Filling, new_ids, take_time
+from apps.orders.legacy.tables import Filling, new_ids, renew_statistics, take_time
 from apps.orders.legacy.words import ROLES, CannotCarry
 from apps.orders.models import LeftOut, LegacyImport
 
@@ -72,6 +72,7 @@ def carry(wish: Wish, tell: Tell) -> Report:
             _record(wish, report, contracts, number)
             if not wish.keep:
                 transaction.set_rollback(True)
+        renew_statistics()
     return report
 
 

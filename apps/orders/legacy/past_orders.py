@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 # Orders of that account and day that the desk has by itself; the index knows named orders alone.
 _OURS = """
-    SELECT o.account_id, o.trading_day, o.broker_order_id, o.id, o.instrument_id
-    FROM orders_order o
-    JOIN unnest(%s::bigint[], %s::date[], %s::varchar[]) AS named (account, day, name)
-      ON o.account_id = named.account AND o.trading_day = named.day
-     AND o.broker_order_id = named.name
-    WHERE o.origin_id IS NULL AND o.broker_order_id <> ''
+    SELECT named.account, named.day, named.name, o.id, o.instrument_id
+    FROM unnest(%s::bigint[], %s::date[], %s::varchar[]) AS named (account, day, name)
+    CROSS JOIN LATERAL (SELECT id, instrument_id FROM orders_order
+                        WHERE account_id = named.account AND trading_day = named.day
+                          AND broker_order_id = named.name AND broker_order_id <> ''
+                          AND origin_id IS NULL OFFSET 0) o
 """
 
 

@@ -13,7 +13,7 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import Instrument
 from apps.orders.legacy.carrying import TURN
 from apps.orders.legacy.source import Refused
-from apps.orders.legacy.tables import take_time
+from apps.orders.legacy.tables import renew_statistics, take_time
 from apps.orders.models import Bracket, BracketLeg, ImportedRow, LegacyImport, Order, OrderEvent
 
 _BY_ORIGIN = "origin_id IN (SELECT id FROM orders_importedrow WHERE brought_by_id = ANY(%s))"
@@ -48,6 +48,7 @@ def take_back(imports: list[LegacyImport], actor: str, *, keep: bool = True) -> 
     with turn_if_free(TURN) as mine:
         if not mine:
             raise Refused("another import or rollback is under way; try again when it is over")
+        renew_statistics()
         with transaction.atomic(), connection.cursor() as cursor:
             take_time()
             keys = [row.pk for row in imports]

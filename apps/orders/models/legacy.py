@@ -60,15 +60,15 @@ class ImportedRow(models.Model):
 
     brought_by = models.ForeignKey(LegacyImport, on_delete=models.PROTECT, related_name="rows")
     table = models.CharField(max_length=60)
-    legacy_id = models.CharField(max_length=100, db_index=True)
+    legacy_id = models.CharField(max_length=100)
     identity = models.CharField(
-        max_length=64, unique=True, help_text="What the row is, in whatever file it is found."
+        max_length=64, help_text="What the row is, in whatever file it is found."
     )
     digest = models.CharField(max_length=64, help_text="What the row said.")
     account = models.ForeignKey(
         BrokerAccount, null=True, on_delete=models.PROTECT, related_name="+"
     )
-    correlation_id = models.CharField(max_length=100, blank=True, db_index=True)
+    correlation_id = models.CharField(max_length=100, blank=True)
     word = models.CharField(max_length=40, blank=True, help_text="Its status, in that system's.")
     outcome = models.CharField(max_length=20, blank=True, help_text="The same in ours.")
     about = models.ForeignKey(
@@ -78,6 +78,14 @@ class ImportedRow(models.Model):
 
     class Meta:
         ordering = ["id"]
+        constraints = [
+            # However often and under whatever name a file comes, a row comes once.
+            models.UniqueConstraint(fields=["identity"], name="imported_once"),
+        ]
+        indexes = [
+            models.Index(fields=["legacy_id"], name="imported_by_id"),
+            models.Index(fields=["correlation_id"], name="imported_by_correlation"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.table} {self.legacy_id}"

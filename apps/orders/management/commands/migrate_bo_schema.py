@@ -69,8 +69,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Do what is asked, with progress, and say what came of it."""
         _check_report(options["report"])
+        _refuse_what_does_not_go_together(options)
         if not options["source"]:
-            _refuse_without_source(options)
             self._check()
             return
         actor, user = acting(options["as_user"], PERMISSION)
@@ -100,10 +100,14 @@ class Command(BaseCommand):
             report = carry(wish, tell)
         finally:
             tell.end()
+        self.stdout.write(summary(report))
         if where is not None:
             text = as_json(report) if where.suffix == ".json" else as_csv(report)
-            where.write_text(text, encoding="utf-8")
-        self.stdout.write(summary(report))
+            try:
+                where.write_text(text, encoding="utf-8")
+            except OSError as error:
+                said = f"The report could not be written to {where}: {error.strerror}. "
+                raise CommandError(f"{said}What is above holds all the same.") from None
 
     def _take_back(self, options: dict[str, Any], actor: str) -> None:
         source = options["source"]
@@ -161,14 +165,19 @@ def _check_report(where: Path | None) -> None:
         return
     if where.suffix not in {".csv", ".json"}:
         raise CommandError("--report: a name that ends in .csv or .json.")
-    if not where.parent.is_dir():
-        raise CommandError(f"--report: there is no directory {where.parent}.")
+    try:
+        where.open("a").close()
+    except OSError as error:
+        raise CommandError(f"--report {where} cannot be written: {error.strerror}.") from None
 
 
-def _refuse_without_source(options: dict[str, Any]) -> None:
+def _refuse_what_does_not_go_together(options: dict[str, Any]) -> None:
     for name in ("map", "dry_run", "rollback", "report"):
-        if options[name]:
+        if options[name] and not options["source"]:
             raise CommandError(f"--{name.replace('_', '-')} needs a SOURCE: name the file.")
+    for name in ("map", "report"):
+        if options[name] and options["rollback"]:
+            raise CommandError(f"--{name} does not go with --rollback: leave it away.")
 
 
 def _accounts(pairs: list[str]) -> dict[str, BrokerAccount]:
