@@ -150,8 +150,8 @@ def _stop(row: KillAccount) -> None:
     row.orders_left, row.positions_left = orders, positions
     row.save(update_fields=["orders_left", "positions_left"])
     if orders or positions:
-        closing = f", {positions} positions to close" if row.flatten else ""
-        _wait(row, f"{orders} orders to cancel{closing}")
+        closing = f", positions to close: {positions}" if row.flatten else ""
+        _wait(row, f"orders to cancel: {orders}{closing}")
         return
     row.stopped_at = row.stopped_at or timezone.now()
     row.save(update_fields=["stopped_at"])
@@ -217,7 +217,7 @@ def _prove(row: KillAccount) -> None:
     if working or held or alive:
         row.proofs = []
         row.save(update_fields=["proofs"])
-        text = f"the broker shows {working} orders and {len(held)} positions; {alive} are ours"
+        text = f"at the broker: orders {working}, positions {len(held)}; orders of ours: {alive}"
         _move(row, KillStage.STOPPING, text)
         return
     if not flatten.is_quiet(row.account, report) or not _explained(row, report):
