@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,31 @@ def storable(value: object, depth: int = 0) -> Any:  # noqa: ANN401 - JSON is an
     if value is None or isinstance(value, bool | int):
         return value
     return clean_text(str(value))
+
+
+class Kept(Mapping[str, Any]):
+    """A row as ``storable`` makes it, made when it is first looked at: few rows of a book are."""
+
+    def __init__(self, row: object) -> None:
+        self._row = row
+        self._made: dict[str, Any] | None = None
+
+    def _whole(self) -> dict[str, Any]:
+        if self._made is None:
+            self._made = storable(self._row)
+        return self._made
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - JSON is any
+        return self._whole()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole())
+
+    def __len__(self) -> int:
+        return len(self._whole())
+
+    def __repr__(self) -> str:
+        return repr(self._whole())
 
 
 def _number(value: Decimal) -> float | str:

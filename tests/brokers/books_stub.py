@@ -125,8 +125,11 @@ def broker(of: int | Books) -> Iterator[tuple[str, Books]]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            body = json.dumps(books.answer(self.path)).encode()
-            self.send_response(200)
+            try:
+                body, status = json.dumps(books.answer(self.path)).encode(), 200
+            except KeyError:
+                body, status = b"{}", 404
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -222,9 +222,9 @@ def test_an_unknown_product_does_not_lose_the_order(word: Any, product: Product 
 
 def test_stop_loss_market_is_not_taken_for_a_stop_limit() -> None:
     assert row(orderType="STOP_LOSS").order_type is OrderType.STOP_LIMIT
-    assert row(orderType="STOP_LOSS_MARKET").order_type is None
+    assert row(orderType="STOP_LOSS_MARKET").order_type is OrderType.STOP_MARKET
     assert frame(orderType="SL").order_type is OrderType.STOP_LIMIT
-    assert frame(orderType="SLM").order_type is None
+    assert frame(orderType="SLM").order_type is OrderType.STOP_MARKET
 
 
 @pytest.mark.parametrize("never", ["0001-01-01 00:00:00", "0001-01-01", "NA", "", None, "soon", 7])
@@ -336,3 +336,57 @@ def test_raw_rows_can_be_stored() -> None:
 def test_a_missing_price_never_becomes_zero(order_request: Any, different: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="needs a price"):
         mapping.place_arguments(order_request(**different))
+
+
+def test_a_frame_says_where_the_order_was_placed() -> None:
+    frame = {"orderNo": "1", "status": "Pending"}
+    assert mapping.report_from_frame(frame | {"source": "P"}, INDIA).platform == "API"
+    assert mapping.report_from_frame(frame | {"source": "W"}, INDIA).platform == "W"
+    assert mapping.report_from_frame(frame, INDIA).platform == ""
+
+
+@pytest.mark.parametrize(
+    ("different", "leg"),
+    [
+        ({"legName": "NA"}, False),
+        ({"legName": None}, False),
+        ({"legName": "TARGET_LEG"}, True),
+        ({"productType": "BO"}, True),
+        ({"productType": "INTRADAY"}, False),
+    ],
+)
+def test_a_row_says_whether_it_is_a_leg(different: dict[str, Any], leg: bool) -> None:
+    row = {"orderId": "1", "orderStatus": "PENDING"} | different
+    assert mapping.report_from_row(row, INDIA).leg is leg
+
+
+@pytest.mark.parametrize(
+    ("different", "leg"),
+    [
+        ({"remarks": " ", "legNo": 1}, False),
+        ({"remarks": "Super Order"}, True),
+        ({"algoOrdNo": "351260318338501"}, True),
+        ({"algoOrdNo": "0"}, False),
+        ({"product": "V"}, True),
+        ({"product": "I"}, False),
+    ],
+)
+def test_a_frame_says_whether_it_is_a_leg(different: dict[str, Any], leg: bool) -> None:
+    frame = {"orderNo": "1", "status": "Pending"} | different
+    assert mapping.report_from_frame(frame, INDIA).leg is leg
+
+
+def test_a_row_says_when_it_was_placed_and_how_long_it_works() -> None:
+    row = {
+        "orderId": "1",
+        "orderStatus": "PENDING",
+        "createTime": "2026-03-18 14:25:47",
+        "updateTime": "2026-03-18 15:00:00",
+        "validity": "IOC",
+        "orderType": "STOP_LOSS_MARKET",
+        "afterMarketOrder": True,
+    }
+    report = mapping.report_from_row(row, INDIA)
+    assert report.placed_at == dt.datetime(2026, 3, 18, 14, 25, 47, tzinfo=INDIA)
+    assert (report.validity, report.order_type) == ("IOC", "STOP_MARKET")
+    assert report.after_market

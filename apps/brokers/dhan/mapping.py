@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -44,7 +43,7 @@ from apps.brokers.port import (
     QuoteNews,
     Segment,
 )
-from apps.brokers.storable import storable
+from apps.brokers.storable import Kept, storable
 
 W = TypeVar("W")
 INDIA = ZoneInfo("Asia/Kolkata")
@@ -53,8 +52,12 @@ INDIA = ZoneInfo("Asia/Kolkata")
 def report_from_row(row: object, zone: ZoneInfo, what: str = "order row") -> OrderReport:
     """One row of the order book, or a postback. Raises ``BadWire``."""
     found = read(OrderRow, row, what)
-    return replace(
-        _report(found, words.SEGMENTS.get(found.segment or ""), zone, row),
+    segment = words.SEGMENTS.get(found.segment or "")
+    return _report(
+        found,
+        segment,
+        zone,
+        row,
         leg=found.leg is not None or _of_a_bracket(found.product),
         after_market=bool(found.after_market),
     )
@@ -64,8 +67,11 @@ def report_from_frame(data: object, zone: ZoneInfo) -> OrderReport:
     """``Data`` of one socket message, in the casing of the wire or of the documentation."""
     found = read(OrderFrame, camel(data), "order frame")
     pair = ((found.exchange or "").upper(), (found.segment or "").upper())
-    return replace(
-        _report(found, words.SOCKET_SEGMENTS.get(pair), zone, data),
+    return _report(
+        found,
+        words.SOCKET_SEGMENTS.get(pair),
+        zone,
+        data,
         platform=words.PLATFORMS.get(found.platform or "", found.platform or "")[:40],
         leg=_is_leg(found),
         after_market=found.off_market == "1",
@@ -92,7 +98,11 @@ def camel(data: object) -> object:
 
 
 def _report(
-    found: OrderRow | OrderFrame, segment: Segment | None, zone: ZoneInfo, raw: object
+    found: OrderRow | OrderFrame,
+    segment: Segment | None,
+    zone: ZoneInfo,
+    raw: object,
+    **more: Any,  # noqa: ANN401 - fields that only one of the two has
 ) -> OrderReport:
     exchange_order_id = found.exchange_order_id
     return OrderReport(
@@ -115,7 +125,8 @@ def _report(
         reported_at=_first_stamp(zone, found.updated, found.at_exchange, found.created),
         placed_at=stamp(found.created, zone),
         validity=_known(words.VALIDITIES, found.validity),
-        raw=storable(raw),
+        raw=Kept(raw),
+        **more,
     )
 
 
@@ -154,7 +165,7 @@ def fill_from_row(row: object, zone: ZoneInfo, what: str = "trade row") -> Fill:
         quantity=found.quantity,
         price=found.price,
         traded_at=_first_stamp(zone, found.at_exchange, found.created),
-        raw=storable(row),
+        raw=Kept(row),
     )
 
 
