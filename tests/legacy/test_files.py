@@ -260,6 +260,34 @@ def test_what_rows_break_of_their_own_rules_is_the_rows_matter(migrate, tmp_path
     assert LegacyImport.objects.get().counts["orders"]["left_out"] == 1
 
 
+def test_a_table_that_is_held_makes_it_give_up_and_keep_nothing(migrate, tmp_path):
+    from django.db import connection
+
+    from tests.legacy.telling import elsewhere
+
+    path = Past(tmp_path / "a.sqlite3").orders(order("1")).done()
+    with connection.cursor() as cursor, elsewhere(connection) as other:
+        cursor.execute("SET lock_timeout = '200ms'")
+        other.execute("BEGIN; LOCK TABLE orders_orderevent IN EXCLUSIVE MODE")
+        with pytest.raises(CommandError, match="The database did not take it; nothing was changed"):
+            migrate(path)
+        other.execute("ROLLBACK")
+        cursor.execute("RESET lock_timeout")
+    assert not ImportedRow.objects.exists()
+    migrate(path)
+    assert Order.every.count() == 1
+
+
+def test_names_of_tables_and_columns_are_read_in_any_case(migrate, tmp_path):
+    past = Past(tmp_path / "a.sqlite3").orders(order("1"))
+    past.db.executescript(
+        "ALTER TABLE orders RENAME TO Old; ALTER TABLE Old RENAME TO ORDERS;"
+        "ALTER TABLE ORDERS RENAME COLUMN status TO Status;"
+    )
+    migrate(past.done())
+    assert Order.every.count() == 1
+
+
 def test_another_import_at_the_same_time_waits_for_its_turn(migrate, tmp_path):
     from django.db import connection
 

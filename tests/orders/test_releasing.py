@@ -136,7 +136,7 @@ def test_the_second_person_sees_the_terms_and_what_the_statement_shows(lost, tar
     assert "BUY 1 RELIANCE at 1400" in text
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - {Status.UNKNOWN}))
+@pytest.mark.parametrize("status", sorted(set(Status) - {Status.UNKNOWN, Status.IMPORTED}))
 def test_no_other_status_is_released(lost, tara, rita, status):
     asked = releasing.ask(lost, tara, WHY)
     forced(lost, status)

@@ -65,14 +65,17 @@ def carry(wish: Wish, tell: Tell) -> Report:
             raise Refused("another import or rollback is under way; try again when it is over")
         with transaction.atomic():
             take_time()
+            tell(f"{wish.path.name}: reading every page")
             with opened(wish.path) as (database, was):
                 report, contracts, number = _carry_all(wish, database, tell)
             report.facts |= {"at": at, "seconds": round(time.monotonic() - began, 2)}
             report.facts |= _facts(wish, was)
+            tell("checking that everything holds together")
             _record(wish, report, contracts, number)
             if not wish.keep:
                 transaction.set_rollback(True)
         renew_statistics()
+    report.facts["seconds"] = round(time.monotonic() - began, 2)
     return report
 
 

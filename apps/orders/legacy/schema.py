@@ -53,7 +53,8 @@ def layout_of(database: sqlite3.Connection) -> Layout:
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%'"
         " ESCAPE '!' ORDER BY name"
     )
-    tables = {str(name): _columns(database, str(name)) for (name,) in named.fetchall()}
+    names = [str(name).lower() for (name,) in named.fetchall()]
+    tables = {name: _columns(database, name) for name in names}
     if ORDERS not in tables:
         there = ", ".join(tables) or "no tables"
         raise Refused(f"this is not a copy trader's database: it has no table orders ({there})")

@@ -57,6 +57,7 @@ class Filling:
             return
         columns = ", ".join(f'"{column}"' for column in self._columns)
         with (
+            connection.wrap_database_errors,
             connection.cursor() as cursor,
             cursor.copy(f'COPY "{self._table}" ({columns}) FROM STDIN') as copy,
         ):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 
 from apps.brokers.management.asking import show_example
 from apps.brokers.management.commands.import_instruments import Progress
@@ -93,6 +94,10 @@ class Command(BaseCommand):
             raise CommandError(f"{error}: add {wanted}. Accounts: {_names()}.") from None
         except Refused as error:
             raise CommandError(f"Refused; nothing was changed: {error}.", returncode=1) from None
+        except Error as error:
+            why = str(error).partition("\n")[0]
+            text = f"The database did not take it; nothing was changed: {why}."
+            raise CommandError(text, returncode=1) from error
 
     def _carry(self, wish: Wish, where: Path | None) -> None:
         tell = LineEveryTwoSeconds()
