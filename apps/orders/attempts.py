@@ -16,6 +16,7 @@ from apps.brokers.port import STRATEGY, Intent, OrderType, Product, Side
 from apps.orders import goals, inputs, services
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
+from apps.orders.splitting import split
 from apps.orders.states import AT_BROKER, Status
 from apps.risk import leaving
 from apps.risk.models import ExitGoal, OwnedPosition
@@ -40,7 +41,8 @@ def ask(goal: ExitGoal, net: int, quantity: int, report: PositionsReport) -> Non
         if left <= 0:
             goals.say(goal, "waits until the position is confirmed: its measures leave nothing")
             continue
-        for piece in _pieces(goal, left):
+        instrument = goal.instrument
+        for piece in split(left, instrument.lot_size, instrument.freeze_quantity):
             placed = _place(goal, replace(intent, quantity=piece))
             denied |= placed is None or placed.status == Status.DENIED
     if denied:
@@ -87,17 +89,6 @@ def _intent(goal: ExitGoal, side: Side, owner: str) -> OrderIntent:
 def _row(intent: OrderIntent) -> Order:
     """The intent as an order that is not stored: what measures ask for."""
     return Order(**vars(intent), source=Source.FLATTEN)
-
-
-def _pieces(goal: ExitGoal, quantity: int) -> Iterator[int]:
-    """Quantities of single orders: none above the freeze quantity, whole lots."""
-    instrument = goal.instrument
-    most = instrument.freeze_quantity or quantity
-    most = max(most - most % instrument.lot_size, instrument.lot_size)
-    while quantity > 0:
-        piece = min(quantity, most)
-        yield piece
-        quantity -= piece
 
 
 def _place(goal: ExitGoal, intent: OrderIntent) -> Order | None:

@@ -19,10 +19,10 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount, PositionsReport, Verb, WireCall
-from apps.brokers.port import ReadFailed
-from apps.orders import attempts, goals, services
+from apps.brokers.port import STRATEGY, ReadFailed
+from apps.orders import attempts, clearing, goals
 from apps.orders.models import Order
-from apps.orders.services import Actor, TooLate
+from apps.orders.services import Actor
 from apps.orders.states import IN_DOUBT, Status
 from apps.risk import footing
 from apps.risk.models import ExitGoal, GoalState, Hold, OwnedPosition
@@ -129,6 +129,7 @@ def _net(goal: ExitGoal, report: PositionsReport) -> int:
 
 
 def _pass(goal: ExitGoal, report: PositionsReport) -> None:
+    _end_wholes(goal)
     seen = _look(goal, report)
     if not _note_net(goal, seen.net):
         return
@@ -164,14 +165,22 @@ def _note_net(goal: ExitGoal, net: int) -> bool:
 
 def _clear(goal: ExitGoal, others: list[Order]) -> None:
     """Cancel what else works in the position: it would take it too, or build it up again."""
-    for order in others:
-        if not order.can_cancel:
-            continue
-        try:
-            services.cancel(order, Actor(name=f"desk: closing #{goal.pk}"), goal.reason)
-        except TooLate:
-            continue
-    _wait(goal, f"{len(others)} other orders of the position are being cancelled")
+    actor = Actor(name=f"desk: closing #{goal.pk}")
+    left = clearing.cancel_each(others, actor, goal.reason)
+    _wait(goal, f"other orders of the position to cancel: {left}")
+
+
+_POSITION = ("account", "instrument", "product")
+
+
+def _end_wholes(goal: ExitGoal) -> None:
+    """No further slice of a larger order may come into the position."""
+    where: dict[str, object] = {name: getattr(goal, name) for name in _POSITION}
+    if goal.owner:
+        its = goal.owner.startswith(STRATEGY)
+        where["strategy"] = goal.owner.removeprefix(STRATEGY) if its else ""
+    actor = Actor(name=f"desk: closing #{goal.pk}")
+    clearing.cancel_wholes(actor, goal.reason, **where)
 
 
 def _close(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:

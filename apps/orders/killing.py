@@ -24,11 +24,11 @@ from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport
 from apps.brokers.port import Accepted, BrokerState, ReadFailed, Refused
-from apps.orders import flatten, goals, queue, services
+from apps.orders import clearing, flatten, goals, queue
 from apps.orders.dispatch import close_with
 from apps.orders.goals import Closing
-from apps.orders.models import Order, Source
-from apps.orders.services import Actor, BadOrder, TooLate
+from apps.orders.models import Order
+from apps.orders.services import Actor, BadOrder
 from apps.orders.states import Status
 from apps.risk import footing, gate, switch
 from apps.risk.models import (
@@ -164,16 +164,13 @@ def _actor(row: KillAccount) -> Actor:
 
 def _cancel_all(row: KillAccount) -> int:
     """Wish every order cancelled but those that close; how many are left, those in doubt too."""
-    alive = Order.objects.alive().filter(account=row.account).exclude(source=Source.FLATTEN)
-    left = 0
-    for order in alive.select_related("account", "instrument"):
-        if order.can_cancel:
-            try:
-                services.cancel(order, _actor(row), row.run.reason)
-            except TooLate:
-                continue
-        left += not order.over
-    return left
+    clearing.cancel_wholes(_actor(row), row.run.reason, account=row.account)
+    alive = Order.objects.alive().filter(account=row.account)
+    closing = ExitGoal.objects.filter(account=row.account, state=GoalState.WORKING)
+    prefixes = tuple(goal.key_prefix for goal in closing)
+    orders = alive.select_related("account", "instrument").order_by("pk")
+    others = [one for one in orders if not (one.request_key or "").startswith(prefixes)]
+    return clearing.cancel_each(others, _actor(row), row.run.reason)
 
 
 def _close_all(row: KillAccount) -> int:

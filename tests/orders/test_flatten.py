@@ -355,3 +355,17 @@ def test_a_pass_that_dies_before_the_order_is_stored_asks_again_and_once(
     reached(account, goal)
     assert len(exits()) == 1
     assert held(account) == 0
+
+
+def test_a_larger_order_in_slices_brings_nothing_more_into_the_position(
+    bought, place, market, account, reliance, trader
+):
+    bought(10)
+    type(reliance).objects.update(freeze_quantity=10)
+    reliance.refresh_from_db()
+    whole = place(instrument=reliance, quantity=25, price=Decimal(1300)).parent
+    reached(account, ask(account, reliance, trader))
+    whole.refresh_from_db()
+    assert whole.over
+    assert not whole.slices.exclude(status__in=["CANCELLED", "DENIED", "LAPSED"]).exists()
+    assert held(account) == 0
