@@ -15,6 +15,8 @@ from django.db import connection
 
 from apps.brokers.models import LOOPBACK, BrokerAccount
 from apps.brokers.readiness import NoChecks, check_list
+from apps.orders.models import BreakKind
+from apps.risk.models import OutsideTrade
 from apps.risk.verdict import NoRules, rules_in_force
 
 
@@ -53,6 +55,20 @@ def readiness_is_in_force(**_: object) -> Sequence[CheckMessage]:
     except NoChecks as error:
         return [Error(f"{error}; every entry would be refused.", id="desk.E005")]
     return []
+
+
+@register
+def words_about_the_books_are_known(**_: object) -> Sequence[CheckMessage]:
+    """A misspelt word would quietly be the mildest one."""
+    known = {
+        "RISK_ON_OUTSIDE_TRADE": ({settings.RISK_ON_OUTSIDE_TRADE}, OutsideTrade.values),
+        "BREAKS_THAT_STOP": (set(settings.BREAKS_THAT_STOP), BreakKind.values),
+    }
+    return [
+        Error(f"{name} must be of {', '.join(words)}.", id="desk.E020")
+        for name, (said, words) in known.items()
+        if said - set(words)
+    ]
 
 
 @register

@@ -8,6 +8,7 @@ nothing was makes it an order of somebody else.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -210,7 +211,8 @@ def _follow_policy(account: BrokerAccount, order: Order, report: OrderReport) ->
     policy = RiskPolicy.in_force(account)
     if policy is not None and policy.on_outside_trade == OutsideTrade.HALT:
         reason = f"{made} was made outside the desk"
-        switch.halt(account.name, reason[:300], "reconciliation")
+        with suppress(switch.NoRiskState):  # nothing can be sent for it as it is
+            switch.halt(account.name, reason[:300], "reconciliation")
 
 
 def _tie(account: BrokerAccount, order: Order, report: OrderReport) -> None:

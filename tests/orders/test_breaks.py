@@ -22,6 +22,7 @@ from apps.orders.reconcile import reconcile
 from tests.orders.telling import FILLED, PARTLY, report, trade
 from tests.orders.test_outside_orders import stranger
 from tests.orders.test_what_the_database_refuses import permit_of, written
+from tradingops.checks import words_about_the_books_are_known
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 
@@ -305,3 +306,13 @@ def test_a_fill_between_the_reads_is_no_break(working, account, exchange, monkey
     monkeypatch.setattr(DhanReporting, "positions", late)
     compared(account, times=5)
     assert Break.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("RISK_ON_OUTSIDE_TRADE", "halt"), ("BREAKS_THAT_STOP", ["POSITIONS"])]
+)
+def test_a_misspelt_setting_is_refused_at_the_start(settings, name, word):
+    assert words_about_the_books_are_known() == []
+    setattr(settings, name, word)
+    (error,) = words_about_the_books_are_known()
+    assert error.msg.startswith(f"{name} must be of ")
