@@ -22,7 +22,7 @@ _SECTIONS: list[tuple[str, list[tuple[str, str, str, str]]]] = [
             ("Start", "home", "desk:front", "orders.view_order"),
             ("Live desk", "monitoring", "desk:live", "orders.view_order"),
             ("Place order", "add_shopping_cart", "desk:place", "orders.place_order"),
-            ("Positions", "stacked_bar_chart", "desk:positions", "orders.view_ownedposition"),
+            ("Positions", "stacked_bar_chart", "desk:positions", "orders.view_ledgerposition"),
             ("Closings", "logout", "desk:closings", "risk.view_exitgoal"),
             ("Breaks", "rule", "desk:breaks", "orders.view_break"),
             ("Days", "today", "desk:days", "orders.view_dayreport"),

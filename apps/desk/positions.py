@@ -10,7 +10,7 @@ from django.conf import settings
 
 from apps.brokers.models import BrokerAccount, Instrument, PositionsReport, Quote
 from apps.orders import books
-from apps.orders.models import BooksRun, OwnedPosition
+from apps.orders.models import BooksRun, LedgerPosition
 from apps.risk.models import RiskPolicy
 
 Key = tuple[str, str, str]  # segment, security id, product
@@ -20,7 +20,7 @@ Key = tuple[str, str, str]  # segment, security id, product
 class Line:
     """One owner's position; ``unrealised`` is None while no fresh price is known."""
 
-    row: OwnedPosition
+    row: LedgerPosition
     unrealised: Decimal | None
 
 
@@ -56,8 +56,8 @@ class Sheet:
 def sheet(account: BrokerAccount) -> Sheet:
     """All of it, in a fixed number of queries."""
     report = PositionsReport.objects.filter(account=account).first()
-    owned: dict[Key, list[OwnedPosition]] = {}
-    for row in OwnedPosition.objects.filter(account=account).select_related("instrument"):
+    owned: dict[Key, list[LedgerPosition]] = {}
+    for row in LedgerPosition.objects.filter(account=account).select_related("instrument"):
         owned.setdefault(_key(row), []).append(row)
     ours, theirs = books.our_positions(account), _theirs(report)
     known = _instruments(account, owned, theirs)
@@ -82,7 +82,7 @@ def sheet(account: BrokerAccount) -> Sheet:
     return Sheet(account, groups, report.as_of if report else None, run)
 
 
-def _key(row: OwnedPosition) -> Key:
+def _key(row: LedgerPosition) -> Key:
     return row.instrument.segment, row.instrument.security_id, row.product
 
 
@@ -95,7 +95,7 @@ def _theirs(report: PositionsReport | None) -> dict[Key, int]:
 
 
 def _instruments(
-    account: BrokerAccount, owned: dict[Key, list[OwnedPosition]], theirs: dict[Key, int]
+    account: BrokerAccount, owned: dict[Key, list[LedgerPosition]], theirs: dict[Key, int]
 ) -> dict[tuple[str, ...], Instrument]:
     """By segment and id: those that the rows name, or else what bears the id now."""
     ids = {key[1] for key in theirs}
@@ -121,7 +121,7 @@ def _prices(account: BrokerAccount, instruments: list[Instrument]) -> dict[int, 
     return found
 
 
-def _unrealised(row: OwnedPosition, last: _Price | None) -> Decimal | None:
+def _unrealised(row: LedgerPosition, last: _Price | None) -> Decimal | None:
     """What closing it at the last price would earn; 0 only of a position that is closed."""
     if row.net == 0:
         return Decimal(0)

@@ -14,7 +14,7 @@ from django.db.models import Q, Value
 from apps.brokers.models import BrokerAccount, PositionsReport
 from apps.brokers.port import BrokerState, Fill, OrderReport, Product, Side
 from apps.orders import models as rows
-from apps.orders.models import BreakKind, OpeningEntry, Order, OwnedPosition, trading_day
+from apps.orders.models import BreakKind, LedgerPosition, OpeningEntry, Order, trading_day
 from apps.orders.states import EVENT_OF, TERMINAL, Event, Status, destination
 from apps.risk import footing
 
@@ -270,7 +270,7 @@ def our_positions(account: BrokerAccount) -> dict[tuple[str, str, str], int]:
     """
     by_instrument = ("instrument__segment", "instrument__security_id", "product")
     found: dict[tuple[str, str, str], int] = defaultdict(int)
-    owned = OwnedPosition.objects.filter(account=account).exclude(product__in=_DELIVERED)
+    owned = LedgerPosition.objects.filter(account=account).exclude(product__in=_DELIVERED)
     for *key, net in owned.exclude(net=0).order_by().values_list(*by_instrument, "net"):
         found[key[0], key[1], key[2]] += net
     today = {"account": account, "trading_day": trading_day()}

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from apps.brokers.port import Side
 from apps.orders.averaging import Holding, Move, after
-from apps.orders.models import Fill, OpeningEntry, Order, OwnedPosition
+from apps.orders.models import Fill, LedgerPosition, OpeningEntry, Order
 
 _FIGURES = ("net", "cost", "realised", "bought", "bought_value", "sold", "sold_value")
 
@@ -66,7 +66,7 @@ def rebuild() -> list[Whose]:
 
 def on_migrate(**_: Any) -> None:  # noqa: ANN401 - Django's own signature
     """A database that has fills and no ledger yet gets one."""
-    if Fill.objects.exists() and not OwnedPosition.objects.exists():
+    if Fill.objects.exists() and not LedgerPosition.objects.exists():
         rebuild()
 
 
@@ -105,24 +105,24 @@ def _count(mine: Whose, moves: list[Move], at: dt.datetime | None) -> None:
     row.save()
 
 
-def _locked(mine: Whose) -> OwnedPosition:
+def _locked(mine: Whose) -> LedgerPosition:
     """The row, made if need be, and nobody else's until the transaction ends."""
     fields = mine._asdict()
-    OwnedPosition.objects.bulk_create([OwnedPosition(**fields)], ignore_conflicts=True)
-    return OwnedPosition.objects.select_for_update().get(**fields)
+    LedgerPosition.objects.bulk_create([LedgerPosition(**fields)], ignore_conflicts=True)
+    return LedgerPosition.objects.select_for_update().get(**fields)
 
 
-def _figures(row: OwnedPosition) -> Holding:
+def _figures(row: LedgerPosition) -> Holding:
     return Holding(**{name: getattr(row, name) for name in _FIGURES})
 
 
-def _write(row: OwnedPosition, holding: Holding, key: tuple[str, ...]) -> None:
+def _write(row: LedgerPosition, holding: Holding, key: tuple[str, ...]) -> None:
     for name in _FIGURES:
         setattr(row, name, getattr(holding, name))
     row.last_key = list(key)
 
 
-def _from_history(row: OwnedPosition) -> None:
+def _from_history(row: LedgerPosition) -> None:
     mine = Whose(row.account_id, row.instrument_id, row.product, row.owner)
     moves = sorted(_history(mine))
     _write(row, after(Holding(), moves), moves[-1].key if moves else ())
@@ -146,7 +146,7 @@ def _history(mine: Whose) -> Iterable[Move]:
 def _everybody() -> set[Whose]:
     """Every row that there is, or should be."""
     names = ("account_id", "instrument_id", "product", "owner")
-    found = {Whose(*row) for row in OwnedPosition.objects.values_list(*names)}
+    found = {Whose(*row) for row in LedgerPosition.objects.values_list(*names)}
     found |= {Whose(*row) for row in OpeningEntry.objects.values_list(*names)}
     orders = Order.objects.filter(fills__isnull=False).distinct()
     return found | {whose(order) for order in orders}

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.brokers.models import PositionsReport, Quote
 from apps.orders import ledger
-from apps.orders.models import OpeningEntry, OwnedPosition
+from apps.orders.models import LedgerPosition, OpeningEntry
 from apps.people import roles
 from tests.people.conftest import entered, member
 
@@ -94,7 +94,7 @@ def test_an_entry_is_looked_at_once_more_and_then_booked(account, said, rita):
     client.post(reverse("desk:entry"), said(confirmed="1"))
     entry = OpeningEntry.objects.get()
     assert (entry.user, entry.quantity, entry.price) == (rita, 10, Decimal("2400.50"))
-    assert OwnedPosition.objects.get().net == 10
+    assert LedgerPosition.objects.get().net == 10
 
 
 @pytest.mark.parametrize(

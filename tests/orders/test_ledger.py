@@ -18,7 +18,7 @@ from apps.brokers.models import PositionsReport
 from apps.brokers.port import Fill, Product, Segment, Side
 from apps.orders import ledger
 from apps.orders.ingest import apply_fills
-from apps.orders.models import OpeningEntry, Order, OwnedPosition, Source, trading_day
+from apps.orders.models import LedgerPosition, OpeningEntry, Order, Source, trading_day
 from apps.orders.reconcile import reconcile
 from tests.orders.telling import OnTheSide
 
@@ -70,7 +70,7 @@ def traded(order: Order, number: int, quantity: int, price: object, second: int 
 
 def rows() -> list[tuple[Any, ...]]:
     names = ("owner", "product", "net", "cost", "realised", "bought", "sold", "last_key")
-    return list(OwnedPosition.objects.order_by("owner", "product").values_list(*names))
+    return list(LedgerPosition.objects.order_by("owner", "product").values_list(*names))
 
 
 def test_a_fill_counts_for_the_owner_of_its_order(at_broker):
@@ -79,7 +79,7 @@ def test_a_fill_counts_for_the_owner_of_its_order(at_broker):
     theirs = at_broker(source=Source.EXTERNAL)
     for order, quantity in ((mine, 10), (hers, 4), (theirs, 1)):
         apply_fills(order.pk, [traded(order, order.pk, quantity, 1400)])
-    found = dict(OwnedPosition.objects.values_list("owner", "net"))
+    found = dict(LedgerPosition.objects.values_list("owner", "net"))
     assert found == {"strategy:momentum": 10, "manual": -4, "external": 1}
 
 
@@ -88,7 +88,7 @@ def test_the_same_trade_again_counts_once(at_broker):
     trade = traded(order, 1, 5, 1400)
     assert len(apply_fills(order.pk, [trade, trade])) == 1
     assert apply_fills(order.pk, [trade]) == []
-    assert OwnedPosition.objects.get().net == 5
+    assert LedgerPosition.objects.get().net == 5
 
 
 ARRIVALS = st.lists(
@@ -114,7 +114,7 @@ def test_any_order_of_arrival_and_any_repetition_gives_the_rows_of_history(at_br
             apply_fills(order.pk, [trade])
         arrived = rows()
         assert ledger.rebuild() == []
-        OwnedPosition.objects.all().delete()
+        LedgerPosition.objects.all().delete()
         ledger.rebuild()
         assert rows() == arrived
         transaction.set_rollback(True)
@@ -127,7 +127,7 @@ def test_two_writers_at_once_count_both(at_broker):
         for number, order in enumerate([first, second])
     ]
     assert all(len(side.over()) == 1 for side in sides)
-    assert OwnedPosition.objects.get().net == 2
+    assert LedgerPosition.objects.get().net == 2
     assert ledger.check() == []
 
 
@@ -153,9 +153,9 @@ def entry(order: Order, user: User, **different: Any) -> OpeningEntry:
 def test_an_opening_entry_counts_before_the_fills_of_its_day(at_broker, officer):
     order = at_broker("SELL")
     apply_fills(order.pk, [traded(order, 1, 40, 1400)])
-    assert OwnedPosition.objects.get().net == -40
+    assert LedgerPosition.objects.get().net == -40
     ledger.book_entry(entry(order, officer))
-    row = OwnedPosition.objects.get()
+    row = LedgerPosition.objects.get()
     assert (row.net, row.average, row.realised) == (60, 1300, 4000)
     assert ledger.check() == []
 
@@ -188,12 +188,12 @@ def test_the_command_finds_a_wrong_row_and_mends_it(at_broker):
     order = at_broker()
     apply_fills(order.pk, [traded(order, 1, 5, 1400)])
     right = rows()
-    OwnedPosition.objects.update(net=6, realised=1)
+    LedgerPosition.objects.update(net=6, realised=1)
     said = StringIO()
     with pytest.raises(CommandError, match="1 rows are wrong"):
         call_command("rebuild_ledger", "--check", stdout=said)
     assert "net 6 is 5" in said.getvalue()
-    assert OwnedPosition.objects.get().net == 6
+    assert LedgerPosition.objects.get().net == 6
     call_command("rebuild_ledger", stdout=said)
     assert rows() == right
     call_command("rebuild_ledger", "--check", stdout=said)
@@ -203,12 +203,12 @@ def test_the_command_finds_a_wrong_row_and_mends_it(at_broker):
 def test_an_upgrade_counts_the_fills_that_are_there_already(at_broker):
     order = at_broker()
     apply_fills(order.pk, [traded(order, 1, 5, 1400)])
-    OwnedPosition.objects.all().delete()
+    LedgerPosition.objects.all().delete()
     ledger.on_migrate()
-    assert OwnedPosition.objects.get().net == 5
-    OwnedPosition.objects.update(net=6)
+    assert LedgerPosition.objects.get().net == 5
+    LedgerPosition.objects.update(net=6)
     ledger.on_migrate()
-    assert OwnedPosition.objects.get().net == 6
+    assert LedgerPosition.objects.get().net == 6
 
 
 def test_owners_add_up_to_the_brokers_net(working, account, exchange):
@@ -217,4 +217,4 @@ def test_owners_add_up_to_the_brokers_net(working, account, exchange):
         exchange.control("fill", orderId=order.broker_order_id)
     reconcile(account)
     (row,) = PositionsReport.objects.get(account=account).rows
-    assert OwnedPosition.objects.get().net == row["net_quantity"] == 7
+    assert LedgerPosition.objects.get().net == row["net_quantity"] == 7

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.brokers import reporting
 from apps.orders import breaks, ledger, outside, reconcile
-from apps.orders.models import BooksRun, Order, OwnedPosition
+from apps.orders.models import BooksRun, LedgerPosition, Order
 from tests.brokers.books_stub import Books, broker
 from tests.orders.test_outside_orders import made_outside, outside_orders
 
@@ -115,7 +115,7 @@ def once_and_whole(account: Any) -> None:
     else:
         raise AssertionError("no clean pass")
     assert sorted(order.status for order in outside_orders()) == ["FILLED", "OPEN"]
-    assert OwnedPosition.objects.get().net == 3
+    assert LedgerPosition.objects.get().net == 3
     assert ledger.check() == []
     assert Order.objects.get(status="FILLED").fills.count() == 1
 

@@ -21,7 +21,7 @@ from apps.orders.models import MANUAL, OUTSIDE, OpeningEntry
 from apps.people.typed import row_number
 
 ENTRIES = 50
-MAY_VIEW, MAY_ENTER = "orders.view_ownedposition", "orders.add_openingentry"
+MAY_VIEW, MAY_ENTER = "orders.view_ledgerposition", "orders.add_openingentry"
 _OWNER = re.compile(rf"{MANUAL}|{OUTSIDE}|strategy:\S[^\n]{{0,79}}")
 
 

@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='OwnedPosition',
+            name='LedgerPosition',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('product', models.CharField(choices=[('INTRADAY', 'Intraday'), ('DELIVERY', 'Delivery'), ('MARGIN', 'Margin'), ('MTF', 'Mtf')], max_length=10)),
@@ -167,12 +167,12 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name='ownedposition',
+            model_name='ledgerposition',
             name='account',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.brokeraccount'),
         ),
         migrations.AddField(
-            model_name='ownedposition',
+            model_name='ledgerposition',
             name='instrument',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='brokers.instrument'),
         ),
@@ -201,11 +201,11 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='an_entry_has_a_reason'),
         ),
         migrations.AddConstraint(
-            model_name='ownedposition',
+            model_name='ledgerposition',
             constraint=models.UniqueConstraint(fields=('account', 'instrument', 'product', 'owner'), name='one_row_per_owner'),
         ),
         migrations.AddConstraint(
-            model_name='ownedposition',
+            model_name='ledgerposition',
             constraint=models.CheckConstraint(condition=models.Q(('cost__gte', 0)), name='cost_is_not_negative'),
         ),
     ]

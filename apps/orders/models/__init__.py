@@ -13,7 +13,7 @@ from apps.orders.models.breaks import BooksRun, Break, BreakKind, BreakNote, Res
 from apps.orders.models.changes import UNDER_WAY, Change, Modification
 from apps.orders.models.days import DayReport
 from apps.orders.models.happenings import Fill, OrderEvent, Unattributed
-from apps.orders.models.ledger import OpeningEntry, OwnedPosition
+from apps.orders.models.ledger import LedgerPosition, OpeningEntry
 from apps.orders.models.legacy import ImportedRow, LeftOut, LegacyImport
 from apps.orders.models.orders import (
     MANUAL,
@@ -45,6 +45,7 @@ __all__ = [
     "DeskSequence",
     "Fill",
     "ImportedRow",
+    "LedgerPosition",
     "LeftOut",
     "Leg",
     "LegStatus",
@@ -54,7 +55,6 @@ __all__ = [
     "Order",
     "OrderEvent",
     "OrderQuerySet",
-    "OwnedPosition",
     "Progress",
     "Resolution",
     "Slicing",

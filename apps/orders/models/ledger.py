@@ -15,7 +15,7 @@ from apps.orders.models.orders import trading_day
 _PRODUCTS = [(word.value, word.value.capitalize()) for word in Product]
 
 
-class OwnedPosition(models.Model):
+class LedgerPosition(models.Model):
     """One owner's position in one instrument and product, at average cost.
 
     A sum of fills and opening entries that can be made anew at any time. Rupees; ``cost`` is what
