@@ -14,7 +14,7 @@ from simexchange.instruments import Key
 from simexchange.intake import read_ticket
 from simexchange.money import PAISA
 from simexchange.native import NativeBrackets
-from simexchange.orders import NATIVE, Change, Order, Ticket
+from simexchange.orders import NATIVE, ByHand, Change, Order, Ticket
 from simexchange.pacing import Pace
 from simexchange.replies import RefusedError
 from simexchange.supers import SuperOrder
@@ -32,6 +32,8 @@ TICKET = (
     "boProfitValue",
     "boStopLossValue",
 )
+NAMES = {"NA": "NA", "none": "", "own": None}
+"""What stands in place of a correlation id: recorded, in the published sample, made up."""
 PLATFORMS = ("W", "T", "N")
 """Letters of the broker's own platforms (seen on the wire); which is which is not documented."""
 
@@ -58,12 +60,15 @@ class AccountControl:
 
     def _trade(self, asked: Asked, request: web.Request) -> object:
         """An order from the broker's own page; with `fill` it is traded at once and in full."""
-        asked.only("client_id", "source", "fill", *TICKET)
+        asked.only("client_id", "source", "name", "fill", *TICKET)
         account = self._account(asked)
         ticket, attached = self._ticket(asked, account)
-        source = asked.choice("source", PLATFORMS, "W")
-        fill = asked.flag("fill", False)
-        return _told(self._exchange.place_by_hand(account, ticket, source, fill, attached))
+        how = ByHand(
+            asked.choice("source", PLATFORMS, "W"),
+            NAMES[asked.choice("name", tuple(NAMES), "NA")],
+            asked.flag("fill", False),
+        )
+        return _told(self._exchange.place_by_hand(account, ticket, how, attached))
 
     def _modify(self, asked: Asked, request: web.Request) -> object:
         asked.only("orderId", "quantity", "price", "triggerPrice")

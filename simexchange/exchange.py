@@ -17,7 +17,7 @@ from simexchange.instruments import Key
 from simexchange.journal import Entry
 from simexchange.ledger import Ledger
 from simexchange.market import Market
-from simexchange.orders import API, ENTRY, NATIVE, Change, Order, Status, Ticket
+from simexchange.orders import API, ENTRY, NATIVE, ByHand, Change, Order, Status, Ticket
 from simexchange.pacing import Pace
 from simexchange.reading import Reading
 from simexchange.supers import SuperOrder
@@ -100,24 +100,20 @@ class Exchange(Reading):
         return order
 
     def place_by_hand(
-        self,
-        account: Account,
-        ticket: Ticket,
-        source: str,
-        fill: bool = False,
-        attached: SuperOrder | None = None,
+        self, account: Account, ticket: Ticket, how: ByHand, attached: SuperOrder | None = None
     ) -> Order:
         """An order from the broker's own page, on no API: it arrives at once.
 
-        With `fill` it trades in full, at its price or at the last one, whatever the market says.
+        When it is to be filled, at its price or at the last one.
         """
-        order = self._accept(account, ticket, self.ledger.next_number("request"), source)
+        order = self._accept(account, ticket, self.ledger.next_number("request"), how.source)
+        order.correlation_id = how.name_of(order)
         self._attach(order, attached)
         was_on = self.floor.auto_on
-        self.floor.auto_on = was_on and not fill
+        self.floor.auto_on = was_on and not how.fill
         self.arrive(order.order_id)
         self.floor.auto_on = was_on
-        if fill and order.is_working:
+        if how.fill and order.is_working:
             price = ticket.price or self.markets[order.key].last
             self.force_fill(order, order.remaining, price)
         return order

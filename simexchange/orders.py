@@ -56,6 +56,23 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """How somebody trades at the broker itself: on which platform, and under what name.
+
+    `name` stands where a correlation id would be; None: one that the broker makes up, as for an
+    order of the API without one. With `fill` it trades in full, whatever the market says.
+    """
+
+    source: str = "W"
+    name: str | None = "NA"
+    fill: bool = False
+
+    def name_of(self, order: "Order") -> str:
+        own = own_name(order.client_id, order.created)
+        return own if self.name is None else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A modification; `quantity` is the new total, not what is left (DhanHQ v2 releases)."""
 
@@ -125,7 +142,7 @@ class Order:
 
         Orders of the broker's own page have none: `NA` stands in its place (live recordings).
         """
-        made_up = f"{client_id}-{int(now.timestamp() * 1000)}" if source == API else "NA"
+        made_up = own_name(client_id, now) if source == API else "NA"
         return cls(
             order_id=order_id,
             client_id=client_id,
@@ -251,6 +268,11 @@ class Order:
         self.value += quantity * price
         self.last_traded = price
         self.status = Status.PART_TRADED if self.remaining else Status.TRADED
+
+
+def own_name(client_id: str, now: datetime) -> str:
+    """What the broker puts in place of a correlation id (live recordings)."""
+    return f"{client_id}-{int(now.timestamp() * 1000)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simexchange.orders import Status, Ticket
+from simexchange.orders import ByHand, Status, Ticket
 from tests.simexchange.harness import CLIENT, OTHER, Hall, Server, limit_order, payload
 from tests.simexchange.test_order_updates import Ear, keys_without, listen
 
@@ -28,6 +28,19 @@ def test_an_order_by_hand_rests_and_looks_like_one_from_the_web(server: Server, 
     assert set(frame) == set(recorded)
     same = ("source", "correlationId", "strategyId", "remarks", "algoId", "legNo")
     assert {name: frame[name] for name in same} == {name: recorded[name] for name in same}
+
+
+@pytest.mark.parametrize(("name", "shown"), [("none", ""), ("own", f"{CLIENT}-")])
+def test_it_may_carry_no_name_or_the_brokers_own(
+    server: Server, ear: Ear, name: str, shown: str
+) -> None:
+    told = by_hand(server, name=name)
+    row, frame = server.row(told["orderId"]), ear.hear()
+    assert row["correlationId"].rstrip("0123456789") == shown.rstrip("0123456789")
+    assert frame.get("correlationId", "") == row["correlationId"]
+    assert frame["source"] == "W"
+    lookup = server.call("GET", f"/orders/external/{row['correlationId'] or 'x'}")
+    assert lookup.status_code == 404
 
 
 def test_an_order_of_the_api_carries_no_strategy(server: Server, ear: Ear) -> None:
@@ -110,7 +123,7 @@ def test_what_is_over_cannot_be_cancelled_by_hand(server: Server) -> None:
 def test_a_fill_by_hand_leaves_matching_as_it_was(hall: Hall) -> None:
     resting = hall.place(price="1390")
     ticket = Ticket("SELL", "NSE_EQ", "2885", "INTRADAY", "MARKET", "DAY", 5)
-    order = hall.exchange.place_by_hand(hall.account(OTHER), ticket, "W", fill=True)
+    order = hall.exchange.place_by_hand(hall.account(OTHER), ticket, ByHand(fill=True))
     assert (order.status, order.average) == (Status.TRADED, 1402)
     hall.pin("1390")
     assert resting.status == Status.TRADED

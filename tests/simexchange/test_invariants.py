@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from simexchange import journal, rows
 from simexchange.exchange import OrderRefusedError
-from simexchange.orders import Change, Order, Ticket
+from simexchange.orders import ByHand, Change, Order, Ticket
 from simexchange.pacing import Pace
 from tests.simexchange.harness import CLIENT, OTHER, RELIANCE, Hall
 
@@ -74,7 +74,7 @@ class Days(RuleBasedStateMachine):
     @rule(client=st.sampled_from([CLIENT, OTHER]), units=quantities, fill=st.booleans())
     def trade_by_hand(self, client: str, units: int, fill: bool) -> None:
         ticket = Ticket("BUY", *RELIANCE, "INTRADAY", "LIMIT", "DAY", units, Decimal(1400))
-        self.hall.exchange.place_by_hand(self.hall.account(client), ticket, "W", fill)
+        self.hall.exchange.place_by_hand(self.hall.account(client), ticket, ByHand(fill=fill))
 
     @rule(data=st.data(), quantity=quantities, price=prices)
     def modify(self, data: st.DataObject, quantity: int, price: int) -> None:

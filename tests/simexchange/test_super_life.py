@@ -8,7 +8,7 @@ import pytest
 from simexchange import journal
 from simexchange.exchange import OrderRefusedError
 from simexchange.faults import Fault
-from simexchange.orders import ENTRY, STOP, TARGET, Change, Order, Status, Ticket
+from simexchange.orders import ENTRY, STOP, TARGET, ByHand, Change, Order, Status, Ticket
 from simexchange.supers import Levels, SuperOrder
 from tests.simexchange.harness import OTHER, Hall
 
@@ -396,7 +396,7 @@ def test_an_exit_filled_by_force_ends_its_sibling(hall: Hall) -> None:
 def test_a_position_closed_by_hand_leaves_exits_that_would_open_another(hall: Hall) -> None:
     each = hall.bracket()
     ticket = Ticket("SELL", "NSE_EQ", "2885", "INTRADAY", "MARKET", "DAY", 10)
-    hall.exchange.place_by_hand(hall.account(), ticket, "W", fill=True)
+    hall.exchange.place_by_hand(hall.account(), ticket, ByHand(fill=True))
     assert states(hall, each) == ("TRADED", "PENDING", "PENDING")
     hall.pin("1350")
     assert net(hall) == -10

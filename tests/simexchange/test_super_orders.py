@@ -57,6 +57,7 @@ def body(**changes: object) -> dict:
 
 def bracket(server: Server, **changes: object) -> str:
     reply = server.call("POST", "/super/orders", body(**changes))
+    assert reply.json().keys() == payload("super-orders-place.response").keys()
     assert (reply.status_code, reply.json()["orderStatus"]) == (200, "TRANSIT")
     order_id = str(reply.json()["orderId"])
     eventually(lambda: listed(server)["orderStatus"] != "TRANSIT")
