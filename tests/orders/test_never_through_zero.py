@@ -1,0 +1,314 @@
+"""No order of ours takes a position through zero, whatever is late, lost or done by hand.
+
+A broker whose books lag judges from its own record: when an exit fills, the position must still
+be there. Units that somebody traded away by hand after the desk's last read are not the desk's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import ExitStack
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from apps.brokers.budget import WINDOWS, Budget
+from apps.brokers.dhan.mapping import report_from_frame
+from apps.brokers.models import AccessToken, BrokerAccount, Quote
+from apps.brokers.port import STRATEGY, Intent, OrderType, Product, Side
+from apps.orders import flatten, goals, look, services, trimming
+from apps.orders.dispatch import dispatch
+from apps.orders.goals import Closing
+from apps.orders.ingest import FEED, apply_report
+from apps.orders.models import Order, Source
+from apps.orders.reconcile import reconcile
+from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
+from apps.orders.sweep import sweep
+from apps.risk import footing
+from apps.risk.models import ExitGoal
+from tests.orders.lagging import Broker, Traded, served
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
+INDIA = ZoneInfo("Asia/Kolkata")
+SETTLE, MOST_LAG = 0.3, 0.25  # seconds
+WHO = Actor(name="Alice")
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def quick(settings, monkeypatch, no_bells, desk_switch):
+    settings.SETTLE_TIME = SETTLE
+    settings.FLATTEN_REPRICE_AFTER = 0.2
+    settings.FLATTEN_RETRY_MOST = 0.1
+    for budget in (Budget.ORDER, Budget.READ):
+        wide = dict.fromkeys(WINDOWS[budget], 10**6)
+        monkeypatch.setitem(WINDOWS, budget, wide)
+
+
+class Desk:
+    """One account of the desk at a broker whose books lag, and who judges it."""
+
+    def __init__(self, reliance, stack: ExitStack, sign: int = 1) -> None:
+        self.broker = stack.enter_context(served(Broker(reliance.security_id, MOST_LAG)))
+        self.instrument, self.sign = reliance, sign
+        self.account = BrokerAccount.objects.create(
+            name=f"lagging-{next(_numbers)}",
+            broker="dhan",
+            client_id="1000000001",
+            rest_url=self.broker.url,
+            feed_url=self.broker.url.replace("http", "ws"),
+            calendar="always_open",
+        )
+        AccessToken.put_in_force(self.account, "token-1")
+        reconcile(self.account)
+
+    # --- what the desk does
+
+    @property
+    def entering(self) -> Side:
+        return Side.BUY if self.sign > 0 else Side.SELL
+
+    @property
+    def leaving(self) -> Side:
+        return Side.SELL if self.sign > 0 else Side.BUY
+
+    def ask(self, intent: Intent, quantity: int, strategy: str = "", **different) -> Order:
+        wanted = {
+            "account": self.account,
+            "instrument": self.instrument,
+            "side": self.leaving if intent is Intent.EXIT else self.entering,
+            "quantity": quantity,
+            "order_type": OrderType.LIMIT,
+            "price": Decimal(1400),
+            "intent": intent,
+            "strategy": strategy,
+        }
+        order = services.place(OrderIntent(**(wanted | different)), WHO, Source.COMMAND)
+        dispatch(order.pk)
+        order.refresh_from_db()
+        return order
+
+    def close(self, owner: str = "", product: str = "INTRADAY") -> ExitGoal | None:
+        wanted = Closing(
+            account=self.account, instrument=self.instrument, product=product, owner=owner
+        )
+        try:
+            return goals.open_goal(wanted, WHO, "the day is over")
+        except BadOrder:
+            return None
+
+    def flatten(self) -> None:
+        self.price()
+        flatten.flatten(self.account)
+        self.sweep()
+
+    def price(self) -> None:
+        """The market is known, so that what leaves at the market has a limit."""
+        told = {"last_price": Decimal(1400), "as_of": timezone.now()}
+        Quote.objects.update_or_create(
+            instrument=self.instrument, market=self.account.market, defaults=told
+        )
+
+    def sweep(self) -> None:
+        sweep(direct=True)
+        for order in Order.objects.filter(account=self.account, status="APPROVED"):
+            dispatch(order.pk)
+
+    def trim(self) -> None:
+        trimming.trim(self.account, footing.read_positions(self.account))
+        self.sweep()
+
+    def hear(self, number: int = 0, *, omitting: tuple[str, ...] = ()) -> None:
+        """One of the frames that are on their way, perhaps without what it should say."""
+        frame = self.broker.frames.pop(number % len(self.broker.frames))
+        told = {name: value for name, value in frame.items() if name not in omitting}
+        apply_report(self.account, report_from_frame(told, INDIA), FEED)
+
+    def hear_all(self) -> None:
+        while self.broker.frames:
+            self.hear()
+
+    # --- the judge
+
+    def through_zero(self) -> list[str]:
+        """Exits of ours that filled more than was there, and what was traded by hand unseen."""
+        exits = dict(
+            Order.objects.filter(account=self.account, intent=Intent.EXIT).values_list(
+                "correlation_id", "created_at"
+            )
+        )
+        found = []
+        for fill in self.broker.now.trades:
+            if fill.correlation_id not in exits:
+                continue
+            way = 1 if fill.side == "SELL" else -1
+            unseen = self._traded_away(fill, exits[fill.correlation_id].timestamp())
+            if fill.before * way + unseen < fill.quantity:
+                found.append(f"{fill} went through zero; {unseen} were traded away by hand")
+        return found
+
+    def _traded_away(self, fill: Traded, decided: float) -> int:
+        """Units of the fill's own side traded by hand since what the desk had read of it."""
+        shown = [moment for at, moment in self.broker.positions_shown if at <= decided]
+        seen = len(shown[-1].trades) if shown else 0
+        return sum(
+            trade.quantity
+            for trade in self.broker.now.trades[seen : fill.number]
+            if trade.by_hand and (trade.side, trade.product) == (fill.side, fill.product)
+        )
+
+
+units = st.integers(1, 10)
+owners = st.sampled_from(["", "breakout", "momentum"])
+products = st.sampled_from([Product.INTRADAY, Product.INTRADAY, Product.MARGIN])
+
+
+class Storm(RuleBasedStateMachine):
+    """Any interleaving of what the desk does and what befalls it."""
+
+    reliance = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+
+    @initialize(sign=st.sampled_from([1, -1]))
+    def begins(self, sign: int) -> None:
+        self.desk = Desk(self.reliance, self.stack, sign)
+        self.broker = self.desk.broker
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+    # --- the desk
+
+    @rule(quantity=units, owner=owners, product=products)
+    def enter(self, quantity: int, owner: str, product: Product) -> None:
+        self.desk.ask(Intent.ENTRY, quantity, owner, product=product)
+
+    @rule(quantity=units, owner=owners, product=products)
+    def enter_and_fill(self, quantity: int, owner: str, product: Product) -> None:
+        order = self.desk.ask(Intent.ENTRY, quantity, owner, product=product)
+        if order.broker_order_id:
+            self.broker.fill(order.broker_order_id, quantity)
+            self.desk.hear_all()
+
+    @rule(quantity=units, owner=owners, product=products)
+    def leave(self, quantity: int, owner: str, product: Product) -> None:
+        self.desk.ask(Intent.EXIT, quantity, owner, product=product)
+
+    @rule(quantity=units, owner=owners)
+    def leave_and_fill(self, quantity: int, owner: str) -> None:
+        order = self.desk.ask(Intent.EXIT, quantity, owner)
+        if order.broker_order_id:
+            self.broker.fill(order.broker_order_id, quantity)
+
+    @rule(lost=st.sampled_from(["before", "after", "after"]))
+    def lose_the_next_answer(self, lost: str) -> None:
+        self.broker.lose = [lost]
+
+    @rule(number=st.integers(0, 20))
+    def wish_cancelled(self, number: int) -> None:
+        alive = list(Order.objects.alive().filter(account=self.desk.account).order_by("pk"))
+        if alive:
+            try:
+                services.cancel(alive[number % len(alive)], WHO, "no longer wanted")
+            except TooLate:
+                return
+            self.desk.sweep()
+
+    @rule(owner=owners, product=products)
+    def want_it_closed(self, owner: str, product: Product) -> None:
+        self.desk.close(f"{STRATEGY}{owner}" if owner else "", product)
+
+    @rule()
+    def withdraw_the_goals(self) -> None:
+        for goal in ExitGoal.objects.filter(account=self.desk.account, state__in=goals.OPEN):
+            goals.withdraw(goal, WHO, "keep it")
+
+    @rule(passes=st.integers(1, 3))
+    def flatten(self, passes: int) -> None:
+        for _ in range(passes):
+            self.desk.flatten()
+
+    @rule()
+    def trim(self) -> None:
+        self.desk.trim()
+
+    @rule()
+    def read_the_books(self) -> None:
+        reconcile(self.desk.account)
+
+    @rule()
+    def look(self) -> None:
+        self.desk.sweep()
+        look.look(self.desk.account)
+
+    # --- the broker and the world
+
+    @rule(number=st.integers(0, 20), quantity=units)
+    def fill(self, number: int, quantity: int) -> None:
+        working = [order for order in self.broker.now.orders if order.left]
+        if working:
+            self.broker.fill(working[number % len(working)].order_id, quantity)
+
+    @rule(what=st.sampled_from(["positions", "positions", "books"]), events=st.integers(1, 6),
+          reads=st.integers(1, 4))  # fmt: skip
+    def lag(self, what: str, events: int, reads: int) -> None:
+        self.broker.lag(what, events, reads)
+
+    @rule(side=st.sampled_from(["BUY", "SELL"]), quantity=units)
+    def trade_by_hand(self, side: str, quantity: int) -> None:
+        self.broker.trade_by_hand(side, quantity)
+
+    @precondition(lambda self: self.broker.frames)
+    @rule(number=st.integers(0, 20), omits=st.booleans())
+    def hear_a_frame(self, number: int, omits: bool) -> None:
+        self.desk.hear(number, omitting=("tradedQty",) if omits else ())
+
+    @precondition(lambda self: self.broker.frames)
+    @rule()
+    def hear_all(self) -> None:
+        self.desk.hear_all()
+
+    @rule()
+    def lose_the_frames(self) -> None:
+        self.broker.frames.clear()
+
+    @rule()
+    def wait(self) -> None:
+        time.sleep(SETTLE * 1.1)
+
+    @invariant()
+    def nothing_of_ours_went_through_zero(self) -> None:
+        if hasattr(self, "desk"):
+            assert not (found := self.desk.through_zero()), found
+
+
+def test_no_interleaving_takes_a_position_through_zero(reliance):
+    class OverReliance(Storm):
+        pass
+
+    OverReliance.reliance = reliance
+    run_state_machine_as_test(
+        OverReliance,
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
