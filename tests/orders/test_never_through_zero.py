@@ -312,3 +312,100 @@ def test_no_interleaving_takes_a_position_through_zero(reliance):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+# --- what the storm found, and what was thought of
+
+
+@pytest.fixture
+def desk(reliance):
+    with ExitStack() as stack:
+        yield Desk(reliance, stack)
+
+
+def bought(desk: Desk, quantity: int = 10, strategy: str = "") -> Order:
+    order = desk.ask(Intent.ENTRY, quantity, strategy)
+    assert order.broker_order_id, order.reason
+    desk.broker.fill(order.broker_order_id, quantity)
+    desk.hear_all()
+    time.sleep(SETTLE)
+    reconcile(desk.account)
+    order.refresh_from_db()
+    assert order.status == "FILLED"
+    return order
+
+
+def filled(desk: Desk, order: Order) -> None:
+    if order.broker_order_id:
+        desk.broker.fill(order.broker_order_id, order.quantity)
+
+
+def test_a_cancelled_frame_that_omits_what_filled_frees_nothing_until_the_book_has_told(desk):
+    bought(desk)
+    first = desk.ask(Intent.EXIT, 10)
+    desk.broker.frames.clear()
+    desk.broker.fill(first.broker_order_id, 4)
+    desk.broker.cancel(first.broker_order_id)
+    desk.broker.lag("positions", 3, 2)
+    desk.broker.lag("books", 3, 3)
+    desk.hear(-1, omitting=("tradedQty", "avgTradedPrice"))
+    first.refresh_from_db()
+    assert first.status == "CANCELLED"
+    filled(desk, desk.ask(Intent.EXIT, 10))
+    assert desk.through_zero() == []
+    time.sleep(SETTLE)
+    rest = desk.ask(Intent.EXIT, 6)
+    filled(desk, rest)
+    assert desk.broker.now.net("INTRADAY") == 0, rest.reason
+    assert desk.through_zero() == []
+
+
+def test_two_reads_that_are_late_for_reasons_of_their_own_confirm_nothing(desk):
+    bought(desk, 20)
+    stops = [desk.ask(Intent.EXIT, 10) for _ in range(2)]
+    desk.hear_all()
+    for stop in stops:
+        time.sleep(SETTLE)
+        filled(desk, stop)
+        desk.hear_all()
+        reconcile_without_positions(desk)
+        desk.broker.lag("positions", 1, 1)
+        footing.read_positions(desk.account)  # ten more than there are: the stop is not in it
+    desk.broker.lag("positions", 1, 3)
+    filled(desk, desk.ask(Intent.EXIT, 10))
+    assert desk.through_zero() == []
+
+
+def reconcile_without_positions(desk: Desk) -> None:
+    """The order book was read, and explains nothing new."""
+    BrokerAccount.objects.filter(pk=desk.account.pk).update(reconcile_wanted=False)
+
+
+def test_a_fill_that_the_books_show_later_than_the_positions_is_not_counted_twice(desk):
+    entry = desk.ask(Intent.ENTRY, 10)
+    desk.broker.frames.clear()
+    time.sleep(SETTLE)
+    desk.broker.fill(entry.broker_order_id, 10)
+    desk.broker.frames.clear()
+    footing.read_positions(desk.account)  # ten that nobody explains yet
+    desk.broker.lag("books", 1, 2)
+    reconcile(desk.account)  # and the order book does not show the fill either
+    reconcile_without_positions(desk)
+    time.sleep(SETTLE)
+    footing.read_positions(desk.account)
+    reconcile(desk.account)
+    assert footing.total(desk.account, ("NSE_EQ", "2885", "INTRADAY")) == 10
+
+
+def test_an_order_that_is_imported_late_is_not_counted_on_top_of_its_units(desk):
+    desk.broker.trade_by_hand("BUY", 10)
+    for _ in range(4):
+        footing.read_positions(desk.account)
+        reconcile_without_positions(desk)
+        time.sleep(SETTLE * 1.1)
+    key = ("NSE_EQ", "2885", "INTRADAY")
+    assert footing.total(desk.account, key) == 10
+    desk.broker.lag("positions", 1, 9)
+    reconcile(desk.account)
+    assert Order.objects.get(account=desk.account).source == "EXTERNAL"
+    assert footing.total(desk.account, key) == 10
