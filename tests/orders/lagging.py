@@ -307,13 +307,17 @@ def _position(moment: Moment, product: str, security_id: str) -> dict[str, Any]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer leaves as one packet
     broker: Broker
 
     def do_GET(self) -> None:
         self._answer(*self.broker.books(self.path))
 
     def do_POST(self) -> None:
-        body, lost = self._body(), self.broker.lose.pop(0) if self.broker.lose else ""
+        body = self._body()
+        if not self.path.endswith("/orders"):
+            return self._answer(404, _error("DH-905", "there is no such thing here"))
+        lost = self.broker.lose.pop(0) if self.broker.lose else ""
         if lost == "before":
             return self._drop()
         order = self.broker.place(body)
