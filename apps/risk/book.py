@@ -135,7 +135,8 @@ _COUNT_FOR_OWNER = """
     DO UPDATE SET net = risk_ownedposition.net + excluded.net
 """
 _FOLLOW = f"""{_FILLED}
-        released_at = NULL, released_mark = NULL, fills_known = true, quantity = greatest(quantity, %(quantity)s)
+        released_at = NULL, released_mark = NULL, fills_known = true,
+        quantity = greatest(quantity, %(quantity)s)
     {_COUNT_FOR_OWNER}"""
 _FOLLOW_TO_THE_END = f"""{_FILLED}
         released_at = coalesce(released_at, %(now)s),
