@@ -45,7 +45,7 @@ def way_out(order: Order) -> WayOut:
     exiting = replace(
         order.request(), side=_closing(net), intent=Intent.EXIT, correlation_id="of no order"
     )
-    taken = book.taken(order.account, exiting, report.mark)
+    taken = book.taken(order.account, exiting, report)
     return WayOut(net, max(abs(net) - taken.read, 0), report.as_of)
 
 

@@ -22,9 +22,10 @@ from apps.brokers.models import BrokerAccount, PositionsReport, Verb, WireCall
 from apps.brokers.port import STRATEGY, ReadFailed
 from apps.orders import attempts, clearing, goals
 from apps.orders.models import Order
+from apps.orders.reconcile import reconcile
 from apps.orders.services import Actor
 from apps.orders.states import IN_DOUBT, Status
-from apps.risk import footing
+from apps.risk import book, footing
 from apps.risk.models import ExitGoal, GoalState, Hold, OwnedPosition
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,8 @@ def flatten(account: BrokerAccount) -> None:
         found = list(working.select_related("account", "instrument").order_by("pk"))
         if not found:
             return
+        if book.fills_await_a_book(account):
+            reconcile(account)
         try:
             report = footing.read_positions(account, retries=False)
         except ReadFailed as error:

@@ -21,7 +21,7 @@ from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
 from apps.orders.protection import Band, beyond
 from apps.orders.reconcile import reconcile
-from apps.risk import footing
+from apps.risk import book, footing
 
 if TYPE_CHECKING:
     from apps.orders.services import OrderIntent
@@ -106,11 +106,12 @@ def _refresh(
 def _positions(account: BrokerAccount, instrument: Instrument, request: OrderRequest) -> None:
     """The positions; and the order book, when they show what our own count does not have yet.
 
-    A fill that nobody told us of must not keep its owner from leaving.
+    A fill that nobody told us of must not keep its owner from leaving; nor an order that ended
+    and did not say what it had filled.
     """
     report = footing.read_positions(account, retries=False)
     key = (instrument.segment, instrument.security_id, str(request.product))
-    if report.net(*key) != footing.total(account, key):
+    if report.net(*key) != footing.total(account, key) or book.fills_await_a_book(account):
         reconcile(account)
 
 

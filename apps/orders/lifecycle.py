@@ -24,6 +24,7 @@ from apps.orders.models import Order, OrderEvent
 from apps.orders.states import AT_BROKER, FACTS, TERMINAL, Event, Status, destination
 from apps.risk import book
 
+_CUT_SHORT = {Status.CANCELLED, Status.EXPIRED}  # a part may have filled before
 _SHOWN = {Status.OPEN, Status.PARTIALLY_FILLED, Status.FILLED}  # the exchange has shown it
 
 
@@ -98,7 +99,7 @@ def apply_to(order: Order, happening: Happening) -> bool:
         if to == order.status and not _changes(order, columns):
             return False
         key = f"{key}|{uuid.uuid4().hex}"  # the same words, but they say something new again
-    _follow_with_hold(order, event, to, columns)
+    _follow_with_hold(order, happening, event, to, columns)
     _alert_the_unusual(order, happening, event, to, columns)
     _write(order, [_event(order, happening, event, key, to)], columns)
     return True
@@ -376,7 +377,9 @@ def _stage_times(order: Order, to: Status) -> dict[str, dt.datetime]:
     return times
 
 
-def _follow_with_hold(order: Order, event: Event, to: Status, columns: dict[str, Any]) -> None:
+def _follow_with_hold(
+    order: Order, happening: Happening, event: Event, to: Status, columns: dict[str, Any]
+) -> None:
     if event in {Event.WANT_CANCEL, Event.NOTE} or order.status == Status.NEW:
         return
     if to is Status.APPROVED:
@@ -388,7 +391,13 @@ def _follow_with_hold(order: Order, event: Event, to: Status, columns: dict[str,
         filled=columns.get("filled_quantity", order.filled_quantity),
         over=to in TERMINAL,
         shown=to in _SHOWN,
+        certain=to not in _CUT_SHORT or event not in FACTS or _says_what_filled(happening),
     )
+
+
+def _says_what_filled(happening: Happening) -> bool:
+    """Only a reading of the book does: a frame leaves out what is zero, and may leave out more."""
+    return happening.read_at is not None and happening.filled_quantity is not None
 
 
 def _alert_the_unusual(

@@ -21,14 +21,14 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers import calendar
 from apps.brokers.models import BrokerAccount, CallOutcome, Instrument, Verb, WireCall
-from apps.brokers.port import OrderReport, Validity
+from apps.brokers.port import OrderReport, Side, Validity
 from apps.brokers.rows import insert_row
 from apps.orders import lifecycle
 from apps.orders.ingest import BOOK, apply_report
 from apps.orders.lifecycle import Happening
 from apps.orders.models import OUTSIDE, Order, Source, Unattributed, trading_day
 from apps.orders.states import IN_DOUBT, Event
-from apps.risk import book, switch
+from apps.risk import book, footing, switch
 from apps.risk.models import OutsideTrade, RiskPolicy
 
 log = structlog.get_logger(__name__)
@@ -138,10 +138,15 @@ def import_order(account: BrokerAccount, report: OrderReport, as_of: dt.datetime
         _follow_policy(account, order, report)
         book.hold_from_outside(account, order.request())
         lifecycle.apply_to(order, _imported(report, as_of))
+        footing.explain(account, _key(order), Side(order.side).sign * (report.filled_quantity or 0))
         _tie(account, order, report)
     apply_report(account, report, BOOK, as_of)
     log.info("imported", account=account.name, broker_order_id=report.broker_order_id)
     return ""
+
+
+def _key(order: Order) -> footing.Key:
+    return order.instrument.segment, order.instrument.security_id, order.product
 
 
 _TERMS = ("side", "quantity", "order_type", "price", "trigger_price", "product")

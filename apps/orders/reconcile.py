@@ -41,15 +41,18 @@ from apps.orders.books import (
 from apps.orders.ingest import BOOK, apply_fills, apply_report, keep_unattributed
 from apps.orders.lifecycle import Terms
 from apps.orders.models import UNDER_WAY, BooksRun, Modification, Order, Unattributed, trading_day
-from apps.orders.states import AT_BROKER, IN_DOUBT
+from apps.orders.states import AT_BROKER, EVENT_OF, IN_DOUBT, Event
+from apps.risk import book as holds
 from apps.risk import footing
+from apps.risk.models import Hold
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
 def accounts_due() -> list[BrokerAccount]:
-    """Accounts with orders at work or in doubt, enabled or not; marked ones; idle ones at times."""
+    """Accounts with orders at work or in doubt, enabled or not; with orders of which nobody has
+    told what they filled; marked ones; idle ones at times."""
     mine = Order.objects.filter(account=OuterRef("pk"))
     unbooked = mine.filter(trading_day=trading_day(), filled_quantity__gt=0).exclude(
         Exists(rows.Fill.objects.filter(order=OuterRef("pk")))
@@ -61,6 +64,7 @@ def accounts_due() -> list[BrokerAccount]:
     due = (
         Exists(mine.filter(status__in=IN_DOUBT | AT_BROKER, trading_day__gte=trading_day()))
         | Exists(unbooked)
+        | Exists(Hold.objects.filter(account=OuterRef("pk"), fills_known=False))
         | Q(reconcile_wanted=True)
         | Q(enabled=True) & ~Exists(lately)
     )
@@ -158,6 +162,7 @@ class _Run:
         if strangers:
             self._take_in(strangers, book.as_of, certain=certain)
         _settle_changes(account, book)
+        _settle_fills(account, book)
         return by_broker_id(our_orders(account) if news or late or strangers else orders)
 
     def _take_in(self, strangers: list[OrderReport], as_of: dt.datetime, *, certain: bool) -> None:
@@ -254,6 +259,26 @@ def _settle_changes(account: BrokerAccount, book: Known[list[OrderReport]]) -> N
                 quantity=report.quantity, price=report.price, trigger_price=report.trigger_price
             )
             changes.resolve(change, terms, book.as_of)
+
+
+_CUTS_SHORT = {Event.CANCEL, Event.EXPIRE}
+
+
+def _settle_fills(account: BrokerAccount, shown: Known[list[OrderReport]]) -> None:
+    """Orders that ended by news which did not say what they filled: the book says it."""
+    if not holds.fills_await_a_book(account):
+        return
+    over = {
+        report.broker_order_id: report.filled_quantity
+        for report in shown.value
+        if report.filled_quantity is not None and EVENT_OF[report.state] in _CUTS_SHORT
+    }
+    filled = {
+        order.correlation_id: over[order.broker_order_id]
+        for order in our_orders(account)
+        if order.broker_order_id in over
+    }
+    holds.fills_are_told(account, filled)
 
 
 def _adopt_strangers(account: BrokerAccount) -> None:

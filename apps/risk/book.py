@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount
+from apps.brokers.models import BrokerAccount, PositionsReport
 from apps.brokers.port import OrderRequest
 from apps.brokers.rows import update_rows
 from apps.risk.models import Hold, TradingState
@@ -89,16 +91,23 @@ def widen(correlation_id: str, quantity: int, more_margin: Decimal | None = None
 
 
 def follow(
-    correlation_id: str, *, quantity: int, filled: int, over: bool, shown: bool = False
+    correlation_id: str,
+    *,
+    quantity: int,
+    filled: int,
+    over: bool,
+    shown: bool = False,
+    certain: bool = True,
 ) -> None:
     """Let the hold follow its order: what filled, and whether it is over or came alive again.
 
     Whoever held the order for sending holds it no longer. What changes takes a new mark, so that
     a position read is known to have begun before or after it whatever the clocks say. ``shown``:
-    the exchange shows the order at work, so a later read of the funds has counted it.
+    the exchange shows the order at work, so a later read of the funds has counted it. ``certain``:
+    what ended is said to have filled this and no more; else it counts whole until a book tells.
     """
     values: dict[str, Any] = {"id": correlation_id, "quantity": quantity, "filled": filled}
-    values |= {"shown": shown, "now": timezone.now()}
+    values |= {"shown": shown, "certain": certain, "now": timezone.now()}
     with connection.cursor() as cursor:
         cursor.execute(_FOLLOW_TO_THE_END if over else _FOLLOW, values)
 
@@ -111,6 +120,7 @@ _FILLED = """
     UPDATE risk_hold SET claim_id = NULL, filled = %(filled)s,
         filled_mark = CASE WHEN risk_hold.filled = %(filled)s THEN filled_mark
                            ELSE nextval('brokers_moment') END,
+        filled_at = CASE WHEN risk_hold.filled = %(filled)s THEN filled_at ELSE %(now)s END,
         reached_mark = CASE WHEN reached_mark IS NULL AND %(shown)s
                             THEN nextval('brokers_moment') ELSE reached_mark END,
 """
@@ -125,13 +135,31 @@ _COUNT_FOR_OWNER = """
     DO UPDATE SET net = risk_ownedposition.net + excluded.net
 """
 _FOLLOW = f"""{_FILLED}
-        released_at = NULL, released_mark = NULL, quantity = greatest(quantity, %(quantity)s)
+        released_at = NULL, released_mark = NULL, fills_known = true,
+        quantity = greatest(quantity, %(quantity)s)
     {_COUNT_FOR_OWNER}"""
 _FOLLOW_TO_THE_END = f"""{_FILLED}
         released_at = coalesce(released_at, %(now)s),
+        fills_known = %(certain)s OR released_at IS NOT NULL AND fills_known,
         released_mark = CASE WHEN released_at IS NULL THEN nextval('brokers_moment')
                              ELSE released_mark END
     {_COUNT_FOR_OWNER}"""
+
+
+def fills_await_a_book(account: BrokerAccount) -> bool:
+    """True while an order of the account has ended and no book has told yet what it filled."""
+    return Hold.objects.filter(account=account, fills_known=False).exists()
+
+
+def fills_are_told(account: BrokerAccount, filled: Mapping[str, int]) -> None:
+    """A book shows these orders as over: what each has filled, by our correlation id, is final.
+
+    Where we know of less the order's own report comes first.
+    """
+    for hold in Hold.objects.filter(account=account, fills_known=False):
+        if filled.get(hold.correlation_id) == hold.filled:
+            same = Hold.objects.filter(pk=hold.pk, filled=hold.filled)
+            same.exclude(released_at=None).update(fills_known=True)
 
 
 def settle_quantity(correlation_id: str, quantity: int) -> None:
@@ -149,7 +177,16 @@ _SETTLE = """
 
 def midnight() -> dt.datetime:
     """When the trading day began."""
-    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return _midnight_before(timezone.now())
+
+
+def day_of(read_at: dt.datetime) -> dt.datetime:
+    """When the trading day began that a read of the positions shows, as late as it may be."""
+    return _midnight_before(read_at - dt.timedelta(seconds=settings.SETTLE_TIME))
+
+
+def _midnight_before(at: dt.datetime) -> dt.datetime:
+    return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -168,19 +205,21 @@ class Taken:
 
 
 # A working order counts what it may still fill; since a read it counts its fills too, unless the
-# read began after them. One that ended after the read began counts whole: what it filled may not
-# be known yet. An order for the day cannot fill after it.
+# read began after them. One that ended after the read began counts whole, and so does one that
+# ended by news that do not say what it filled, until a book has told. An order for the day cannot
+# fill after it.
 _TAKEN = """
     WITH mine AS (
         SELECT owner, COALESCE(NULLIF("group", ''), correlation_id) AS bundle,
                quantity - filled AS remaining,
-               CASE WHEN released_at IS NULL AND filled_mark < %(since)s THEN 0 ELSE filled
-               END AS unseen
+               CASE WHEN filled_mark < %(since)s
+                         AND (released_at IS NULL OR released_mark < %(since)s)
+                    THEN 0 ELSE filled END AS unseen
         FROM risk_hold
         WHERE account_id = %(account)s AND segment = %(segment)s AND security_id = %(security)s
           AND product = %(product)s AND side = %(side)s AND correlation_id <> %(own)s
           AND taken_at >= %(midnight)s
-          AND (released_at IS NULL OR released_mark >= %(since)s)
+          AND (released_at IS NULL OR released_mark >= %(since)s OR NOT fills_known)
     ), bundles AS (
         SELECT bundle, max(remaining) AS most, sum(unseen) AS unseen,
                max(remaining) FILTER (WHERE owner = %(owner)s) AS owners
@@ -192,7 +231,7 @@ _TAKEN = """
 """
 
 
-def taken(account: BrokerAccount, request: OrderRequest, since: int) -> Taken:
+def taken(account: BrokerAccount, request: OrderRequest, report: PositionsReport) -> Taken:
     """What other orders of the request's side may take of its position; see ``Taken``."""
     values: dict[str, Any] = {
         "account": account.pk,
@@ -203,8 +242,8 @@ def taken(account: BrokerAccount, request: OrderRequest, since: int) -> Taken:
         "own": request.correlation_id,
         "owner": request.owner,
         "group": request.group,
-        "midnight": midnight(),
-        "since": since,
+        "midnight": day_of(report.as_of),
+        "since": report.mark,
     }
     with connection.cursor() as cursor:
         cursor.execute(_TAKEN, values)

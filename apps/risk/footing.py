@@ -3,8 +3,8 @@
 A read of positions may be older than it says. What our orders have filled since is then not in it,
 and an exit measured against it alone could go through zero. So an exit is measured against our own
 count as well. Units that no order of ours explains (held before the desk, traded elsewhere) count
-once two reads agree on them that lie as far apart as a broker may lag behind (``SETTLE_TIME``),
-with a clean read of the order book between the two.
+once reads agree on them that lie as far apart as a broker may lag behind (``SETTLE_TIME``), while
+no order of ours filled, and a clean read of the order book begun after that time explains nothing.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
     owned = _owned(account)
     held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
-    moved = moved_since(account, report.mark)
+    moved = moved_since(account, report.mark) | _moved_lately(account, report)
     known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
     new = False
+    _forget_candidates([row for key, row in footings.items() if key in moved])
     for key in (held | footings.keys() | owned.keys()) - moved:
         footing = footings.get(key) or Footing(account=account, **dict(zip(_KEY, key, strict=True)))
         left_over = report.net(*key) - owned.get(key, 0)
@@ -120,18 +121,45 @@ def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_r
         return False
     if footing.candidate != left_over:
         footing.candidate, footing.candidate_mark = left_over, report.mark
-        footing.candidate_at = report.as_of
+        footing.candidate_at, footing.books_asked = report.as_of, False
         footing.save()
         return True
     apart = dt.timedelta(seconds=settings.SETTLE_TIME)
     early = footing.candidate_at is None or report.as_of - footing.candidate_at < apart
-    if early or report.mark == footing.candidate_mark or not books_read:
+    if early or report.mark == footing.candidate_mark:
+        return False
+    if not footing.books_asked:
+        footing.books_asked = True
+        footing.save()
+        return True
+    if not books_read:
         return False
     if turn_taken(f"reconcile:{footing.account.name}"):
         return False
     footing.foreign, footing.candidate = left_over, None
     footing.save()
     return False
+
+
+def _forget_candidates(footings: list[Footing]) -> None:
+    """What an earlier read left over is no evidence once an order of ours has filled."""
+    Footing.objects.filter(pk__in=[row.pk for row in footings]).update(candidate=None)
+
+
+def explain(account: BrokerAccount, key: Key, units: int) -> None:
+    """An order that was made elsewhere has a row now: units that it filled count as its own.
+
+    They may be among those that are confirmed as nobody's; rather too few than counted twice. For
+    the transaction that stores the order.
+    """
+    of_it = Footing.objects.filter(account=account, **dict(zip(_KEY, key, strict=True)))
+    footing = of_it.select_for_update().first()
+    if footing is None:
+        return
+    if footing.foreign * units > 0:
+        footing.foreign -= min(footing.foreign, units, key=abs)
+    footing.candidate = None
+    footing.save()
 
 
 def _owned(account: BrokerAccount) -> dict[Key, int]:
@@ -142,6 +170,13 @@ def _owned(account: BrokerAccount) -> dict[Key, int]:
 def moved_since(account: BrokerAccount, mark: int) -> set[Key]:
     """Positions in which an order filled after the read began: the read may lack it."""
     holds = Hold.objects.filter(account=account, filled_mark__gte=mark)
+    return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
+
+
+def _moved_lately(account: BrokerAccount, report: PositionsReport) -> set[Key]:
+    """Positions in which an order filled so shortly before the read that it may lack the fill."""
+    late = report.as_of - dt.timedelta(seconds=settings.SETTLE_TIME)
+    holds = Hold.objects.filter(account=account, filled_at__gt=late)
     return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
 
 

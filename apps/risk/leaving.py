@@ -14,7 +14,7 @@ def left(account: BrokerAccount, request: OrderRequest, report: PositionsReport)
     """
     sign = request.side.sign
     net = report.net(request.segment, request.security_id, request.product)
-    taken = book.taken(account, request, report.mark)
+    taken = book.taken(account, request, report)
     counted = footing.standing(account, request)
     measures = [-net * sign - taken.read, -counted.total * sign - taken.total]
     if request.owner.startswith(STRATEGY):

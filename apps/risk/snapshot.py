@@ -148,7 +148,7 @@ def _to_leave(
     """What is left to exit, by each measure; only an exit is measured against the position."""
     if positions is None or request.intent is not Intent.EXIT:
         return {}
-    taken = book.taken(account, request, positions.mark)
+    taken = book.taken(account, request, positions)
     counted = footing.standing(account, request)
     own = book.own(request.correlation_id, positions.mark) if changes else book.Own()
     return {

@@ -126,6 +126,8 @@ def test_a_cancelled_frame_without_fills_leaves_the_exit_in_the_cap(held, leave,
     assert (first.status, first.filled_quantity) == ("CANCELLED", 0)
     assert leave(1).status == "DENIED"
     exchange.heal()
+    assert leave(1).status == "DENIED"  # the book does not say that it ended
+    exchange.control("hand/cancel", orderId=first.broker_order_id)
     second = leave()
     assert second.status == "APPROVED", second.reason
 

@@ -36,6 +36,10 @@ class Hold(models.Model):
     taken_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True)
     filled_mark = models.BigIntegerField(default=0, help_text="When it last filled, as a moment.")
+    filled_at = models.DateTimeField(null=True, help_text="When we heard of its last fill.")
+    fills_known = models.BooleanField(
+        default=True, help_text="False once it ended and no book has told yet what it filled."
+    )
     reached_mark = models.BigIntegerField(
         null=True, help_text="When the exchange first showed it, as a moment."
     )
@@ -54,6 +58,9 @@ class Hold(models.Model):
                 fields=["account", "released_mark"],
                 condition=models.Q(margin__isnull=False),
                 name="hold_of_margin",
+            ),
+            models.Index(
+                fields=["account"], condition=models.Q(fills_known=False), name="hold_of_unknown"
             ),
         ]
 
@@ -89,7 +96,8 @@ class OwnedPosition(models.Model):
 class Footing(models.Model):
     """How many units of the broker's net position no order known to the desk explains.
 
-    Two reads of the positions, with a clean read of the order book between them, must say so.
+    Reads of the positions must say so that lie as far apart as a broker may lag behind, and one
+    after a clean read of the order book that was asked for when that time was over.
     """
 
     account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="footings")
@@ -100,6 +108,9 @@ class Footing(models.Model):
     candidate = models.IntegerField(null=True, help_text="Units that the last read left over.")
     candidate_mark = models.BigIntegerField(default=0, help_text="The moment of that read.")
     candidate_at = models.DateTimeField(null=True, help_text="When that read began.")
+    books_asked = models.BooleanField(
+        default=False, help_text="The order book was asked for once a broker had had its time."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=_POSITION, name="one_footing_per_position")]
