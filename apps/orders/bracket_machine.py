@@ -88,7 +88,8 @@ class Sight:
     measure; None: not known. ``exposed_for``: seconds in which units were held without a stop at
     work for all of them. ``gap_for``: seconds in which the price has been beyond the stop's limit.
     ``waits_for``: seconds in which an order was in doubt or would not be cancelled. ``ends``: why
-    it must be left now, whatever its legs do.
+    it must be left now, whatever its legs do. ``elsewhere``: somebody else is closing the whole
+    position, and every order of the bracket is in the way.
     """
 
     entry: Works
@@ -104,6 +105,7 @@ class Sight:
     gap_for: float = 0.0
     waits_for: float = 0.0
     ends: str = ""
+    elsewhere: bool = False
 
     def of(self, part: Part) -> Works:
         """The orders of one part."""
@@ -184,7 +186,7 @@ def pause(failed: int) -> float:
 
 def _reasons_to_leave(seen: Sight, patience: Patience) -> Iterator[Step]:
     """At most one: why stop and target are no longer enough."""
-    if seen.leaving:
+    if seen.leaving or seen.elsewhere:
         return
     why = ""
     if seen.counted < 0:
@@ -211,6 +213,8 @@ def _unprotected(seen: Sight, patience: Patience) -> str:
 
 def _wanted(seen: Sight, part: Part) -> int:
     """Units that an order of this part should leave open."""
+    if seen.elsewhere:
+        return 0
     if part is Part.ENTRY:
         done = seen.leaving or seen.exited > 0 or seen.held < seen.counted
         return 0 if done else seen.entry.left
@@ -251,6 +255,8 @@ def _resize(part: Part, works: Works, wanted: int) -> Iterator[Step]:
 
 
 def _why_gone(seen: Sight, part: Part) -> str:
+    if seen.elsewhere:
+        return "all of the position is being closed"
     if part is Part.ENTRY:
         return "the bracket is being left"
     if seen.leaving and seen.held:
@@ -260,7 +266,7 @@ def _why_gone(seen: Sight, part: Part) -> str:
 
 def _placing(seen: Sight, patience: Patience) -> Iterator[Step]:
     """New orders: never beside one of the same kind, or one whose end nobody knows."""
-    if not seen.takes_orders:
+    if not seen.takes_orders or seen.elsewhere:
         return
     exits = [seen.of(part) for part in EXITS]
     if seen.held < 0:
@@ -289,6 +295,8 @@ def _telling(seen: Sight, patience: Patience) -> Iterator[Step]:
     if seen.counted < 0:
         text = f"its exits filled {-seen.counted} units more than its entry: they are traded back"
         yield Step(do=Do.ALERT, about="reverse", why=text)
+    elif seen.elsewhere:
+        return
     if seen.exposed and seen.takes_orders and seen.exposed_for >= patience.protect_within:
         text = f"{seen.held} units have had no stop at work for {seen.exposed_for:.0f} s"
         yield Step(do=Do.ALERT, about="exposed", why=text)
