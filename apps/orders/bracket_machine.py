@@ -30,6 +30,7 @@ class Part(StrEnum):
     BACK = "BACK"
 
 
+ELSEWHERE = "the position was closed elsewhere"
 EXITS = (Part.STOP_LOSS, Part.TARGET, Part.OUT)
 
 
@@ -174,7 +175,7 @@ def decide(seen: Sight, patience: Patience) -> list[Step]:
     steps += _placing(seen, patience)
     steps += _telling(seen, patience)
     if _is_over(seen):
-        why = "" if seen.counted == 0 else "the position was closed elsewhere"
+        why = "" if seen.counted == 0 else ELSEWHERE
         steps.append(Step(do=Do.FINISH, why=why))
     return steps
 

@@ -277,7 +277,9 @@ def change(
     _still(bracket)
     has = {"stop_price": bracket.stop_price, "target_price": bracket.target_price}
     asked = {"stop_price": stop_price, "target_price": target_price}
-    wanted = {name: new for name, new in asked.items() if new is not None and new != has[name]}
+    wanted: dict[str, Decimal | None] = {
+        name: new for name, new in asked.items() if new is not None and new != has[name]
+    }
     if not wanted:
         raise BadOrder("stop_price", "the new prices are the ones it has")
     if "target_price" in wanted and not bracket.legs.filter(leg=Leg.TARGET).exists():
