@@ -97,6 +97,13 @@ FLATTEN_REPRICE_AFTER = env.float("FLATTEN_REPRICE_AFTER", default=5.0)  # secon
 FLATTEN_LOUD_AFTER = env.float("FLATTEN_LOUD_AFTER", default=10.0)  # seconds of waiting, then loud
 FLATTEN_RETRY_MOST = env.float("FLATTEN_RETRY_MOST", default=30.0)  # seconds after many denials
 FLATTEN_DEADLINE = env.float("FLATTEN_DEADLINE", default=120.0)  # seconds until it is late
+# Seconds that a bracket may hold units without a stop at work: then it is told, then it is left.
+BRACKET_PROTECT_WITHIN = env.float("BRACKET_PROTECT_WITHIN", default=5.0)
+BRACKET_LEAVE_AFTER = env.float("BRACKET_LEAVE_AFTER", default=15.0)
+BRACKET_GAP_FOR = env.float("BRACKET_GAP_FOR", default=2.0)  # seconds beyond the stop's limit
+BRACKET_TRIES = env.int("BRACKET_TRIES", default=3)  # orders of a leg that may fail in a row
+BRACKET_QUOTE_AGE = env.float("BRACKET_QUOTE_AGE", default=5.0)  # seconds; older moves no stop
+BRACKET_LEAVE_BEFORE = env.float("BRACKET_LEAVE_BEFORE", default=420.0)  # seconds, of an auction
 GUARD_ALSO = ["apps.signals.sweep.act_on_exits"]
 TRADING_ZONE = "Asia/Kolkata"
 

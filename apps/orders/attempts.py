@@ -130,10 +130,10 @@ def take_back(orders: list[Order], excess: int, goal: ExitGoal) -> None:
 
 def price_anew(order: Order, goal: ExitGoal) -> None:
     """Move the limit of an order that rests too long further away from us, within the band."""
-    if order.status not in AT_BROKER or not order.can_modify or not _rests(order):
+    if order.status not in AT_BROKER or not order.can_modify or not rests(order):
         return
     step = order.modifications.count() + 1
-    price = inputs.limit_now(_repriced(order), times=1 + step)
+    price = inputs.limit_now(repriced(order), times=1 + step)
     if price is None or price == order.price:
         goals.say(goal, _why_not_moved(order, known=price is not None))
         return
@@ -154,14 +154,15 @@ def _why_not_moved(order: Order, *, known: bool) -> str:
     return f"rests at {price}: no price is known to move it to"
 
 
-def _rests(order: Order) -> bool:
+def rests(order: Order) -> bool:
+    """True when nothing was done about its price for too long."""
     last = order.modifications.order_by("-id").first()
     since = last.requested_at if last else order.opened_at
     patience = dt.timedelta(seconds=settings.FLATTEN_REPRICE_AFTER)
     return since is not None and timezone.now() - since > patience
 
 
-def _repriced(order: Order) -> OrderIntent:
+def repriced(order: Order) -> OrderIntent:
     """The order as it would be asked for again, at the market."""
     return OrderIntent(
         account=order.account,

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Sum
 from django.utils import timezone
 
 from apps.brokers import reporting
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import ReadFailed
+from apps.orders.bracket_machine import ELSEWHERE, Part
 from apps.orders.models import (
     LEGS_OVER,
     Bracket,
@@ -124,17 +125,29 @@ def breaks_of(bracket: Bracket) -> list[str]:
     if Leg.ENTRY in legs:
         exits = [leg for name, leg in legs.items() if name is not Leg.ENTRY]
         held = legs[Leg.ENTRY].filled_quantity - sum(leg.filled_quantity for leg in exits)
+        held -= _left_at_market(bracket)
         found += _end_breaks(bracket, list(legs.values()), held)
         found += _exit_breaks(bracket, exits, held)
     return found
+
+
+def _left_at_market(bracket: Bracket) -> int:
+    """Units that the guardian's own orders left, less what they traded back."""
+    out, back = (
+        Order.objects.filter(request_key__startswith=f"{bracket.name}:{part}:").aggregate(
+            units=Sum("filled_quantity", default=0)
+        )["units"]
+        for part in (Part.OUT, Part.BACK)
+    )
+    return int(out) - int(back)
 
 
 def _incomplete(bracket: Bracket, legs: dict[Leg, BracketLeg]) -> Iterator[str]:
     wanted = {Leg.ENTRY, Leg.STOP_LOSS} | ({Leg.TARGET} if bracket.target_price else set())
     for leg in sorted(wanted - set(legs)):
         yield f"it has no {leg.label.lower()} leg"
-    if Leg.TARGET in legs and not bracket.target_price:
-        yield "it has a target leg and no target price"
+    if Leg.TARGET in legs and not bracket.target_price and not legs[Leg.TARGET].over:
+        yield "it has a target leg at work and no target price"
 
 
 def _leg_breaks(bracket: Bracket, leg: BracketLeg) -> Iterator[str]:
@@ -154,7 +167,7 @@ def _order_breaks(bracket: Bracket, leg: BracketLeg, order: Order) -> Iterator[s
         ("instrument", order.instrument_id, bracket.instrument_id),
         ("side", order.side, side),
         ("product", order.product, bracket.product),
-        ("filled quantity", order.filled_quantity, leg.filled_quantity),
+        ("filled quantity", _filled_with(order), leg.filled_quantity),
     )
     for name, theirs, ours in pairs:
         if theirs != ours:
@@ -166,12 +179,23 @@ def _order_breaks(bracket: Bracket, leg: BracketLeg, order: Order) -> Iterator[s
         yield f"it is {leg.status} while its order is {order.status}"
 
 
+def _filled_with(order: Order) -> int:
+    """Units filled by the leg's order and those that it replaced."""
+    leg, _, number = (order.request_key or "").rpartition(":")
+    if order.bracket_number is None or number == "1":
+        return order.filled_quantity
+    before = Order.objects.filter(request_key__startswith=f"{leg}:", pk__lt=order.pk)
+    return order.filled_quantity + int(
+        before.aggregate(units=Sum("filled_quantity", default=0))["units"]
+    )
+
+
 def _end_breaks(bracket: Bracket, legs: list[BracketLeg], held: int) -> Iterator[str]:
     alive = [leg for leg in legs if not leg.over]
     over = bracket.status == BracketStatus.OVER
     if over and alive:
         yield f"it is over while its {alive[0].get_leg_display().lower()} may still trade"
-    if over and held > 0:
+    if over and held > 0 and bracket.reason != ELSEWHERE:
         yield f"it is over and {held} units of it were never left"
     if not over and not alive:
         yield f"none of its legs can trade any more, and it is {bracket.status}"

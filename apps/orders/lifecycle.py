@@ -10,6 +10,7 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -200,6 +201,9 @@ def _ring_what_follows(order: Order, to: Status, columns: dict[str, Any]) -> Non
     wanted = order.cancel_wanted_at or columns.get("cancel_wanted_at")
     if wanted and to in AT_BROKER and (order.status not in AT_BROKER or not order.cancel_wanted_at):
         transaction.on_commit(lambda: queue.ring_cancel(order.pk))
+    number = order.bracket_number
+    if number is not None and (to != order.status or "filled_quantity" in columns):
+        transaction.on_commit(partial(queue.ring_bracket, number))
 
 
 def _weigh(order: Order, happening: Happening) -> Event:

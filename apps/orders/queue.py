@@ -42,6 +42,11 @@ def ring_flatten(account_id: int) -> None:
     _ring("orders.flatten", account_id, "exits")
 
 
+def ring_bracket(bracket_id: int) -> None:
+    """Somebody should look at this bracket now."""
+    _ring("orders.bracket", bracket_id, "exits")
+
+
 def ring_kill(row_id: int) -> None:
     """Somebody should go on stopping this account now."""
     _ring("orders.kill", row_id, "exits")

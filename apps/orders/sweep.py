@@ -24,7 +24,7 @@ from apps.brokers.budget import WINDOWS, Budget, Priority, allowed
 from apps.brokers.locks import order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
 from apps.brokers.port import Intent
-from apps.orders import cancels, changes, lifecycle, look, queue, slices
+from apps.orders import bracket_guard, cancels, changes, lifecycle, look, queue, slices
 from apps.orders.dispatch import call_time_out, dispatch
 from apps.orders.lifecycle import Happening
 from apps.orders.models import UNDER_WAY, Change, Modification, Order, Slicing, trading_day
@@ -47,6 +47,7 @@ def sweep(*, direct: bool = False) -> None:
     sending = [_send_exits, _send_cancels, _settle_changes, _send_changes, _place_slices]
     steps += sending if direct else _BELLS
     steps += [_look if direct else _ring_looks, approvals.sweep]
+    steps.append(bracket_guard.tend_due if direct else bracket_guard.ring_due)
     for step in steps:
         _safely(step)
 

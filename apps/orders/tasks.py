@@ -15,6 +15,7 @@ from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.brokers.recording import recorded
 from apps.orders import (
+    bracket_guard,
     cancels,
     changes,
     dayend,
@@ -69,6 +70,13 @@ def sweep_orders() -> None:
         if mine:
             sweep.sweep()
             sign_of_life(sweep.SWEEP)
+
+
+@shared_task(name="orders.bracket")
+@recorded
+def tend_bracket(bracket_id: int) -> None:
+    """One look at one bracket."""
+    bracket_guard.tend(bracket_id)
 
 
 @shared_task(name="orders.flatten_due")

@@ -43,18 +43,21 @@ def trim(account: BrokerAccount, report: PositionsReport) -> None:
         if key not in moved:
             by_position.setdefault((key, order.side), []).append(order)
     for (key, side), orders in by_position.items():
-        covered = _covered(account, key, Side(side), report)
-        _take_back(orders, _at_work(account, key, side) - covered)
+        left = covered(account, key, Side(side), report)
+        _take_back(orders, at_work(account, key, side) - left)
 
 
-def _covered(account: BrokerAccount, key: footing.Key, side: Side, report: PositionsReport) -> int:
+def covered(account: BrokerAccount, key: footing.Key, side: Side, report: PositionsReport) -> int:
     """Units that exits of this side may take, by the more generous measure."""
     nets = (report.net(*key), footing.total(account, key))
     return max(max(-net * side.sign, 0) for net in nets)
 
 
-def _at_work(account: BrokerAccount, key: footing.Key, side: str) -> int:
-    """Units that exits of this side may still take; of orders that exclude each other the most."""
+def at_work(account: BrokerAccount, key: footing.Key, side: str, without: str = "") -> int:
+    """Units that exits of this side may still take; of orders that exclude each other the most.
+
+    ``without`` leaves one group of such orders out.
+    """
     holds = Hold.objects.filter(
         account=account,
         segment=key[0],
@@ -68,6 +71,7 @@ def _at_work(account: BrokerAccount, key: footing.Key, side: str) -> int:
     for hold in holds.annotate(left=F("quantity") - F("filled")):
         bundle = hold.group or hold.correlation_id
         bundles[bundle] = max(bundles.get(bundle, 0), hold.left)
+    bundles.pop(without, None)
     return sum(bundles.values())
 
 

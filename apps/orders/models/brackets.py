@@ -8,9 +8,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
-from apps.brokers.port import Product, Side
+from apps.brokers.port import STRATEGY, Product, Side
 from apps.orders.models.legacy import ImportedRow
-from apps.orders.models.orders import Order, Source, trading_day
+from apps.orders.models.orders import MANUAL, PREFIX, Order, Source, trading_day
 
 
 class Style(models.TextChoices):
@@ -120,6 +120,17 @@ class Bracket(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     entered_at = models.DateTimeField(null=True, help_text="When the entry first filled.")
     finished_at = models.DateTimeField(null=True)
+    leaving_at = models.DateTimeField(null=True, help_text="Since when it is being left.")
+    trail_price = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, help_text="Price that the trailing counts from."
+    )
+    trail_stop = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, help_text="The stop that belongs to it."
+    )
+    exposed_since = models.DateTimeField(null=True, help_text="Held without a stop at work.")
+    gap_since = models.DateTimeField(null=True, help_text="The price is beyond the stop's limit.")
+    waits_since = models.DateTimeField(null=True, help_text="For an order in doubt, or a cancel.")
+    looked_at = models.DateTimeField(null=True, help_text="By the guardian.")
     origin = models.OneToOneField(
         ImportedRow, null=True, on_delete=models.PROTECT, related_name="bracket"
     )
@@ -187,6 +198,32 @@ class Bracket(models.Model):
     def exit_side(self) -> Side:
         """The side of target and stop."""
         return Side.SELL if self.side == Side.BUY else Side.BUY
+
+    @property
+    def name(self) -> str:
+        """What its turn, its orders' group and its alerts are called."""
+        return f"{PREFIX}{self.pk}"
+
+    @property
+    def owner(self) -> str:
+        """Whose position it makes, as its orders say."""
+        return f"{STRATEGY}{self.strategy}" if self.strategy else MANUAL
+
+
+class BracketNote(models.Model):
+    """What people and the guardian did to a bracket, in order; never changed."""
+
+    bracket = models.ForeignKey(Bracket, on_delete=models.PROTECT, related_name="notes")
+    at = models.DateTimeField(default=timezone.now)
+    text = models.CharField(max_length=400)
+    actor = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ["id"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class BracketLeg(models.Model):

@@ -54,6 +54,7 @@ class Source(models.TextChoices):
 
 
 MANUAL, OUTSIDE = "manual", "external"  # owners that are no strategy
+PREFIX = "bracket:"  # of the request keys of a bracket's orders: ``bracket:ID:PART:number``
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -241,6 +242,20 @@ class Order(models.Model):
     def from_outside(self) -> bool:
         """True when it was made at the broker and not here: the desk may only cancel it."""
         return self.source == Source.EXTERNAL
+
+    @property
+    def bracket_number(self) -> int | None:
+        """The id of the bracket that it is a part of; None for any other order."""
+        key = self.request_key or ""
+        number = key.removeprefix(PREFIX).split(":")[0] if key.startswith(PREFIX) else ""
+        return int(number) if number.isdecimal() else None
+
+    @property
+    def bracket_part(self) -> str:
+        """Which part of its bracket it is, in words; empty for any other order."""
+        if self.bracket_number is None or self.request_key is None:
+            return ""
+        return self.request_key.split(":")[2].lower().replace("_", "-")
 
     @property
     def can_cancel(self) -> bool:

@@ -1,0 +1,157 @@
+"""Brackets through drawn histories against the simulated exchange, with faults in between.
+
+``BRACKET_HISTORIES`` says how many; the seed of each is its number.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from apps.brokers import reporting
+from apps.brokers.port import OrderReport, Side
+from apps.orders import brackets
+from apps.orders.bracket_check import breaks_of
+from apps.orders.bracket_machine import Part
+from apps.orders.bracket_sight import orders_of
+from apps.orders.brackets import BracketIntent
+from apps.orders.ingest import apply_report
+from apps.orders.models import Bracket, Order, Source
+from apps.orders.services import TooLate
+from apps.orders.states import AT_BROKER
+from tests.orders.bracketing import is_over, one_pass, told, until
+from tests.orders.closing import held
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
+HISTORIES = int(os.environ.get("BRACKET_HISTORIES", "10"))
+LEGS = (Part.ENTRY, Part.STOP_LOSS, Part.TARGET)
+FAULTS = [
+    ("drop_after_accept", "place"),
+    ("drop_before_accept", "place"),
+    ("reject_later", "place"),
+    ("refused", "place"),
+    ("refused", "cancel"),
+    ("drop_after_accept", "cancel"),
+    ("refused", "modify"),
+    ("drop_after_accept", "modify"),
+    ("http_500", "book"),
+    ("book_lags", "book"),
+]
+
+
+class History:
+    """One bracket, and what is drawn to happen to it."""
+
+    def __init__(self, seed: int, bracket: Bracket, exchange, done: Counter[str]) -> None:
+        self.draw, self.bracket = random.Random(seed), bracket
+        self.exchange, self.done = exchange, done
+        self.heard: list[OrderReport] = []
+
+    def play(self) -> None:
+        acts: list[Callable[[], None]] = [self.fill, self.fill, self.fail, self.look, self.reject]
+        acts += [self.fire_both, self.end_by_hand, self.hear_again, self.miss_the_books]
+        for _ in range(self.draw.randint(4, 10)):
+            act = self.draw.choice(acts)
+            self.done[act.__name__] += 1
+            act()
+            one_pass(self.bracket, books=self.draw.random() < 0.6)
+
+    def working(self, *parts: Part) -> list[Order]:
+        orders = [order for part in parts for order in orders_of(self.bracket)[part]]
+        return [order for order in orders if order.status in AT_BROKER]
+
+    def fill(self) -> None:
+        if working := self.working(*LEGS):
+            self._fill(self.draw.choice(working), self.draw.randint(1, 6))
+
+    def _fill(self, order: Order, most: int) -> None:
+        units = min(most, order.open_quantity)
+        if units:
+            asked = {"orderId": order.broker_order_id, "quantity": units, "price": 1400}
+            self.exchange.control("fill", **asked)
+
+    def fire_both(self) -> None:
+        for order in self.working(Part.STOP_LOSS, Part.TARGET):
+            self._fill(order, 10)
+
+    def fail(self) -> None:
+        fault, endpoint = self.draw.choice(FAULTS)
+        self.exchange.fault(fault, endpoint, times=self.draw.randint(1, 2))
+
+    def reject(self) -> None:
+        for order in self.working(Part.STOP_LOSS)[:1]:
+            self.exchange.control("reject", orderId=order.broker_order_id, reason="Blocked.")
+
+    def end_by_hand(self) -> None:
+        for order in self.working(*LEGS)[-1:]:
+            self.exchange.control("hand/cancel", orderId=order.broker_order_id)
+
+    def look(self) -> None:
+        one_pass(self.bracket)
+
+    def miss_the_books(self) -> None:
+        for _ in range(2):
+            one_pass(self.bracket, books=False)
+
+    def hear_again(self) -> None:
+        """News of before, once more: the socket repeats and reorders."""
+        for report in self.draw.sample(self.heard, min(2, len(self.heard))):
+            apply_report(self.bracket.account, report, "socket")
+        self.heard += reporting.reports_of(self.bracket.account).order_book().value
+
+    def settle(self, account) -> None:
+        """Everything heals: it must be flat and over, or protected for what it holds."""
+        self.exchange.heal()
+        until(self.bracket, lambda: self.rests(account), seconds=40)
+        assert breaks_of(self.bracket) == [], told(self.bracket)
+        assert self.exchange.report()["doubled"] == []
+
+    def rests(self, account) -> bool:
+        net = held(account)
+        if is_over(self.bracket)():
+            return net == 0
+        orders = orders_of(self.bracket)
+        alive = {part: [order for order in orders[part] if not order.over] for part in orders}
+        if net == 0:
+            return len(alive[Part.ENTRY]) == 1 and not alive[Part.STOP_LOSS]
+        stop = [order.open_quantity for order in alive[Part.STOP_LOSS] if order.status != "UNKNOWN"]
+        target = [order.open_quantity for order in alive[Part.TARGET]]
+        return not alive[Part.OUT] and stop == [net] and target in ([net], [])
+
+
+def test_every_drawn_history_ends_flat_or_protected(
+    account, reliance, trader, exchange, no_bells, settings
+):
+    settings.BRACKET_LEAVE_AFTER = 3
+    exchange.control("price", segment="NSE_EQ", securityId="2885", price=1400)
+    done: Counter[str] = Counter()
+    for seed in range(HISTORIES):
+        exchange.heal()
+        exchange.control("auto", on=False)
+        wanted = BracketIntent(
+            account=account,
+            instrument=reliance,
+            side=Side.BUY,
+            quantity=10,
+            price=Decimal(1405),
+            stop_price=Decimal(1380),
+            target_price=Decimal(1430),
+        )
+        bracket = brackets.place(wanted, trader, Source.COMMAND, f"history {seed}")
+        history = History(seed, bracket, exchange, done)
+        history.play()
+        exchange.control("auto", on=True)
+        history.settle(account)
+        done[f"ended {bracket.status}"] += 1
+        try:
+            brackets.leave(bracket, trader, "the history is over")
+        except TooLate:
+            done["over or being left"] += 1
+        until(bracket, is_over(bracket), seconds=40)
+        assert held(account) == 0, told(bracket)
+    print(f"\n{HISTORIES} histories: {dict(done)}")
