@@ -86,7 +86,7 @@ def test_a_whole_at_the_market_may_move_as_far_as_market_orders_are_protected(si
 
 def test_an_exit_is_capped_slice_by_slice():
     seen = slice_of(260, side=Side.SELL, intent=Intent.EXIT)
-    seen = replace(seen, net_position=130, position_age=1.0)
+    seen = replace(seen, net_position=130, standing=130, position_age=1.0)
     assert rules.ExitCap().refusal(seen) is None
     assert "more than the 0 left" in rules.ExitCap().refusal(replace(seen, pending=130))
 
