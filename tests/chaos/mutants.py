@@ -48,7 +48,11 @@ MIX: dict[str, Any] = {
     "blows": {},
     "ways": {"service": 1},
     "orders": {"resting": 3, "crossing": 1},
-    "steps": {},
+    "steps": {"leave": 0},
+    "deeds": {},
+    "kill_switch": False,
+    "pieces": {},
+    "freeze_quantity": 0,
     "times": {
         "SEND_WITHIN": "1",
         "CALL_TIMEOUT": "2",

@@ -226,4 +226,5 @@ def _text(value: object) -> str:
 
 def order_of(mark: str) -> Order | None:
     """The order that was asked for under this mark, if the desk has one."""
-    return Order.objects.filter(strategy=mark).select_related("account", "instrument").first()
+    mine = Order.objects.filter(strategy=mark, request_key__isnull=False)
+    return mine.select_related("account", "instrument").order_by("pk").first()
