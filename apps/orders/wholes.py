@@ -31,7 +31,7 @@ DESK, RESUME = "desk", "RESUME"
 ON_ITS_WAY = frozenset(
     {Status.NEW, Status.AWAITING_APPROVAL, Status.APPROVED, Status.SENDING}
 )  # the next slice waits for it
-NOT_OF_A_WHOLE = {"quantity", "asked_type"}  # what an intent says of one order alone
+NOT_OF_A_WHOLE = {"group", "quantity", "asked_type"}  # what an intent says of one order alone
 NEVER_LEFT = frozenset({Status.DENIED, Status.CANCELLED})
 
 
