@@ -19,7 +19,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import STRATEGY, Intent
 from apps.orders import goals, killing
-from apps.orders import models as ledger
+from apps.orders.books import our_positions
 from apps.orders.goals import Closing
 from apps.orders.models import Break, Order, Source
 from apps.orders.services import BadOrder
@@ -211,12 +211,14 @@ class Positions:
         names = ("account__client_id", "segment", "security_id", "product")
         owned = OwnedPosition.objects.filter(account__client_id__in=self.clients)
         foreign = Footing.objects.filter(account__client_id__in=self.clients)
-        kept = ledger.OwnedPosition.objects.filter(account__client_id__in=self.clients)
-        of_it = (names[0], "instrument__segment", "instrument__security_id", names[3])
-        ours = _sums(owned.values_list(*names).annotate(Sum("net")))
-        counts = {
-            "the risk's count": ours,
-            "the ledger": _sums(kept.values_list(*of_it).annotate(Sum("net"))),
+        accounts = BrokerAccount.objects.filter(client_id__in=self.clients)
+        counts: dict[str, dict[Key, int]] = {
+            "the risk's count": _sums(owned.values_list(*names).annotate(Sum("net"))),
+            "the ledger": {
+                (account.client_id, *key): net
+                for account in accounts
+                for key, net in our_positions(account).items()
+            },
         }
         found = [
             self._note(
