@@ -61,20 +61,18 @@ def flatten(desk: Desk, positions: int) -> Run:
     more = {
         "seconds": round(max(samples) / 1000, 1),
         "least_seconds_by_the_limits": round(least, 1),
-        "calls": {
-            f"{verb} {outcome or 'none'}": number for (verb, outcome), number in made.items()
-        },
+        "calls": {" ".join(what): number for what, number in sorted(made.items())},
     }
     return Run(NAME, samples, max(samples) / 1000, more)
 
 
 def _held(positions: int) -> list[tuple[Instrument, Product]]:
-    """What is to be held: shares in two products each."""
+    """What is to be held: shares in every product that they are traded in."""
     shares = [row for row in instruments.load(None).values() if row.is_equity]
     found = [
         (find_instrument(f"{row.segment}:{row.symbol}"), product)
+        for product in (Product.INTRADAY, Product.MARGIN, Product.DELIVERY, Product.MTF)
         for row in shares
-        for product in (Product.INTRADAY, Product.MARGIN)
     ]
     if len(found) < positions:
         raise RuntimeError(f"the exchange lists only {len(found)} of {positions} positions")
