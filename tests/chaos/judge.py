@@ -21,6 +21,7 @@ from apps.orders.models import UNDER_WAY, Modification, Order, OrderEvent, Sourc
 from apps.orders.states import TERMINAL, Event, Status
 from apps.risk.models import Decision, Hold
 from apps.signals.models import Fate, Signal
+from tests.chaos.counts import MUST_BE_NONE
 
 Row = dict[str, Any]
 OURS = {
@@ -33,12 +34,6 @@ OURS = {
 }
 MOVING = (Status.NEW, Status.APPROVED, Status.SENDING, Status.SUBMITTED, Status.UNKNOWN)
 WAITED_FOR_BUDGET = "waiting for the rate budget"
-
-
-MUST_BE_NONE = (
-    *("doubled", "lost", "unproven", "unknown", "holds_leaked"),
-    *("crossed", "breaks", "unclosed", "miscounted"),
-)
 
 
 @dataclass
