@@ -7,7 +7,7 @@ from simexchange import rows
 from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.limits import RateLimits
-from simexchange.orders import API, Order
+from simexchange.orders import API, Order, Trade
 from simexchange.request_log import RequestLog
 
 
@@ -17,19 +17,20 @@ def report(
     """Every accepted order by correlation id; `doubled` lists ids accepted more than once.
 
     The slices of one slicing request count as one acceptance. `by_hand` are those nobody sent
-    over the API.
+    over the API. `fills` are all trades, oldest first.
     """
     accepted: dict[str, list[dict[str, Any]]] = {}
     requests: dict[str, set[tuple[str, int]]] = {}
-    orders = exchange.ledger.orders.values()
+    orders, trades = exchange.ledger.orders.values(), exchange.ledger.trades
     for order in (order for order in orders if order.source == API):
         accepted.setdefault(order.correlation_id, []).append(_summary(order))
         requests.setdefault(order.correlation_id, set()).add((order.client_id, order.request))
     return {
         "accepted": accepted,
         "by_hand": [_summary(order) for order in orders if order.source != API],
+        "fills": [_fill(trade, exchange.ledger.orders[trade.order_id]) for trade in trades],
         "orders": len(exchange.ledger.orders),
-        "trades": len(exchange.ledger.trades),
+        "trades": len(trades),
         "doubled": [name for name, times in requests.items() if len(times) > 1],
         "statuses": dict(Counter(o.status.value for o in orders)),
         "requests": dict(log.counts),
@@ -61,6 +62,21 @@ def state(exchange: Exchange) -> dict[str, Any]:
             }
             for account in ledger.accounts.values()
         ],
+    }
+
+
+def _fill(trade: Trade, order: Order) -> dict[str, Any]:
+    return {
+        "orderId": order.shown_id,
+        "correlationId": order.correlation_id,
+        "byHand": order.source != API,
+        "clientId": trade.client_id,
+        "transactionType": trade.side,
+        "exchangeSegment": trade.segment,
+        "securityId": trade.security_id,
+        "productType": trade.product,
+        "quantity": trade.quantity,
+        "at": trade.at.isoformat(),
     }
 
 

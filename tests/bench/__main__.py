@@ -17,7 +17,8 @@ from tests.house import ROOT, WIDE, House, open_house
 
 # Each costs a call to the broker, which would be measured instead of the desk.
 UNMEASURED = {"RISK_CHECK_MARGIN": "False", "RISK_PRICE_BAND_PERCENT": ""}
-EXITS = "exit_under_load"
+EXITS, FLATTEN = "exit_under_load", "flatten"
+NARROW = (EXITS, FLATTEN)  # the second's window is as narrow as in life
 BEGAN = time.monotonic()
 
 
@@ -27,19 +28,20 @@ def say(text: str) -> None:
 
 def main() -> None:
     options = arguments()
-    if options.only == EXITS:
+    if options.only in NARROW:
         in_a_house(options, {"ORDER_LIMITS": "1:10,60:1000000"})
         return
     in_a_house(options, {})
-    if (not options.only or EXITS in options.only.split(",")) and not options.target:
-        beside(options)
+    for name in NARROW if not options.target else ():
+        if not options.only or name in options.only.split(","):
+            beside(options, name)
 
 
-def beside(options: argparse.Namespace) -> None:
-    """Exits under load, in a house with other limits: a process has the settings of one only."""
+def beside(options: argparse.Namespace, name: str) -> None:
+    """In a house with other limits: a process has the settings of one only."""
     out = Path(options.out)
-    its = out.with_suffix(".exits")
-    command = [sys.executable, "-m", "tests.bench", "--only", EXITS, "--out", str(its)]
+    its = out.with_suffix(f".{name}")
+    command = [sys.executable, "-m", "tests.bench", "--only", name, "--out", str(its)]
     subprocess.run([*command, *(["--quick"] if options.quick else [])], cwd=ROOT, check=True)
     write(out, json.loads(out.read_text()) + json.loads(its.read_text()))
     its.unlink()
@@ -82,6 +84,7 @@ def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[
         baselines,
         books,
         exits,
+        flatten,
         memory,
         opening,
         pages,
@@ -96,6 +99,9 @@ def measure(house: House, options: argparse.Namespace) -> tuple[list[Run], dict[
     if options.only == EXITS:
         say(EXITS)
         return [exits.exits_under_load(desk, exits.QUICK if options.quick else exits.FULL)], {}
+    if options.only == FLATTEN:
+        say(FLATTEN)
+        return [flatten.flatten(desk, flatten.QUICK if options.quick else flatten.FULL)], {}
     say("sdk, floor")
     runs = [baselines.bare_sdk(desk, amount.others), baselines.floor(amount.others)]
     tables: dict[str, Any] = {}

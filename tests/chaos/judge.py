@@ -22,6 +22,7 @@ from apps.orders.models import UNDER_WAY, Modification, Order, OrderEvent, Sourc
 from apps.orders.states import TERMINAL, Event, Status
 from apps.risk.models import Decision, Hold
 from apps.signals.models import Fate, Signal
+from tests.chaos.counts import MUST_BE_NONE
 
 Row = dict[str, Any]
 OURS = {
@@ -38,7 +39,7 @@ WAITED_FOR_BUDGET = "waiting for the rate budget"
 
 @dataclass
 class Verdict:
-    """What came of a run; the last five must be 0."""
+    """What came of a run."""
 
     asked: int = 0
     sendable: int = 0
@@ -52,12 +53,19 @@ class Verdict:
     unproven: int = 0
     unknown: int = 0
     holds_leaked: int = 0
+    exits: int = 0
+    goals: int = 0
+    crossed: int = 0
+    breaks: int = 0
+    external: int = 0
+    unclosed: int = 0
+    miscounted: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Nothing is wrong, and the run was not a run of nothing."""
-        wrong = self.doubled + self.lost + self.unproven + self.unknown + self.holds_leaked
+        wrong = any(getattr(self, name) for name in MUST_BE_NONE)
         return not wrong and 0 < self.sendable * 0.9 <= self.placed
 
     @property
@@ -152,10 +160,15 @@ class Judge:
             for name, rows in self.at_exchange.items()
             if len(rows) > 1 or name in self._doubled_there
         }
-        marks = Counter(order.strategy for order in self.orders.values() if order.strategy)
+        asked = {
+            (order.strategy, order.intent, order.parent_id or order.correlation_id)
+            for order in self.orders.values()
+            if order.strategy and order.source != Source.FLATTEN
+        }
+        marks = Counter((mark, intent) for mark, intent, _ in asked)
         return found | {
             self._note("doubled", mark, f"asked for once, {count} orders")
-            for mark, count in marks.items()
+            for (mark, _), count in marks.items()
             if count > 1
         }
 
@@ -170,7 +183,9 @@ class Judge:
         found |= {
             self._note("lost", name, f"{order.broker_order_id} is not at the exchange")
             for name, order in self.orders.items()
-            if order.broker_order_id and name not in self.at_exchange
+            if order.broker_order_id
+            and name not in self.at_exchange
+            and order.source != Source.EXTERNAL
         }
         keys = {order.request_key for order in self.orders.values()}
         gone = {mark: key for mark, key in answered.items() if key not in keys}

@@ -41,15 +41,17 @@ class Desk:
         return {account.client_id for account in self.accounts.values()}
 
 
-def open_desk(house: House, asks: list[Ask], drop: list[str]) -> Desk:
+def open_desk(house: House, asks: list[Ask], mix: dict[str, Any]) -> Desk:
     """Accounts with much money and one with little, all heard by the streams.
 
-    ``drop`` is SQL that takes fences out of this house's database, for a proof without them.
+    ``drop`` of the mix is SQL that takes fences out of this house's database, for a proof without
+    them; ``pieces`` lets the fills of an account come in parts; orders above ``freeze_quantity``
+    are sliced.
     """
     for path, on in (("limits", False), ("walk", True)):
         house.exchange(path, on=on)
     with connection.cursor() as cursor:
-        for statement in drop:
+        for statement in mix.get("drop", []):
             cursor.execute(statement)
     names = (*RICH, POOR)
     accounts = {name: _account(house, name, number) for number, name in enumerate(names, 81)}
@@ -58,6 +60,10 @@ def open_desk(house: House, asks: list[Ask], drop: list[str]) -> Desk:
     source.others.set(accounts.values())
     person = User.objects.create_user(PERSON, "", PASSWORD, is_staff=True)
     roles.give(person, roles.TRADER)
+    if mix["pieces"]:
+        house.exchange("pieces", **mix["pieces"])
+    if mix["freeze_quantity"]:
+        Instrument.objects.update(freeze_quantity=mix["freeze_quantity"])
     traded = {name: find_instrument(name) for name in {ask.instrument for ask in asks}}
     _wait_until_ready(accounts.values())
     return Desk(house, accounts, traded, house.url + source.path, key_of(str(secret)))

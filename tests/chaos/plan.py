@@ -17,6 +17,7 @@ POOR = "chaos-poor"
 """An account whose larger orders the exchange takes and then rejects: there is no money."""
 POOR_SHARE = 0.04
 FIRST_BLOW, LAST_ASK = 1.5, 0.9  # seconds; share of the run
+KILLED, KILLED_AT = "chaos-3", 0.92  # the account whose kill switch is pulled; share of the run
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,26 @@ class Blow:
 
 
 @dataclass(frozen=True)
+class Deed:
+    """Something that a person does, in the second ``at``: a position to be closed, a trade at the
+    broker's own page, or the kill switch of an account."""
+
+    at: float
+    what: str
+    account: str
+    instrument: str = ""
+    side: str = ""
+    quantity: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """A whole run. ``weather`` is a schedule for the simulated exchange."""
 
     seconds: float
     asks: Sequence[Ask]
     blows: Sequence[Blow]
+    deeds: Sequence[Deed]
     weather: dict[str, Any]
 
 
@@ -82,7 +97,9 @@ def make(orders: int, seed: int, seconds: float, mix: dict[str, Any]) -> Plan:
     ]
     entries = [_until(entry, seconds) for entry in mix["faults"]]
     weather = {"seed": seed, "entries": entries}
-    return Plan(seconds, asks, _blows(seed, seconds, mix), weather)
+    return Plan(
+        seconds, asks, _blows(seed, seconds, mix), _deeds(asks, seed, seconds, mix), weather
+    )
 
 
 def _until(entry: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -181,12 +198,14 @@ _KINDS = {
 
 def _steps(kind: str, chance: Random, shares: dict[str, float]) -> tuple[Step, ...]:
     """Only what rests can be changed, partly filled by hand, or cancelled."""
+    if kind in {"crossing", "market"} and chance.random() < shares["leave"]:
+        return (Step(round(chance.uniform(1, 8), 2), "leave"),)
     if kind not in {"resting", "large", "stop"}:
         return ()
     found = [
         Step(round(chance.uniform(0.3, 6), 2), what)
         for what, share in shares.items()
-        if chance.random() < share and (what != "fill" or kind == "resting")
+        if chance.random() < share and (what != "fill" or kind == "resting") and what != "leave"
     ]
     return tuple(sorted(found, key=lambda step: step.after))
 
@@ -206,6 +225,26 @@ def _blows(seed: int, seconds: float, mix: dict[str, Any]) -> list[Blow]:
     return found
 
 
+def _deeds(asks: list[Ask], seed: int, seconds: float, mix: dict[str, Any]) -> list[Deed]:
+    """On positions that there may be: what some ask, a while before, was about."""
+    chance, found = Random(f"{seed}/deeds"), []
+    for what, every in mix["deeds"].items():
+        at = every * chance.uniform(0.3, 0.8)
+        while at < seconds * LAST_ASK:
+            found.append(_deed(what, at, asks, chance))
+            at += every * chance.uniform(0.5, 1.5)
+    if mix["kill_switch"]:
+        found.append(Deed(round(seconds * KILLED_AT, 3), "kill", KILLED))
+    return sorted(found, key=lambda deed: deed.at)
+
+
+def _deed(what: str, at: float, asks: list[Ask], chance: Random) -> Deed:
+    before = [ask for ask in asks if ask.at < at and ask.account != POOR] or asks[:1]
+    about = chance.choice(before[-60:])
+    side, quantity = chance.choice(("BUY", "SELL")), chance.randint(1, 30)
+    return Deed(round(at, 3), what, about.account, about.instrument, side, quantity)
+
+
 _LASTS = {"kill": (0, 0), "restart": (0, 0), "freeze": (0.5, 3), "lock": (1, 4)}
 """Seconds. A freeze lasts these beyond the time in which a call must leave."""
 
@@ -213,8 +252,14 @@ _LASTS = {"kill": (0, 0), "restart": (0, 0), "freeze": (0.5, 3), "lock": (1, 4)}
 def shown(plan: Plan) -> str:
     """The plan as text, one line for each thing, in the order of their seconds."""
     rows = [(ask.at, f"{ask.mark} {_words(ask)}") for ask in plan.asks]
+    rows += [(deed.at, _done(deed)) for deed in plan.deeds]
     rows += [(blow.at, f"{blow.what} {blow.target} {blow.seconds:g} s") for blow in plan.blows]
     return "\n".join(f"{second:9.3f}  {text}" for second, text in sorted(rows))
+
+
+def _done(deed: Deed) -> str:
+    traded = f" {deed.side} {deed.quantity}" if deed.what == "hand" else ""
+    return f"{deed.what} {deed.account} {deed.instrument}{traded}"
 
 
 def _words(ask: Ask) -> str:

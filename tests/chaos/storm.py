@@ -19,15 +19,18 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Count
 
+from apps.brokers.port import Intent, OrderType, Side
 from apps.orders import services
-from apps.orders.models import Order
-from apps.orders.services import BadOrder, TooLate
+from apps.orders.models import Order, Source
+from apps.orders.services import BadOrder, OrderIntent, TooLate
 from apps.orders.states import AT_BROKER, Status
 from apps.signals.models import Fate, Signal
+from tests.chaos import closing
 from tests.chaos.blows import Blows
+from tests.chaos.closing import Positions
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.opening import Desk
-from tests.chaos.plan import Ask, Plan, Step
+from tests.chaos.plan import Ask, Deed, Plan, Step
 from tests.chaos.ways import PATIENCE, WHO, ask_until_answered, order_of
 
 CLIENTS = 16  # asks and steps that may wait at once
@@ -62,6 +65,8 @@ class Storm:
         with ThreadPoolExecutor(CLIENTS) as pool:
             for ask in self.plan.asks:
                 self._at(ask.at, partial(self._submit, pool, self._ask, pool, ask))
+            for deed in self.plan.deeds:
+                self._at(deed.at, partial(self._submit, pool, self._do_deed, pool, deed, TRIES))
             for blow in self.plan.blows:
                 self._at(blow.at, partial(self.blows.deal, blow))
             self._go_on()
@@ -138,6 +143,15 @@ class Storm:
         if tries:
             self._step_later(pool, ask, step, tries - 1, 1.0)
 
+    def _do_deed(self, pool: ThreadPoolExecutor, deed: Deed, tries: int) -> None:
+        with suppress(Error, requests.RequestException):
+            closing.do(self.desk, deed, told)
+            return
+        connection.close()
+        if tries:
+            again = partial(self._submit, pool, self._do_deed, pool, deed, tries - 1)
+            self._at(self.now + 1.0, again)
+
 
 class NotThere(Exception):
     """The order is not at the broker yet; ask again."""
@@ -148,6 +162,9 @@ def take(what: str, desk: Desk, ask: Ask) -> None:
     order = order_of(ask.mark)
     if order is None or (not order.over and order.status not in AT_BROKER):
         raise NotThere
+    if what == "leave":
+        _leave(order)
+        return
     if order.over:
         return
     with suppress(TooLate, BadOrder):
@@ -157,6 +174,25 @@ def take(what: str, desk: Desk, ask: Ask) -> None:
             _modify(order)
         elif order.broker_order_id:
             told(desk, "fill", orderId=order.broker_order_id, quantity=1)
+
+
+def _leave(order: Order) -> None:
+    """The strategy wants out of what its order has filled, once."""
+    if not order.filled_quantity:
+        if order.over:
+            return
+        raise NotThere
+    wanted = OrderIntent(
+        account=order.account,
+        instrument=order.instrument,
+        side=Side.SELL if order.side == Side.BUY else Side.BUY,
+        quantity=order.filled_quantity,
+        order_type=OrderType.MARKET,
+        intent=Intent.EXIT,
+        strategy=order.strategy,
+    )
+    with suppress(BadOrder):
+        services.place(wanted, WHO, Source.SYSTEM, "chaos: out", f"{order.strategy}-out")
 
 
 def _modify(order: Order) -> None:
@@ -191,14 +227,20 @@ def denials(most: int = 6) -> list[tuple[str, int]]:
     return Counter(re.sub(r"[\d.,]+", "…", reason)[:100] for reason in said).most_common(most)
 
 
-def heal(desk: Desk) -> None:
-    """The exchange behaves again, its market stands still, and the house comes back."""
+def heal(desk: Desk, patience: float, say: Say) -> None:
+    """The exchange behaves again, the house comes back, and what is to be closed gets its time
+    to be; then the market stands still."""
     for path in ("schedule", "faults"):
         _delete(desk, path)
     told(desk, "feed", action="resume")
+    desk.house.until_healthy(90)
+    deadline = time.monotonic() + patience
+    while (still := closing.still_open()) and time.monotonic() < deadline:
+        time.sleep(1)
+    if still:
+        say(f"not closed in time: {', '.join(still)}")
     told(desk, "walk", on=False)
     told(desk, "auto", on=False)
-    desk.house.until_healthy(90)
 
 
 def _delete(desk: Desk, path: str) -> None:
@@ -213,8 +255,10 @@ def settle(desk: Desk, patience: float, say: Say) -> Judge:
     """Wait until nothing is undecided, within the patience; the judge has the last report."""
     deadline, told_at = time.monotonic() + patience, time.monotonic()
     while True:
-        judge = Judge(told(desk, "report"), desk.client_ids)
-        still = _still_to_do() or ([] if judge.agrees() else ["the books differ"])
+        report = told(desk, "report")
+        judge = Judge(report, desk.client_ids)
+        agree = judge.agrees() and Positions(report, desk.client_ids).agrees()
+        still = _still_to_do() or ([] if agree else ["the books differ"])
         if not still or time.monotonic() > deadline:
             return judge
         if time.monotonic() - told_at > PROGRESS_EVERY:
@@ -233,7 +277,11 @@ def _still_to_do() -> list[str]:
 def verdict(storm: Storm, judge: Judge) -> Verdict:
     """The judge's counts, and what was done to house and exchange."""
     found = judge.verdict(len(storm.plan.asks), storm.answered)
-    fired = sum(told(storm.desk, "report")["fired"].values())
+    report = told(storm.desk, "report")
+    closed = Positions(report, storm.desk.client_ids).verdict()
+    for name, value in vars(closed).items():
+        setattr(found, name, found.notes + value if name == "notes" else value)
+    fired = sum(report["fired"].values())
     found.kills = storm.blows.kills
     found.faults = storm.blows.faults + fired
     return found

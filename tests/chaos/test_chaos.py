@@ -13,7 +13,8 @@ from tests.house import ROOT
 SHORT = ROOT / "tests" / "chaos" / "short.json"
 LINE = re.compile(
     r"asked=60 sendable=\d+ placed=\d+ accepted=(\d+) known=(\d+) kills=(\d+) faults=(\d+) "
-    r"doubled=0 lost=0 unproven=0 unknown=0 holds_leaked=0"
+    r"doubled=0 lost=0 unproven=0 unknown=0 holds_leaked=0 "
+    r"exits=\d+ goals=\d+ crossed=0 breaks=0 external=\d+ unclosed=0 miscounted=0"
 )
 
 

@@ -26,6 +26,7 @@ WHO = Actor(name="chaos")
 PATIENCE = 45.0  # seconds in which the desk must have answered an ask
 PAUSE = 0.5  # seconds between two tries
 _REQUEST_KEY = re.compile(r'name="request_key" value="([0-9a-f]{32})"')
+_ANSWERED = re.compile(r"/(order|slices)/")  # the page of the order, or of a whole
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
@@ -157,7 +158,7 @@ def _send_form(session: requests.Session, page: str, sure: dict[str, str]) -> st
         except NotNow:
             time.sleep(PAUSE)
             continue
-        if sent.status_code == 302 and "/order/" in sent.headers["Location"]:
+        if sent.status_code == 302 and _ANSWERED.search(sent.headers["Location"]):
             return sure["request_key"]
         time.sleep(PAUSE)
     raise NeverAnswered
@@ -226,4 +227,5 @@ def _text(value: object) -> str:
 
 def order_of(mark: str) -> Order | None:
     """The order that was asked for under this mark, if the desk has one."""
-    return Order.objects.filter(strategy=mark).select_related("account", "instrument").first()
+    mine = Order.objects.filter(strategy=mark, request_key__isnull=False)
+    return mine.select_related("account", "instrument").order_by("pk").first()

@@ -24,6 +24,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 NAMES = "CHAOS_MUTATIONS"
+LATE = 2.0  # seconds: less than a broker may lag behind
 FREEZE = 12  # seconds: longer than all the time that a call of these runs has (see mutants.py)
 Patch = Callable[[Any], None]
 
@@ -155,7 +156,67 @@ def _forgets_send_by(wire: Any) -> None:
     wire.boot_clock = lambda: 0.0
 
 
+def _asks_the_read_alone(rules: Any) -> None:
+    """An exit is measured by the broker's read, and by nothing of our own."""
+
+    def refusal(self: Any, snapshot: Any) -> str | None:
+        if not snapshot.exiting or snapshot.net_position is None:
+            return None
+        alone = (snapshot.net_position, snapshot.pending, snapshot.own_filled)
+        return self._over(snapshot, "position", *alone)
+
+    rules.ExitCap.refusal = refusal
+
+
+def _leaves_by_the_read_alone(leaving: Any) -> None:
+    """The same, before an exit is asked for."""
+
+    def left(account: Any, request: Any, report: Any) -> int:
+        net = report.net(request.segment, request.security_id, request.product)
+        taken = leaving.book.taken(account, request, report)
+        return max(-net * request.side.sign - taken.read, 0)
+
+    leaving.left = left
+
+
+def _closes_despite_a_doubt(flatten: Any) -> None:
+    """A goal does not see orders that are UNKNOWN or on their way."""
+    look = flatten._look
+
+    def look_away(goal: Any, report: Any) -> Any:
+        seen = look(goal, report)
+        mine, others = (
+            [order for order in orders if order.status not in flatten.IN_DOUBT]
+            for orders in (seen.mine, seen.others)
+        )
+        return flatten._Sight(seen.net, mine, others)
+
+    flatten._look = look_away
+
+
+def _nothing_is_taken(book: Any) -> None:
+    """What other orders may still take of a position is not asked."""
+    book.taken = lambda *_: book.Taken(0, 0, 0, 0)
+
+
 # --- provocations
+
+
+def _shows_positions_late(reporting: Any) -> None:
+    """A read of the positions shows what another showed up to two seconds ago."""
+    from django.utils import timezone
+
+    read = reporting.DhanReporting.positions
+    kept: dict[Any, tuple[float, Any]] = {}
+
+    def late(self: Any) -> Any:
+        name, now = self._account.pk, time.monotonic()
+        if name not in kept or now - kept[name][0] > LATE:
+            kept[name] = now, read(self)
+            return kept[name][1]
+        return reporting.Known(kept[name][1].value, timezone.now())
+
+    reporting.DhanReporting.positions = late
 
 
 def _bells_ring_twice(queue: Any) -> None:
@@ -195,6 +256,8 @@ def _stumbles_over_the_clock(dispatch: Any) -> None:
 
 WIRE, GATE, BOOK = "apps.brokers.wire", "apps.risk.gate", "apps.risk.book"
 LIFECYCLE, DISPATCH = "apps.orders.lifecycle", "apps.orders.dispatch"
+RULES, LEAVING = "apps.risk.rules", "apps.risk.leaving"
+FLATTEN, REPORTING = "apps.orders.flatten", "apps.brokers.dhan.reporting"
 TWO_SENDERS = {
     LIFECYCLE: _claims_without_comparing,
     GATE: _nobody_waits_for_a_turn,
@@ -207,6 +270,9 @@ MUTATIONS: dict[str, dict[str, Patch]] = {
     "permits are spent twice": {GATE: _spends_permits_twice},
     "not found is rejected": {"apps.orders.look": _calls_not_found_rejected},
     "no send_by": {WIRE: _forgets_send_by},
+    "the read alone": {RULES: _asks_the_read_alone, LEAVING: _leaves_by_the_read_alone},
+    "no wait for a doubt": {FLATTEN: _closes_despite_a_doubt, BOOK: _nothing_is_taken},
+    "when positions are late": {REPORTING: _shows_positions_late},
     "when bells ring twice": {"apps.orders.queue": _bells_ring_twice},
     "when senders are slow": {DISPATCH: _stumbles_over_the_clock},
     "when senders freeze": {WIRE: _freezes_before_the_first_byte},
