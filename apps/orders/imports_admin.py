@@ -76,9 +76,10 @@ class BracketAdmin(HistoryAdmin):
     ) -> HttpResponse:
         """The page of a bracket of ours; another system's as it was."""
         number = row_number(object_id)
-        if Bracket.objects.filter(pk=number, origin=None).exists():
+        if number is not None and Bracket.objects.filter(pk=number, origin=None).exists():
             return HttpResponseRedirect(reverse("desk:bracket", args=[number]))
-        return super().change_view(request, object_id, form_url, extra_context)
+        shown: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return shown
 
 
 @admin.register(BracketLeg)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 import pytest
 
 from apps.desk import blotter, rights
 from apps.desk.blotter import Filters
 from apps.desk.rows import html_of
-from apps.orders import bracket_guard, brackets
 from apps.orders.models import Bracket, Order
-from apps.orders.services import Actor
 from apps.orders.states import Event
 from apps.people import roles
 from tests.desk.conftest import happens
@@ -27,31 +24,6 @@ EXITS = {"stop_price": "2480", "target_price": "2550", "trailing_jump": "5"}
 @pytest.fixture
 def tara(db):
     return signed_in(member("tara", roles.TRADER))
-
-
-@pytest.fixture
-def bracket(account, reliance, new_order):
-    """Its entry is approved; stop and target wait for it."""
-    bracket = Bracket.objects.create(
-        account=account,
-        instrument=reliance,
-        side="BUY",
-        product="INTRADAY",
-        quantity=10,
-        style="MANAGED",
-        entry_price=Decimal("2500.50"),
-        stop_price=Decimal(2480),
-        target_price=Decimal(2550),
-        source="ADMIN",
-        actor="tara",
-        cause="breakout",
-    )
-    for leg in ("ENTRY", "STOP_LOSS", "TARGET"):
-        bracket.legs.create(account=account, leg=leg, quantity=10)
-    bracket_guard.note(bracket, Actor(name="tara"), f"asked for: {brackets.in_words(bracket)}")
-    order = new_order(request_key=f"{bracket.name}:ENTRY:1")
-    bracket.legs.filter(leg="ENTRY").update(order=order, status="SUBMITTED")
-    return bracket
 
 
 def address(bracket, act=""):
