@@ -11,10 +11,13 @@ from django.core.exceptions import ValidationError
 from apps.brokers.finding import NotFound, find_instrument
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
-from apps.orders.models import Order
-from apps.orders.services import OrderIntent
+from apps.orders import brackets
+from apps.orders.brackets import BracketIntent
+from apps.orders.models import Bracket, Order
+from apps.orders.services import BadOrder, OrderIntent
 
 PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+EXITS = ("stop_price", "target_price", "trailing_jump")
 STOPS = (OrderType.STOP_LIMIT, OrderType.STOP_MARKET)
 
 
@@ -84,6 +87,24 @@ class ModifyForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name not in words}
 
 
+class BracketForm(forms.Form):
+    """New prices of a bracket's stop and target."""
+
+    stop_price = _rupees("Stop-loss ₹")
+    target_price = _rupees("Target ₹")
+    reason = _reason()
+
+    def __init__(self, bracket: Bracket, data: Any = None) -> None:  # noqa: ANN401
+        self.terms_now = {name: getattr(bracket, name) for name in ("stop_price", "target_price")}
+        super().__init__(data, initial=self.terms_now)
+        if bracket.target_price is None:
+            del self.fields["target_price"]
+
+    def terms(self) -> dict[str, Any]:
+        """What is asked for, without the reason."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+
+
 class AccountField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """Accounts with what they are: nobody should take a live one for paper."""
 
@@ -109,6 +130,9 @@ class PlaceForm(forms.Form):
         required=False, help_text="Sent while the market is closed; waits for its next opening."
     )
     strategy = forms.CharField(max_length=80, required=False)
+    stop_price = _rupees("Stop-loss ₹")
+    target_price = _rupees("Target ₹")
+    trailing_jump = _rupees("Trailing step ₹")
     reason = _reason()
 
     def clean_instrument(self) -> Instrument:
@@ -130,7 +154,43 @@ class PlaceForm(forms.Form):
                 self.add_error(name, "This type of order needs it.")
             elif given and not needed:
                 self.add_error(name, "This type of order has none; leave it empty.")
+        if not self.errors and self.is_bracket:
+            self._check_bracket()
         return cleaned
+
+    @property
+    def is_bracket(self) -> bool:
+        """True when it asks for exits along with the entry."""
+        return any(self.cleaned_data.get(name) is not None for name in EXITS)
+
+    def _check_bracket(self) -> None:
+        said = self.cleaned_data
+        if said["intent"] != Intent.ENTRY:
+            self.add_error("intent", "Only an entry can have a stop-loss and a target.")
+        if said["validity"] != Validity.DAY:
+            self.add_error("validity", "With a stop-loss or a target it must be Day.")
+        if said["after_market"]:
+            self.add_error("after_market", "Not with a stop-loss or a target.")
+        try:
+            brackets.check(self.bracket())
+        except BadOrder as error:
+            field = error.field if error.field in self.fields else None
+            self.add_error(field, error.text.capitalize())
+
+    def bracket(self) -> BracketIntent:
+        """The same with its exits."""
+        said = self.cleaned_data
+        return BracketIntent(
+            account=said["account"],
+            instrument=said["instrument"],
+            side=Side(said["side"]),
+            quantity=said["quantity"],
+            order_type=OrderType(said["order_type"]),
+            price=said["price"],
+            product=Product(said["product"]),
+            strategy=said["strategy"],
+            **{name: said[name] for name in EXITS},
+        )
 
     def wanted(self) -> OrderIntent:
         """The order as the desk's services take it."""

@@ -7,6 +7,7 @@ from django.urls import path
 from apps.desk.views import (
     alerts,
     approvals,
+    brackets,
     breaks,
     calendar,
     closings,
@@ -39,6 +40,10 @@ urlpatterns = [
     path("admin/live/slices/<int:pk>/resume/<int:stop>/", wholes.resume, name="whole_resume"),
     path("admin/live/slices/<int:pk>/drop/<int:stop>/", wholes.drop, name="whole_drop"),
     path("admin/live/slices/<int:pk>/cancel/", wholes.cancel, name="whole_cancel"),
+    path("admin/live/bracket/<int:pk>/", brackets.page, name="bracket"),
+    path("admin/live/bracket/<int:pk>/leave/", brackets.leave, name="bracket_leave"),
+    path("admin/live/bracket/<int:pk>/drop/", brackets.drop, name="bracket_drop"),
+    path("admin/live/bracket/<int:pk>/change/", brackets.change, name="bracket_change"),
     path("admin/live/signal/<int:pk>/", signals.page, name="signal"),
     path("admin/place/", place.page, name="place"),
     path("admin/place/instruments/", place.instruments, name="instruments"),

@@ -214,6 +214,7 @@ def _exit_breaks(bracket: Bracket, exits: list[BracketLeg], held: int) -> Iterat
         yield f"{held} units are held without a stop-loss"
     if bracket.status == BracketStatus.HOLDING:
         for leg in exits:
-            if not leg.over and leg.open_quantity != held:
+            placed = not leg.over and leg.status != LegStatus.AWAITED
+            if placed and leg.open_quantity != held:
                 name = leg.get_leg_display().lower()
                 yield f"its {name} is open for {leg.open_quantity} units while {held} are held"

@@ -41,7 +41,7 @@ class BracketIntent:
     """What is wanted. Quantity in units, prices in rupees.
 
     ``stop_limit`` empty: the stop is sent with the policy's protective distance beyond its trigger.
-    ``trailing_jump``: the stop follows in whole steps of so many rupees.
+    ``trailing_jump``: the stop follows in whole steps of so many rupees. ``test``: never live.
     """
 
     account: BrokerAccount
@@ -56,6 +56,7 @@ class BracketIntent:
     trailing_jump: Decimal | None = None
     product: Product = Product.INTRADAY
     strategy: str = ""
+    test: bool = False
 
 
 def place(
@@ -65,7 +66,7 @@ def place(
 
     The same ``request_key`` twice is the same bracket. Raises ``BadOrder`` for what is none.
     """
-    known = _placed_before(request_key)
+    known = placed_before(request_key)
     if known is None:
         check(intent)
     with ExitStack() as turn:
@@ -73,7 +74,7 @@ def place(
             try:
                 known = _store(intent, actor, source, cause, request_key, turn)
             except IntegrityError:
-                known = _placed_before(request_key)
+                known = placed_before(request_key)
                 if known is None:
                     raise
         if not known.over and not orders_of(known)[Part.ENTRY]:
@@ -83,7 +84,8 @@ def place(
     return known
 
 
-def _placed_before(request_key: str) -> Bracket | None:
+def placed_before(request_key: str) -> Bracket | None:
+    """The bracket that was asked for under this key; None when there is none, or no key."""
     return Bracket.objects.filter(request_key=request_key).first() if request_key else None
 
 
@@ -140,6 +142,7 @@ def _enter(
         product=intent.product,
         intent=Intent.ENTRY,
         strategy=intent.strategy,
+        test=intent.test,
     )
     services.place(entry, actor, source, cause, key_of(bracket, Part.ENTRY, 1))
 

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -17,6 +23,7 @@ from apps.alerts.history import HistoryAdmin
 from apps.orders import words
 from apps.orders.legacy.report import in_csv
 from apps.orders.models import Bracket, BracketLeg, ImportedRow, LeftOut, LegacyImport
+from apps.people.typed import row_number
 
 WHATS = ("read", "carried", "known", "left_out")
 
@@ -59,6 +66,20 @@ class BracketAdmin(HistoryAdmin):
     def stop(self, bracket: Bracket) -> str:
         """Where the stop triggers."""
         return words.rupees(bracket.stop_price)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        """The page of a bracket of ours; another system's as it was."""
+        number = row_number(object_id)
+        if number is not None and Bracket.objects.filter(pk=number, origin=None).exists():
+            return HttpResponseRedirect(reverse("desk:bracket", args=[number]))
+        shown: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return shown
 
 
 @admin.register(BracketLeg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from apps.orders.models import Order, Progress
+from apps.orders.models import BracketStatus, LegStatus, Order, Progress
 from apps.orders.states import Status
 
 # Status → (word, tone). Tones are classes of the style sheet.
@@ -36,6 +36,28 @@ PROGRESS: dict[Progress, tuple[str, str]] = {
     Progress.DONE: ("good", "All of it is filled."),
     Progress.DROPPED: ("quiet", "Nothing more of it is placed; the rest was given up."),
     Progress.REFUSED: ("bad", "Nothing was placed."),
+}
+
+# Where a bracket is → (tone, what it means).
+BRACKETS: dict[BracketStatus, tuple[str, str]] = {
+    BracketStatus.ENTERING: ("wait", "Stop and target follow as the entry fills."),
+    BracketStatus.HOLDING: ("work", "Its stop protects what it holds."),
+    BracketStatus.LEAVING: ("wait", "What it holds is on its way out."),
+    BracketStatus.OVER: ("quiet", "None of its orders can trade any more."),
+    BracketStatus.IMPORTED: ("quiet", "Another system's, kept as it was."),
+}
+LEGS: dict[str, str] = {
+    LegStatus.AWAITED: "quiet",
+    LegStatus.SUBMITTED: "wait",
+    LegStatus.WORKING: "work",
+    LegStatus.TRIGGERED: "work",
+    LegStatus.PARTIALLY_FILLED: "work",
+    LegStatus.UNKNOWN: "alarm",
+    LegStatus.FILLED: "good",
+    LegStatus.CANCELLED: "quiet",
+    LegStatus.REJECTED: "bad",
+    LegStatus.EXPIRED: "quiet",
+    LegStatus.IMPORTED: "quiet",
 }
 
 

@@ -16,6 +16,7 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import Intent
 from apps.brokers.rows import columns_of, from_columns, update_rows
+from apps.orders import brackets
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, place_at_once
 from apps.orders.states import Status
@@ -40,7 +41,7 @@ def act(signal_id: int, *, again: bool = False) -> None:
             return
         if again:
             _count_try(signal)
-        if signal.older_than_its_life(timezone.now()):
+        if signal.older_than_its_life(timezone.now()) and not _is_placed(signal):
             expire(signal)
         else:
             _place(signal)
@@ -89,6 +90,9 @@ def _count_try(signal: Signal) -> None:
 def _place(signal: Signal) -> None:
     """Order, decision and fate in one transaction; a wish that cannot be an order is refused."""
     try:
+        if signal.wish.get("stop_price") is not None:
+            _place_bracket(signal)
+            return
         place_at_once(
             _intent(signal),
             Actor(name=f"signal {signal.source.name}"),
@@ -99,6 +103,37 @@ def _place(signal: Signal) -> None:
         )
     except (NotFound, BadOrder) as error:
         settle(signal, Fate.REFUSED, str(error))
+
+
+def _is_placed(signal: Signal) -> bool:
+    """True when a bracket of it exists: whoever placed it died before writing its fate."""
+    return brackets.placed_before(signal.request_key) is not None
+
+
+def _place_bracket(signal: Signal) -> None:
+    """Under the signal's own key, so that the next try finds it and only writes the fate."""
+    wish, entry = Wish.model_validate(signal.wish), _intent(signal)
+    intent = brackets.BracketIntent(
+        account=entry.account,
+        instrument=entry.instrument,
+        side=entry.side,
+        quantity=entry.quantity,
+        order_type=entry.order_type,
+        price=entry.price,
+        stop_price=wish.stop_price,
+        target_price=wish.target_price,
+        trailing_jump=wish.trailing_jump,
+        product=entry.product,
+        strategy=entry.strategy,
+        test=entry.test,
+    )
+    who = Actor(name=f"signal {signal.source.name}")
+    bracket = brackets.place(intent, who, Source.SIGNAL, _cause(signal), signal.request_key)
+    order = brackets.entry_of(bracket)
+    if order is None:
+        settle(signal, Fate.REFUSED, bracket.reason)
+    else:
+        _conclude(signal, order)
 
 
 def _intent(signal: Signal) -> OrderIntent:

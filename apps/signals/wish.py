@@ -109,6 +109,9 @@ class Wish(BaseModel):
     type: Annotated[OrderType, _word(OrderType)]
     price: _Rupees = None
     trigger_price: _Rupees = None
+    stop_price: _Rupees = None
+    target_price: _Rupees = None
+    trailing_jump: _Rupees = None
     product: Annotated[Product, _word(Product)] = Product.INTRADAY
     validity: Annotated[Validity, _word(Validity)] = Validity.DAY
     intent: Annotated[Intent, _word(Intent)]
@@ -163,4 +166,21 @@ def _together(wish: Wish) -> dict[str, str]:
         problems["trigger_price"] = f"a {wish.type} order needs a trigger price"
     if not stop and wish.trigger_price is not None:
         problems["trigger_price"] = "only a stop has a trigger price"
+    return problems | _of_exits(wish)
+
+
+def _of_exits(wish: Wish) -> dict[str, str]:
+    """What an entry with exits can get wrong; a target and a trailing stop need a stop."""
+    exits = (wish.stop_price, wish.target_price, wish.trailing_jump)
+    if not any(exits):
+        return {}
+    problems = {}
+    if wish.stop_price is None:
+        problems["stop_price"] = "a target and a trailing stop need it"
+    if wish.type not in {OrderType.LIMIT, OrderType.MARKET}:
+        problems["type"] = "with a stop_price it must be LIMIT or MARKET"
+    if wish.intent is not Intent.ENTRY:
+        problems["intent"] = "only an ENTRY can have a stop_price"
+    if wish.after_market or wish.validity is not Validity.DAY:
+        problems["validity"] = "with a stop_price it must be DAY, and not after market"
     return problems

@@ -19,6 +19,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     PASSWORD,
     account,
+    bracket,
     desk_switch,
     new_order,
     operator,

@@ -31,7 +31,7 @@ FAINT = (Path(__file__).parent / "faint.js").read_text()
 
 
 @pytest.fixture
-def pages(new_order, account, sliced):
+def pages(new_order, account, sliced, bracket):
     """One of everything, and where it is seen."""
     owner = member("otto", superuser=True)
     filled = happens(working(new_order(strategy="momentum"), "1"), Event.FILL, filled_quantity=10)
@@ -87,6 +87,9 @@ def pages(new_order, account, sliced):
         f"/admin/live/slices/{sliced.pk}/resume/1/",
         f"/admin/live/slices/{sliced.pk}/cancel/",
         f"/admin/live/order/{sliced.slices.first().pk}/",
+        f"/admin/live/bracket/{bracket.pk}/",
+        f"/admin/live/bracket/{bracket.pk}/leave/",
+        f"/admin/live/bracket/{bracket.pk}/change/",
         f"/admin/live/signal/{signal.pk}/",
         f"/admin/signals/signalsource/{source.pk}/change/",
         f"/admin/signals/signalsource/{source.pk}/rotate/",

@@ -9,9 +9,10 @@ from django.contrib.auth.models import Permission, User
 
 from apps.brokers.models import AccessToken, BrokerAccount, Instrument
 from apps.desk import rows
-from apps.orders import lifecycle, slices
+from apps.orders import bracket_guard, brackets, lifecycle, slices
 from apps.orders.lifecycle import Happening
-from apps.orders.models import Order, Slicing
+from apps.orders.models import Bracket, Order, Slicing
+from apps.orders.services import Actor
 from apps.orders.states import Event
 from apps.risk.models import DESK, TradingState
 from apps.risk.switch import equip
@@ -104,6 +105,31 @@ def sliced(new_order, account, reliance):
     whole.refresh_from_db()
     assert whole.status == "STOPPED"
     return whole
+
+
+@pytest.fixture
+def bracket(account, reliance, new_order):
+    """Its entry is approved; stop and target wait for it."""
+    bracket = Bracket.objects.create(
+        account=account,
+        instrument=reliance,
+        side="BUY",
+        product="INTRADAY",
+        quantity=10,
+        style="MANAGED",
+        entry_price=Decimal("2500.50"),
+        stop_price=Decimal(2480),
+        target_price=Decimal(2550),
+        source="ADMIN",
+        actor="tara",
+        cause="breakout",
+    )
+    for leg in ("ENTRY", "STOP_LOSS", "TARGET"):
+        bracket.legs.create(account=account, leg=leg, quantity=10)
+    bracket_guard.note(bracket, Actor(name="tara"), f"asked for: {brackets.in_words(bracket)}")
+    order = new_order(request_key=f"{bracket.name}:ENTRY:1")
+    bracket.legs.filter(leg="ENTRY").update(order=order, status="SUBMITTED")
+    return bracket
 
 
 def happens(order, event, **facts):

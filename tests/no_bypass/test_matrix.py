@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apps.brokers.models import FundsReport, WireCall
 from apps.brokers.port import Intent, Side
-from apps.orders import changes, guard, services, tasks
+from apps.orders import bracket_guard, brackets, changes, guard, services, tasks
 from apps.orders.dispatch import dispatch
 from apps.orders.models import Order, Source
 from apps.risk.models import DESK, RiskPolicy, SwitchState, TradingState
@@ -151,6 +151,28 @@ def by_signal_sweep(intent: Any, trader: Any) -> None:
     sweep_signals(act=lambda signal: act(signal.pk))
 
 
+def by_bracket(intent: Any, trader: Any) -> None:
+    entry = intent()
+    wanted = brackets.BracketIntent(
+        account=entry.account,
+        instrument=entry.instrument,
+        side=entry.side,
+        quantity=entry.quantity,
+        price=entry.price,
+        stop_price=entry.price - 20,
+        target_price=entry.price + 20,
+    )
+    bracket = brackets.place(wanted, trader, Source.ADMIN)
+    sweep_all()
+    bracket_guard.tend(bracket.pk)
+
+
+def by_bracket_signal(intent: Any, trader: Any) -> None:
+    sender = Sender(source := SignalSource(name="s", account=intent().account), open_source(source))
+    act(sender.heard(stop_price="1380", target_price="1420").pk)
+    sweep_all()
+
+
 def sweep_all() -> None:
     for order in Order.objects.filter(status="APPROVED"):
         dispatch(order.pk)
@@ -162,6 +184,8 @@ WAYS_IN = {
     "form": by_form,
     "signal": by_signal,
     "signal sweep": by_signal_sweep,
+    "bracket": by_bracket,
+    "bracket by signal": by_bracket_signal,
 }
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.alerts.models import Alert, Heartbeat
 from apps.orders import guard
-from apps.orders.models import Order
+from apps.orders.models import Bracket, Order
 from apps.risk.models import SwitchState, TradingState
 from apps.risk.switch import halt
 from apps.signals import acting, tasks
@@ -62,6 +62,37 @@ def test_a_signal_becomes_one_order_at_the_exchange(trading, exchange):
     assert order.cause == f"signal {signal.pk}: breakout"
     assert order.request_key == f"signal:{signal.pk}"
     assert len(exchange.accepted(order.correlation_id)) == 1
+
+
+BRACKET = {"stop_price": "1380", "target_price": "1430", "trailing_jump": "5"}
+
+
+def test_a_signal_with_a_stop_becomes_one_bracket(trading, exchange):
+    signal = trading.heard(reason="breakout", **BRACKET)
+    act(signal.pk)
+    act(signal.pk)
+    assert fate(signal) == "ACTED"
+    bracket = Bracket.objects.get()
+    assert (bracket.stop_price, bracket.target_price, bracket.trailing_jump) == (1380, 1430, 5)
+    assert (bracket.source, bracket.strategy) == ("SIGNAL", "momentum")
+    assert signal.order.request_key == f"bracket:{bracket.pk}:ENTRY:1"
+    sweep_and_send()
+    assert len(exchange.accepted(signal.order.correlation_id)) == 1
+
+
+def test_a_bracket_whose_fate_was_not_written_is_no_late_signal(trading, monkeypatch):
+    def died(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal = trading.heard(**BRACKET)
+    with monkeypatch.context() as patched:
+        patched.setattr(acting, "_conclude", died)
+        with pytest.raises(KeyboardInterrupt):
+            act(signal.pk)
+    with monkeypatch.context() as patched:
+        patched.setattr(Signal, "older_than_its_life", lambda *_: True)
+        act(signal.pk)
+    assert (fate(signal), Order.objects.count()) == ("ACTED", 1)
 
 
 def test_acting_twice_is_acting_once(trading, exchange):

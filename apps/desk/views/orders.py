@@ -21,7 +21,7 @@ from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, sho
 from apps.desk.rights import Rights
 from apps.desk.views import prices
 from apps.orders import releasing, services
-from apps.orders.models import Modification, Order, OrderQuerySet, trading_day
+from apps.orders.models import PREFIX, Modification, Order, OrderQuerySet, trading_day
 from apps.orders.services import BadOrder, TooLate
 from apps.orders.states import Status
 from apps.risk.approvals import NotAllowed, NotOpen
@@ -55,11 +55,21 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         explained=_explained(order),
         rights=its,
         scopes=[order.account.name],
+        legs=_other_legs(order),
         replaced_by=Order.objects.filter(replaces=order),
         **rows.offers(order, its),
         **_release_of(order, its),
         now=prices.seen(order.account, order.instrument),
     )
+
+
+def _other_legs(order: Order) -> OrderQuerySet:
+    """The other orders of the bracket that it is a part of."""
+    if order.bracket_number is None:
+        return Order.objects.none()
+    prefix = f"{PREFIX}{order.bracket_number}:"
+    others = Order.objects.filter(request_key__startswith=prefix).exclude(pk=order.pk)
+    return others.select_related("instrument").order_by("pk")
 
 
 def _explained(order: Order) -> str:

@@ -21,8 +21,8 @@ from apps.desk import exits, words
 from apps.desk.forms import PlaceForm
 from apps.desk.pages import actor_of, desk_page, show
 from apps.desk.views import prices
-from apps.orders import inputs, services
-from apps.orders.models import Order, Source
+from apps.orders import brackets, inputs, services
+from apps.orders.models import Bracket, Order, Source
 from apps.orders.services import BadOrder, OrderIntent
 from apps.orders.splitting import largest, pieces_of
 from apps.orders.states import Status
@@ -44,6 +44,8 @@ def page(request: HttpRequest) -> HttpResponse:
     key = request.POST.get("request_key", "")
     if "confirmed" not in request.POST or not _KEY.fullmatch(key):
         return _confirm(request, form)
+    if form.is_bracket:
+        return _place_bracket(request, form, key)
     order = _place(request, form, key)
     if order is None:
         return _show(request, form)
@@ -98,6 +100,24 @@ def _place(request: HttpRequest, form: PlaceForm, key: str) -> Order | None:
     return order
 
 
+def _place_bracket(request: HttpRequest, form: PlaceForm, key: str) -> HttpResponse:
+    """The bracket, new or already placed with this key; or the form with the error."""
+    known = Bracket.objects.filter(request_key=key).exists()
+    reason = form.cleaned_data["reason"]
+    try:
+        bracket = brackets.place(form.bracket(), actor_of(request), Source.ADMIN, reason, key)
+    except BadOrder as error:
+        form.add_error(error.field if error.field in form.fields else None, error.text)
+        return _show(request, form)
+    if known:
+        messages.info(request, "This bracket was placed before; nothing new was sent.")
+    elif bracket.over:
+        messages.error(request, "Nothing was sent: its entry was refused. The reason is below.")
+    else:
+        messages.success(request, "Its entry is on its way; stop and target follow its fills.")
+    return redirect("desk:bracket", pk=bracket.pk)
+
+
 def _show(request: HttpRequest, form: PlaceForm, exiting: str = "") -> HttpResponse:
     title = "Exit a position" if exiting else "Place order"
     return show(request, "place", title, form=form, exiting=exiting)
@@ -119,6 +139,7 @@ def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
         limit=limit,
         value=_value(price, wanted.quantity),
         sent_as=_sent_as(wanted),
+        bracket=form.bracket() if form.is_bracket else None,
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
         **_market(wanted),
         request_key=secrets.token_hex(16),
