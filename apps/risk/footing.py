@@ -5,6 +5,10 @@ and an exit measured against it alone could go through zero. So an exit is measu
 count as well. Units that no order of ours explains (held before the desk, traded elsewhere) count
 once two reads agree on them that lie as far apart as a broker may lag behind (``SETTLE_TIME``),
 with a clean read of the order book between the two.
+
+Our own count goes on over the days. A share that we bought lies in the broker's holdings from the
+next day on: of DELIVERY the position and the holding are weighed together (``risk.held``), and not
+at all while the holdings of today are not known.
 """
 
 from __future__ import annotations
@@ -16,12 +20,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Case, F, Sum, When
 
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free, turn_taken
-from apps.brokers.models import BrokerAccount, PositionsReport
-from apps.brokers.port import OrderRequest
+from apps.brokers.models import BrokerAccount, HoldingsReport, PositionsReport
+from apps.brokers.port import OrderRequest, Product, Side
+from apps.risk import book, held
 from apps.risk.models import Footing, Hold, OwnedPosition
 
 Key = tuple[str, str, str]  # segment, security id, product
@@ -45,13 +50,39 @@ def total(account: BrokerAccount, key: Key) -> int:
 
 def agrees(account: BrokerAccount, report: PositionsReport) -> bool:
     """True when our own count explains every position of the read, and misses none."""
-    confirmed = {_key(row): row.foreign for row in Footing.objects.filter(account=account)}
-    owned = _owned(account)
-    held = dict(keys_held(report))
-    return all(
-        held.get(key, 0) == owned.get(key, 0) + confirmed.get(key, 0)
-        for key in held.keys() | owned.keys() | confirmed.keys()
+    ours = _owned(account)
+    for row in Footing.objects.filter(account=account):
+        ours[_key(row)] = ours.get(_key(row), 0) + row.foreign
+    today = _of_today(account)
+    shown = held.shown(account, report)
+    keys = dict(keys_held(report)).keys() | ours.keys() | today.keys()
+    return all(_fits(key, shown, ours.get(key, 0), today.get(key, 0)) for key in keys)
+
+
+def explains(account: BrokerAccount, key: Key, report: PositionsReport) -> bool:
+    """True when our own count explains this position of the read."""
+    shown = held.shown_for(key[2], account, report)
+    return _fits(key, shown, total(account, key), _of_today(account).get(key, 0))
+
+
+def _fits(key: Key, shown: held.Shown, ours: int, today: int) -> bool:
+    """Of DELIVERY a position is what was traded today; the rest of our count was delivered.
+
+    A broker may still show yesterday's as a position: then both together are what we count.
+    """
+    if key[2] != Product.DELIVERY:
+        return shown.net(key) == ours
+    return shown.positions.net(*key) == today or shown.net(key) == ours
+
+
+def _of_today(account: BrokerAccount) -> dict[Key, int]:
+    """Net units of DELIVERY that the account's orders of today have filled."""
+    signed = Sum(Case(When(side=Side.SELL, then=-F("filled")), default=F("filled")))
+    todays = Hold.objects.filter(
+        account=account, product=Product.DELIVERY, taken_at__gte=book.midnight()
     )
+    rows = todays.order_by().values_list(*_KEY).annotate(signed)
+    return {(segment, number, product): int(net) for segment, number, product, net in rows}
 
 
 _STANDING = """
@@ -99,19 +130,30 @@ def observe(account: BrokerAccount, report: PositionsReport) -> None:
 def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
     owned = _owned(account)
-    held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
-    moved = moved_since(account, report.mark)
+    shown = held.shown(account, report)
+    moved = {key for key in moved_since(account, report.mark) if key[2] != Product.DELIVERY}
+    since = shown.older(Product.DELIVERY).mark
+    moved |= {key for key in moved_since(account, since) if key[2] == Product.DELIVERY}
     known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
     new = False
-    for key in (held | footings.keys() | owned.keys()) - moved:
+    for key in (shown.keys() | footings.keys() | owned.keys()) - moved:
         footing = footings.get(key) or Footing(account=account, **dict(zip(_KEY, key, strict=True)))
-        left_over = report.net(*key) - owned.get(key, 0)
-        new |= _judge(footing, left_over, report, books_read=known)
+        net = shown.net(key)
+        if net is None:
+            continue
+        left_over = net - owned.get(key, 0)
+        new |= _judge(footing, left_over, shown.older(key[2]), books_read=known)
     if new:
         BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=True)
 
 
-def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_read: bool) -> bool:
+def _judge(
+    footing: Footing,
+    left_over: int,
+    report: PositionsReport | HoldingsReport,
+    *,
+    books_read: bool,
+) -> bool:
     """Weigh one read; True when it leaves over something new: the order book may explain it."""
     if left_over == footing.foreign:
         if footing.candidate is not None:
