@@ -67,13 +67,18 @@ def store_approved(account: BrokerAccount, *, retries: bool = True) -> None:
             kept.save(update_fields=["approved", "approved_as_of"])
 
 
+def refresh_list(account: BrokerAccount) -> None:
+    """Read the holdings alone, one attempt; a list that cannot be read keeps its age."""
+    _try(account, "holdings", store_holdings)
+
+
 def refresh(account: BrokerAccount, within: dt.timedelta = GOOD_FOR) -> None:
     """Read what is older than that, one attempt each; what cannot be read keeps its age."""
     kept = of(account)
     reads: list[tuple[str, dt.datetime | None, Callable[..., object]]] = [
-        ("holdings", kept and kept.as_of, store_holdings),
-        ("DDPI", kept and kept.ddpi_as_of, store_ddpi),
-        ("eDIS", kept and kept.approved_as_of, store_approved),
+        ("holdings", kept.as_of if kept else None, store_holdings),
+        ("DDPI", kept.ddpi_as_of if kept else None, store_ddpi),
+        ("eDIS", kept.approved_as_of if kept else None, store_approved),
     ]
     now = timezone.now()
     for what, as_of, store in reads:

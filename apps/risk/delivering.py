@@ -42,6 +42,9 @@ class DeliveryFacts:
     approved_age: float | None = None
 
 
+Said = tuple[str | None, str | None]  # what is not known; what the broker's own words refuse
+
+
 class Delivery:
     """A sale of DELIVERY takes what was bought today or can leave the depository, and no more.
 
@@ -73,7 +76,7 @@ class Delivery:
         return None if snapshot.exiting else unknown
 
 
-def _judge(facts: DeliveryFacts, snapshot: Snapshot, most_age: int) -> tuple[str | None, str | None]:
+def _judge(facts: DeliveryFacts, snapshot: Snapshot, most_age: int) -> Said:
     """What is not known, and what the broker's own words refuse."""
     wanted = max(snapshot.request.quantity - facts.own_filled, facts.group_pending)
     if facts.net is None or not _fresh(facts.net_age, most_age):
@@ -101,9 +104,7 @@ def left_to_sell(facts: DeliveryFacts) -> int:
     return max(min(counted, seen), 0)
 
 
-def _authority(
-    facts: DeliveryFacts, leaving: int, most_age: int, *, exiting: bool
-) -> tuple[str | None, str | None]:
+def _authority(facts: DeliveryFacts, leaving: int, most_age: int, *, exiting: bool) -> Said:
     """Whether so many units may leave the depository."""
     ddpi = facts.ddpi if _fresh(facts.ddpi_age, most_age) else None
     approved = facts.approved if _fresh(facts.approved_age, most_age) else None

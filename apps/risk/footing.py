@@ -166,7 +166,8 @@ def _judge(
         footing.save()
         return True
     apart = dt.timedelta(seconds=settings.SETTLE_TIME)
-    early = footing.candidate_at is None or report.as_of - footing.candidate_at < apart
+    first, now = footing.candidate_at, report.as_of
+    early = first is None or now is None or now - first < apart
     if early or report.mark == footing.candidate_mark or not books_read:
         return False
     if turn_taken(f"reconcile:{footing.account.name}"):
@@ -185,6 +186,16 @@ def moved_since(account: BrokerAccount, mark: int) -> set[Key]:
     """Positions in which an order filled after the read began: the read may lack it."""
     holds = Hold.objects.filter(account=account, filled_mark__gte=mark)
     return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
+
+
+def keys_open(report: PositionsReport) -> Iterator[tuple[Key, int]]:
+    """The same without what was sold out of the depository today: it is delivered over night.
+
+    Nobody has to buy it back. A broker takes a sale of DELIVERY only for what is there.
+    """
+    for key, net in keys_held(report):
+        if key[2] != Product.DELIVERY or net > 0:
+            yield key, net
 
 
 def _key(row: Footing) -> Key:

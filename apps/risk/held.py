@@ -41,21 +41,25 @@ class Shown:
         counted, seen = together(net, row["total"], row["most"])
         return [(counted, mark), (seen, min(mark, self.holdings.mark))]
 
+    @property
+    def reads(self) -> list[PositionsReport | HoldingsReport]:
+        """Both, or the positions alone where holdings do not count."""
+        return [self.positions, *([self.holdings] if self.holdings else [])]
+
     def keys(self) -> set[Key]:
         """Of every position and holding that the reads show."""
-        found = {(row["segment"], row["security_id"], row["product"]) for row in self.positions.rows}
-        rows = self.holdings.rows if self.holdings else []
-        return found | {
-            (row["segment"], row["security_id"], Product.DELIVERY.value)
-            for row in rows
-            if row["segment"]
-        }
+        rows = self.positions.rows
+        found = {(row["segment"], row["security_id"], row["product"]) for row in rows}
+        for row in self.holdings.rows if self.holdings else []:
+            if row["segment"]:
+                found.add((row["segment"], row["security_id"], Product.DELIVERY.value))
+        return found
 
     def older(self, product: str) -> PositionsReport | HoldingsReport:
         """The read that began first: what happened since may be missing in the other one, too."""
         if product != Product.DELIVERY or self.holdings is None:
             return self.positions
-        return min(self.positions, self.holdings, key=lambda report: report.mark)
+        return self.holdings if self.holdings.mark < self.positions.mark else self.positions
 
 
 def together(net: int, holding: int, most: int) -> tuple[int, int]:

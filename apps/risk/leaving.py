@@ -34,9 +34,7 @@ def tightest(
     moment its reads began. None when it is not known.
     """
     key = (request.segment, request.security_id, request.product)
-    found = [
-        (net, book.taken(account, request, mark), mark) for net, mark in shown.measures(key)
-    ]
+    found = [(net, book.taken(account, request, mark), mark) for net, mark in shown.measures(key)]
     if not found:
         mark = shown.positions.mark
         return None, book.taken(account, request, mark), mark
