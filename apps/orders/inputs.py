@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
 MARGIN_GOOD_FOR = 10.0  # seconds
-AT_ONCE = dt.timedelta(seconds=2)  # a refusal rests on what was read just now
+AT_ONCE = dt.timedelta(0)  # a refusal rests on what was read just now
 SENT_AS = {OrderType.MARKET: OrderType.LIMIT, OrderType.STOP_MARKET: OrderType.STOP_LIMIT}
 
 

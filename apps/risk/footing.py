@@ -62,7 +62,8 @@ def agrees(account: BrokerAccount, report: PositionsReport) -> bool:
 def explains(account: BrokerAccount, key: Key, report: PositionsReport) -> bool:
     """True when our own count explains this position of the read."""
     shown = held.shown_for(key[2], account, report)
-    return _fits(key, shown, total(account, key), _of_today(account).get(key, 0))
+    today = _of_today(account).get(key, 0) if key[2] == Product.DELIVERY else 0
+    return _fits(key, shown, total(account, key), today)
 
 
 def _fits(key: Key, shown: held.Shown, ours: int, today: int) -> bool:
@@ -81,7 +82,7 @@ def _of_today(account: BrokerAccount) -> dict[Key, int]:
     todays = Hold.objects.filter(
         account=account, product=Product.DELIVERY, taken_at__gte=book.midnight()
     )
-    rows = todays.order_by().values_list(*_KEY).annotate(signed)
+    rows = todays.order_by().values_list(*_KEY).annotate(signed=signed)
     return {(segment, number, product): int(net) for segment, number, product, net in rows}
 
 
