@@ -34,7 +34,7 @@ def night(exchange: Any, account: BrokerAccount, delivered: int) -> None:
     Order.objects.update(trading_day=trading_day() - day)
     Hold.objects.update(taken_at=F("taken_at") - day)
     exchange.reset()
-    exchange.control("price", **{"segment": "NSE_EQ", "securityId": "2885"}, price=1400)
+    exchange.control("price", segment="NSE_EQ", securityId="2885", price=1400)
     exchange.control("auto", on=True)
     if delivered:
         in_the_depository(exchange, account, delivered)

@@ -79,7 +79,9 @@ def net_today(account) -> int:
 # --- what may be sold ---------------------------------------------------------------------------
 
 
-def test_with_ddpi_a_strategy_leaves_on_a_later_day_what_it_bought(deal, delivered, account, market):
+def test_with_ddpi_a_strategy_leaves_on_a_later_day_what_it_bought(
+    deal, delivered, account, market
+):
     delivered()
     authority(market, account, ddpi=True)
     order = deal(Side.SELL, 100, Intent.EXIT, strategy="slow")
@@ -103,9 +105,7 @@ def _read_and_confirmed(account, units: int) -> bool:
 
 
 @pytest.mark.parametrize("why", [Intent.ENTRY, Intent.EXIT])
-def test_without_authority_it_is_refused_and_says_what_to_do(
-    deal, delivered, account, market, why
-):
+def test_without_authority_it_is_refused_and_says_what_to_do(deal, delivered, account, market, why):
     delivered()
     order = deal(Side.SELL, 30, why, strategy="slow")
     assert order.status == "DENIED"
@@ -157,9 +157,7 @@ def test_after_a_sale_the_rest_may_go_on_the_same_day(deal, delivered, account, 
 
 
 @pytest.mark.parametrize("endpoint", ["holdings", "profile", "edis"])
-def test_a_read_that_fails_stops_an_entry_and_no_exit(
-    deal, delivered, account, market, endpoint
-):
+def test_a_read_that_fails_stops_an_entry_and_no_exit(deal, delivered, account, market, endpoint):
     """The exit goes, and the broker decides: it has the authority that we could not read."""
     delivered()
     authority(market, account, ddpi=True)
@@ -196,7 +194,9 @@ def test_a_failed_read_of_the_task_keeps_the_old_list(delivered, account, market
 # --- what is closed -----------------------------------------------------------------------------
 
 
-def test_a_persons_closing_sells_the_holding_too(deal, delivered, account, market, reliance, trader):
+def test_a_persons_closing_sells_the_holding_too(
+    deal, delivered, account, market, reliance, trader
+):
     delivered()
     authority(market, account, ddpi=True)
     assert deal(Side.BUY, 5).status == "FILLED"
