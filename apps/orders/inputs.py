@@ -141,11 +141,11 @@ def _holdings(account: BrokerAccount, request: OrderRequest) -> None:
 
 
 def _deliverable(kept: HoldingsReport, request: OrderRequest) -> bool:
-    """Whether the holding, and what is known of its delivery, plainly cover the sale."""
+    """Whether the holding plainly covers the sale; an approval may be used up or new by now."""
     row = kept.row(request.segment, request.security_id)
-    if row is None or row["available"] < request.quantity or not kept.todays:
+    if row is None or not kept.todays:
         return False
-    return bool(kept.ddpi) or kept.approved.get(row["isin"], 0) >= request.quantity
+    return kept.ddpi is True and int(row["available"]) >= request.quantity
 
 
 def _try(account: BrokerAccount, reads: list[Callable[[], object]]) -> None:

@@ -142,10 +142,10 @@ def refresh_reports() -> None:
     """
     with turn_if_free("reports") as mine:
         for account in _with_token() if mine else []:
-            holdings.refresh(account)
             try:
                 reporting.store_funds(account)
                 trimming.trim(account, footing.read_positions(account))
+                holdings.refresh(account)
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
 

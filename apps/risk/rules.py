@@ -524,7 +524,7 @@ class Margin:
     """An entry ties up no more than what is free, by the broker's own calculator.
 
     What is promised to orders that the broker had not counted when it told what is free is taken
-    off. A delivery sale brings money in; whether it is covered is for the broker to say.
+    off. A delivery sale brings money in; whether it is covered is another rule's.
     """
 
     name = "margin"

@@ -123,7 +123,8 @@ def test_what_edis_has_approved_may_be_sold_once(deal, delivered, account, marke
     assert more.status == "DENIED"
     assert f"authorise 26 units of {ISIN}" in more.reason
     authority(market, account, approved=26)
-    assert deal(Side.SELL, 1, why, strategy="slow").status == "FILLED"
+    last = deal(Side.SELL, 1, why, strategy="slow")
+    assert last.status == "FILLED", last.reason
 
 
 def test_todays_own_buys_need_no_authority(deal, delivered, account, market):
