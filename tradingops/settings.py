@@ -142,6 +142,7 @@ RISK_RULES = [
     "apps.risk.rules.AgeOfData",
     "apps.risk.rules.Margin",
     "apps.risk.rules.ExitCap",
+    "apps.risk.delivering.Delivery",
     "apps.risk.rules.SecondPerson",
 ]
 # What must be right of an account before it takes entries. An empty or broken list refuses them.

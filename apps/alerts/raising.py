@@ -54,8 +54,9 @@ def settle_alert(key: str, why: str, steady: dt.timedelta = dt.timedelta(0)) -> 
 
 def sign_of_life(name: str, detail: str = "") -> None:
     """Write that ``name`` is alive now."""
-    Heartbeat.objects.update_or_create(
-        name=name, defaults={"at": timezone.now(), "detail": detail[:200]}
+    beat = Heartbeat(name=name, at=timezone.now(), detail=detail[:200])
+    Heartbeat.objects.bulk_create(
+        [beat], update_conflicts=True, unique_fields=["name"], update_fields=["at", "detail"]
     )
 
 

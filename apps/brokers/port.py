@@ -304,6 +304,25 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holding:
+    """Units of one share that were delivered on an earlier day; ``average`` is its cost, rupees.
+
+    ``total`` counts what is bought and on its way (``t1``) and what is pledged (``collateral``);
+    ``available`` can be sold. ``segment`` is None where the holding belongs to no one exchange.
+    """
+
+    isin: str
+    segment: Segment | None
+    security_id: str
+    symbol: str
+    total: int
+    available: int
+    t1: int
+    collateral: int
+    average: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
 class Funds:
     """Money in the account, rupees. ``available`` includes pledged collateral on DhanHQ."""
 
@@ -315,11 +334,15 @@ class Funds:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Whom the token belongs to and until when it lives (None: the broker does not say)."""
+    """Whom the token belongs to and until when it lives (None: the broker does not say).
+
+    ``ddpi``: the broker may take sold shares out of the depository at all times (DDPI).
+    """
 
     client_id: str
     token_valid_until: dt.datetime | None
     segments: tuple[str, ...]
+    ddpi: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -536,6 +559,12 @@ class Reporting(Protocol):
 
     def positions(self) -> Known[list[Position]]:
         """The day's net positions, closed ones included."""
+
+    def holdings(self) -> Known[list[Holding]]:
+        """Shares that were delivered on earlier days; an empty list is known to be empty."""
+
+    def approved_deliveries(self) -> Known[dict[str, int]]:
+        """Units by ISIN that may leave the depository today (eDIS). A missing one is not known."""
 
     def funds(self) -> Known[Funds]:
         """Money available."""

@@ -14,7 +14,7 @@ from apps.brokers.models import PositionsReport
 from apps.brokers.port import Intent, Side
 from apps.desk import words
 from apps.orders.models import Order
-from apps.risk import book
+from apps.risk import book, held, leaving
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,14 @@ def way_out(order: Order) -> WayOut:
     if report is None or book.own(order.correlation_id, report.mark).seen != filled:
         return WayOut(filled * Side(order.side).sign, filled, None)  # not in the last read yet
     instrument = order.instrument
-    net = report.net(instrument.segment, instrument.security_id, order.product)
+    shown = held.shown_for(order.product, order.account, report)
+    net = shown.net((instrument.segment, instrument.security_id, order.product))
+    if net is None:
+        return WayOut(filled * Side(order.side).sign, filled, None)  # holdings are not known
     exiting = replace(
         order.request(), side=_closing(net), intent=Intent.EXIT, correlation_id="of no order"
     )
-    taken = book.taken(order.account, exiting, report)
+    _, taken, _ = leaving.tightest(order.account, exiting, shown)
     return WayOut(net, max(abs(net) - taken.read, 0), report.as_of)
 
 

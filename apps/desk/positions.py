@@ -1,4 +1,7 @@
-"""Positions of an account: each owner's row, the broker's net, and what lies between them."""
+"""Positions of an account: each owner's row, the broker's net, and what lies between them.
+
+And its holdings: what was delivered on an earlier day, and whether it may leave the depository.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from apps.brokers.models import BrokerAccount, Instrument, PositionsReport, Quote
+from apps.brokers import holdings
+from apps.brokers.models import BrokerAccount, HoldingsReport, Instrument, PositionsReport, Quote
 from apps.orders import books
 from apps.orders.models import BooksRun, LedgerPosition
 from apps.risk.models import RiskPolicy
@@ -44,6 +48,20 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Held:
+    """One share in the depository, units. ``approved`` is by eDIS for today; None: not known."""
+
+    symbol: str
+    isin: str
+    instrument: Instrument | None
+    total: int
+    available: int
+    t1: int
+    average: Decimal
+    approved: int | None
+
+
+@dataclass(frozen=True)
 class Sheet:
     """One account's positions, when the broker's were read, and when all books last agreed."""
 
@@ -51,6 +69,8 @@ class Sheet:
     groups: list[Group]
     as_of: dt.datetime | None
     run: BooksRun | None
+    holdings: list[Held]
+    report: HoldingsReport | None
 
 
 def sheet(account: BrokerAccount) -> Sheet:
@@ -79,7 +99,32 @@ def sheet(account: BrokerAccount) -> Sheet:
             )
         )
     run = BooksRun.objects.filter(account=account).first()
-    return Sheet(account, groups, report.as_of if report else None, run)
+    kept = holdings.of(account)
+    shares = _held(kept) if kept else []
+    return Sheet(account, groups, report.as_of if report else None, run, shares, kept)
+
+
+def _held(kept: HoldingsReport) -> list[Held]:
+    """What lies in the depository by the last read; what was sold out today is no row any more."""
+    rows = [row for row in kept.rows if row["total"]]
+    named = Instrument.objects.filter(
+        security_id__in={row["security_id"] for row in rows}, retired_at=None
+    )
+    known = {(one.segment, one.security_id): one for one in named}
+    approved = kept.approved if kept.approval_is_todays else {}
+    return [
+        Held(
+            symbol=row["symbol"],
+            isin=row["isin"],
+            instrument=known.get((row["segment"], row["security_id"])),
+            total=row["total"],
+            available=row["available"],
+            t1=row["t1"],
+            average=Decimal(row["average"]),
+            approved=approved.get(row["isin"]),
+        )
+        for row in sorted(rows, key=lambda row: str(row["symbol"]))
+    ]
 
 
 def _key(row: LedgerPosition) -> Key:

@@ -17,15 +17,17 @@ from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
+from apps.brokers import holdings
 from apps.brokers.locks import turn_if_free
-from apps.brokers.models import BrokerAccount, PositionsReport, Verb, WireCall
-from apps.brokers.port import STRATEGY, ReadFailed
+from apps.brokers.models import BrokerAccount, HoldingsReport, PositionsReport, Verb, WireCall
+from apps.brokers.port import STRATEGY, Product, ReadFailed
 from apps.orders import attempts, clearing, goals
 from apps.orders.models import Order
 from apps.orders.reconcile import reconcile
 from apps.orders.services import Actor
 from apps.orders.states import IN_DOUBT, Status
-from apps.risk import book, footing
+from apps.risk import book, footing, held
+from apps.risk.held import Shown
 from apps.risk.models import ExitGoal, GoalState, Hold, OwnedPosition
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,8 @@ def flatten(account: BrokerAccount) -> None:
             return
         if book.fills_await_a_book(account):
             reconcile(account)
+        if any(goal.holdings for goal in found):
+            holdings.refresh_list(account)
         try:
             report = footing.read_positions(account, retries=False)
         except ReadFailed as error:
@@ -63,13 +67,17 @@ def flatten(account: BrokerAccount) -> None:
                 _wait(goal, f"the positions cannot be read: {error}")
             return
         for goal in found:
-            _safely(goal, report)
+            shown = held.shown(account, report) if goal.holdings else Shown(report, None)
+            _safely(goal, shown)
 
 
-def _safely(goal: ExitGoal, report: PositionsReport) -> None:
+def _safely(goal: ExitGoal, shown: Shown) -> None:
     """One goal that breaks is told; the others go on."""
     try:
-        _pass(goal, report)
+        if goal.holdings and shown.holdings is None:
+            _wait(goal, "the holdings of today are not known")
+        else:
+            _pass(goal, shown)
         _watch_deadline(goal)
     except goals.NotOpen:
         log.info("ended meanwhile", goal=goal.pk)
@@ -98,7 +106,7 @@ class _Sight:
         return any(order.status in IN_DOUBT for order in [*self.mine, *self.others])
 
 
-def _look(goal: ExitGoal, report: PositionsReport) -> _Sight:
+def _look(goal: ExitGoal, shown: Shown) -> _Sight:
     alive = Order.objects.alive().filter(
         account=goal.account, instrument=goal.instrument, product=goal.product
     )
@@ -109,13 +117,19 @@ def _look(goal: ExitGoal, report: PositionsReport) -> _Sight:
             mine.append(order)
         elif not goal.owner or order.owner == goal.owner:
             others.append(order)
-    return _Sight(_net(goal, report), mine, others)
+    return _Sight(_net(goal, shown), mine, others)
 
 
-def _net(goal: ExitGoal, report: PositionsReport) -> int:
-    """Net units that are the goal's to close: never beyond what the broker shows."""
+def _net(goal: ExitGoal, shown: Shown) -> int:
+    """Net units that are the goal's to close: never beyond what the broker shows.
+
+    A sale out of the depository shows below zero, and is no position to buy back.
+    """
     instrument = goal.instrument
-    net = report.net(instrument.segment, instrument.security_id, goal.product)
+    key = (instrument.segment, instrument.security_id, goal.product)
+    net = (shown.net(key) if goal.holdings else shown.positions.net(*key)) or 0
+    if goal.product == Product.DELIVERY and not goal.holdings:
+        net = max(net, 0)
     if not goal.owner:
         return net
     its = OwnedPosition.objects.filter(
@@ -131,9 +145,9 @@ def _net(goal: ExitGoal, report: PositionsReport) -> int:
     return min(part, net, key=abs)
 
 
-def _pass(goal: ExitGoal, report: PositionsReport) -> None:
+def _pass(goal: ExitGoal, shown: Shown) -> None:
     _end_wholes(goal)
-    seen = _look(goal, report)
+    seen = _look(goal, shown)
     if not _note_net(goal, seen.net):
         return
     if seen.in_doubt:
@@ -142,10 +156,10 @@ def _pass(goal: ExitGoal, report: PositionsReport) -> None:
     elif seen.others:
         _clear(goal, seen.others)
     elif _to_close(goal, seen.net) == 0:
-        _prove(goal, seen, report)
+        _prove(goal, seen, shown)
     else:
         _no_proof(goal)
-        _close(goal, seen, report)
+        _close(goal, seen, shown)
 
 
 def _to_close(goal: ExitGoal, net: int) -> int:
@@ -186,7 +200,7 @@ def _end_wholes(goal: ExitGoal) -> None:
     clearing.cancel_wholes(actor, goal.reason, **where)
 
 
-def _close(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
+def _close(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
     """Take back what is too much, price anew what rests too long, ask for what is missing."""
     wanted = _to_close(goal, seen.net)
     at_work = sum(order.open_quantity for order in seen.mine)
@@ -197,42 +211,47 @@ def _close(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
     for order in seen.mine:
         attempts.price_anew(order, goal)
     if at_work < wanted and not seen.moving:
-        attempts.ask(goal, seen.net, wanted - at_work, report)
+        attempts.ask(goal, seen.net, wanted - at_work, shown.positions)
     if seen.mine:
         _waits_no_more(goal)
 
 
-def _prove(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
+def _prove(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
     """The position is where it should be: twice, by reads begun after everything had ended."""
     if seen.mine:
         attempts.take_back(seen.mine, sum(order.open_quantity for order in seen.mine), goal)
         _wait(goal, "the position is closed; its last orders are taken back")
         return
-    if not _explained(goal, report):
+    if not _explained(goal, shown):
         _wait(goal, "the broker shows it closed, and the desk's own count does not: looking again")
         return
-    if not is_quiet(goal.account, report):
+    if not all(is_quiet(goal.account, report) for report in shown.reads):
         _wait(goal, "the position is closed; a read begun after the last call must show it")
         return
-    if any(proof["mark"] == report.mark for proof in goal.proofs):
+    mark = shown.older(goal.product).mark
+    if any(proof["mark"] == mark for proof in goal.proofs):
         return
-    at = timezone.localtime(report.as_of).strftime("%H:%M:%S.%f")
-    goal.proofs = [*goal.proofs, {"mark": report.mark, "as_of": at, "net": seen.net}]
+    at = timezone.localtime(shown.positions.as_of).strftime("%H:%M:%S.%f")
+    goal.proofs = [*goal.proofs, {"mark": mark, "as_of": at, "net": seen.net}]
     ExitGoal.objects.filter(pk=goal.pk).update(proofs=goal.proofs)
     goals.say(goal, f"{len(goal.proofs)} of {PROOFS_NEEDED} reads show it closed")
     if len(goal.proofs) >= PROOFS_NEEDED:
         goals.reach(goal)
 
 
-def _explained(goal: ExitGoal, report: PositionsReport) -> bool:
+def _explained(goal: ExitGoal, shown: Shown) -> bool:
     """True when our own count says the same: positions that vanish from one read prove nothing."""
     instrument = goal.instrument
     key = (instrument.segment, instrument.security_id, goal.product)
-    return report.net(*key) == footing.total(goal.account, key)
+    if goal.holdings:
+        return shown.net(key) == footing.total(goal.account, key)
+    return footing.explains(goal.account, key, shown.positions)
 
 
-def is_quiet(account: BrokerAccount, report: PositionsReport) -> bool:
+def is_quiet(account: BrokerAccount, report: PositionsReport | HoldingsReport) -> bool:
     """True when the read began after every call of the account had its answer and its effect."""
+    if report.as_of is None:
+        return False
     calls = WireCall.objects.filter(account=account, verb__in=SENDING_VERBS)
     under_way = calls.filter(Q(outcome="") | Q(answered_at__gte=report.as_of))
     moved = Hold.objects.filter(account=account).filter(

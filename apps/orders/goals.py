@@ -31,13 +31,17 @@ class NotOpen(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """Which position is to come down to how many net units; ``owner`` empty is all of it."""
+    """Which position is to come down to how many net units; ``owner`` empty is all of it.
+
+    ``holdings``: what of it was delivered on an earlier day is to be sold, too.
+    """
 
     account: BrokerAccount
     instrument: Instrument
     product: str
     owner: str = ""
     target: int = 0
+    holdings: bool = False
 
 
 def open_goal(wanted: Closing, actor: Actor, reason: str) -> ExitGoal:
@@ -54,6 +58,9 @@ def open_goal(wanted: Closing, actor: Actor, reason: str) -> ExitGoal:
             known = _open(wanted)
             if known is None:
                 raise
+    if wanted.holdings and not known.holdings:
+        text = "what was traded today is being closed already; ask for the holding after that"
+        raise BadOrder("holding", text)
     if known.target != wanted.target:
         raise BadOrder("target", f"the position is being closed to {known.target} already")
     return known

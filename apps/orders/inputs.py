@@ -16,9 +16,17 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from apps.brokers import asking, margins, quotes, reporting
-from apps.brokers.models import BrokerAccount, Instrument
-from apps.brokers.port import Intent, OrderRequest, OrderType, ReadFailed, Segment, Side
+from apps.brokers import asking, holdings, margins, quotes, reporting
+from apps.brokers.models import BrokerAccount, HoldingsReport, Instrument
+from apps.brokers.port import (
+    Intent,
+    OrderRequest,
+    OrderType,
+    Product,
+    ReadFailed,
+    Segment,
+    Side,
+)
 from apps.orders.protection import Band, beyond
 from apps.orders.reconcile import reconcile
 from apps.risk import book, footing
@@ -30,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 FUNDS_GOOD_FOR = dt.timedelta(seconds=30)
 MARGIN_GOOD_FOR = 10.0  # seconds
+AT_ONCE = dt.timedelta(0)  # a refusal rests on what was read just now
 SENT_AS = {OrderType.MARKET: OrderType.LIMIT, OrderType.STOP_MARKET: OrderType.STOP_LIMIT}
 
 
@@ -89,11 +98,17 @@ def _refresh(
     request: OrderRequest,
     policy: _Policy | None,
 ) -> None:
-    """Positions for an exit, funds for anything else, a price where the rules will ask for one."""
+    """Positions for an exit, funds for anything else, a price where the rules will ask for one.
+
+    Before a sale of DELIVERY the holdings come first: positions read later miss no sale of theirs.
+    """
     reads: list[Callable[[], object]] = []
-    if request.intent is Intent.EXIT:
+    sale = request.side is Side.SELL and request.product is Product.DELIVERY
+    if sale:
+        reads.append(lambda: _holdings(account, request))
+    if sale or request.intent is Intent.EXIT:
         reads.append(lambda: _positions(account, instrument, request))
-    elif account.enabled and not _fresh_funds(policy):
+    if request.intent is not Intent.EXIT and account.enabled and not _fresh_funds(policy):
         reads.append(lambda: reporting.store_funds(account, retries=False))
     if policy is not None and _needs_price(instrument, request, policy):
         # Half the age that the rules allow: it must still be fresh when they look.
@@ -111,8 +126,27 @@ def _positions(account: BrokerAccount, instrument: Instrument, request: OrderReq
     """
     report = footing.read_positions(account, retries=False)
     key = (instrument.segment, instrument.security_id, str(request.product))
-    if report.net(*key) != footing.total(account, key) or book.fills_await_a_book(account):
+    if not footing.explains(account, key, report) or book.fills_await_a_book(account):
         reconcile(account)
+
+
+def _holdings(account: BrokerAccount, request: OrderRequest) -> None:
+    """Delivered shares and what may leave; anew when a sale moved them, or they would refuse."""
+    kept = holdings.of(account)
+    key = (request.segment, request.security_id, request.product)
+    known = kept is not None and _deliverable(kept, request)
+    if kept is None or not known or key in footing.moved_since(account, kept.mark):
+        holdings.refresh(account, AT_ONCE)
+    else:
+        holdings.refresh(account)
+
+
+def _deliverable(kept: HoldingsReport, request: OrderRequest) -> bool:
+    """Whether the holding plainly covers the sale; an approval may be used up or new by now."""
+    row = kept.row(request.segment, request.security_id)
+    if row is None or not kept.todays:
+        return False
+    return kept.ddpi is True and int(row["available"]) >= request.quantity
 
 
 def _try(account: BrokerAccount, reads: list[Callable[[], object]]) -> None:

@@ -174,10 +174,13 @@ def _cancel_all(row: KillAccount) -> int:
 
 
 def _close_all(row: KillAccount) -> int:
-    """Open a goal for every position that is held; how many are held or not proved closed."""
+    """Open a goal for every position that is held; how many are held or not proved closed.
+
+    What was delivered on an earlier day is no position: no panic sells it.
+    """
     report = footing.read_positions(row.account, retries=False)
     held = set()
-    for key, net in footing.keys_held(report):
+    for key, net in footing.keys_open(report):
         instrument = _instrument(key)
         if instrument is None:
             held.add(key)
@@ -209,7 +212,7 @@ def _prove(row: KillAccount) -> None:
     book = reporting.reports_of(row.account, retries=False).order_book()
     report = footing.read_positions(row.account, retries=False)
     working = sum(found.state in _WORKING for found in book.value)
-    held = list(footing.keys_held(report)) if row.flatten else []
+    held = list(footing.keys_open(report)) if row.flatten else []
     alive = Order.objects.alive().filter(account=row.account).count()
     if working or held or alive:
         row.proofs = []
@@ -290,7 +293,7 @@ def _watch(row: KillAccount) -> None:
         return
     alive = Order.objects.alive().filter(account=row.account).exclude(status=Status.UNKNOWN)
     report = PositionsReport.objects.filter(account=row.account).first()
-    held = list(footing.keys_held(report)) if row.flatten and report else []
+    held = list(footing.keys_open(report)) if row.flatten and report else []
     if alive.exists() or held:
         text = f"{row.account.name} is locked, and something appeared: it is stopped again"
         raise_alert(f"kill:{row.account.name}:violation", text, Severity.CRITICAL)

@@ -9,7 +9,15 @@ from celery import shared_task
 
 from apps.alerts.raising import sign_of_life
 from apps.alerts.spreading import forget_routine
-from apps.brokers import calendar_watch, importing, journal, margins, quotes, reporting
+from apps.brokers import (
+    calendar_watch,
+    holdings,
+    importing,
+    journal,
+    margins,
+    quotes,
+    reporting,
+)
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import ReadFailed
@@ -136,12 +144,16 @@ def look_for_unknown(account_id: int) -> None:
 @shared_task(name="orders.reports")
 @recorded
 def refresh_reports() -> None:
-    """Read funds and positions of every enabled account; a failure leaves the old, ageing row."""
+    """Read funds, positions and once a minute the holdings of every enabled account.
+
+    A failure leaves the old, ageing row.
+    """
     with turn_if_free("reports") as mine:
         for account in _with_token() if mine else []:
             try:
                 reporting.store_funds(account)
                 trimming.trim(account, footing.read_positions(account))
+                holdings.refresh(account)
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
 

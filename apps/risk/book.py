@@ -15,7 +15,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apps.brokers.models import BrokerAccount, PositionsReport
+from apps.brokers.models import BrokerAccount, HoldingsReport, PositionsReport
 from apps.brokers.port import OrderRequest
 from apps.brokers.rows import update_rows
 from apps.risk.models import Hold, TradingState
@@ -231,7 +231,9 @@ _TAKEN = """
 """
 
 
-def taken(account: BrokerAccount, request: OrderRequest, report: PositionsReport) -> Taken:
+def taken(
+    account: BrokerAccount, request: OrderRequest, report: PositionsReport | HoldingsReport
+) -> Taken:
     """What other orders of the request's side may take of its position; see ``Taken``."""
     values: dict[str, Any] = {
         "account": account.pk,
@@ -242,7 +244,7 @@ def taken(account: BrokerAccount, request: OrderRequest, report: PositionsReport
         "own": request.correlation_id,
         "owner": request.owner,
         "group": request.group,
-        "midnight": day_of(report.as_of),
+        "midnight": day_of(report.as_of or timezone.now()),
         "since": report.mark,
     }
     with connection.cursor() as cursor:

@@ -5,23 +5,29 @@ and an exit measured against it alone could go through zero. So an exit is measu
 count as well. Units that no order of ours explains (held before the desk, traded elsewhere) count
 once reads agree on them that lie as far apart as a broker may lag behind (``SETTLE_TIME``), while
 no order of ours filled, and a clean read of the order book begun after that time explains nothing.
+
+Our own count goes on over the days. A share that we bought lies in the broker's holdings from the
+next day on: of DELIVERY the position and the holding are weighed together (``risk.held``), and not
+at all while the holdings of today are not known.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Case, F, Sum, When
+from django.utils import timezone
 
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free, turn_taken
 from apps.brokers.models import BrokerAccount, PositionsReport
-from apps.brokers.port import OrderRequest
+from apps.brokers.port import OrderRequest, Product, Side
+from apps.risk import book, held
 from apps.risk.models import Footing, Hold, OwnedPosition
 
 Key = tuple[str, str, str]  # segment, security id, product
@@ -45,13 +51,40 @@ def total(account: BrokerAccount, key: Key) -> int:
 
 def agrees(account: BrokerAccount, report: PositionsReport) -> bool:
     """True when our own count explains every position of the read, and misses none."""
-    confirmed = {_key(row): row.foreign for row in Footing.objects.filter(account=account)}
-    owned = _owned(account)
-    held = dict(keys_held(report))
-    return all(
-        held.get(key, 0) == owned.get(key, 0) + confirmed.get(key, 0)
-        for key in held.keys() | owned.keys() | confirmed.keys()
+    ours = _owned(account)
+    for row in Footing.objects.filter(account=account):
+        ours[_key(row)] = ours.get(_key(row), 0) + row.foreign
+    today = _of_today(account)
+    shown = held.shown(account, report)
+    keys = dict(keys_held(report)).keys() | ours.keys() | today.keys()
+    return all(_fits(key, shown, ours.get(key, 0), today.get(key, 0)) for key in keys)
+
+
+def explains(account: BrokerAccount, key: Key, report: PositionsReport) -> bool:
+    """True when our own count explains this position of the read."""
+    shown = held.shown_for(key[2], account, report)
+    today = _of_today(account).get(key, 0) if key[2] == Product.DELIVERY else 0
+    return _fits(key, shown, total(account, key), today)
+
+
+def _fits(key: Key, shown: held.Shown, ours: int, today: int) -> bool:
+    """Of DELIVERY a position is what was traded today; the rest of our count was delivered.
+
+    A broker may still show yesterday's as a position: then both together are what we count.
+    """
+    if key[2] != Product.DELIVERY:
+        return shown.net(key) == ours
+    return shown.positions.net(*key) == today or shown.net(key) == ours
+
+
+def _of_today(account: BrokerAccount) -> dict[Key, int]:
+    """Net units of DELIVERY that the account's orders of today have filled."""
+    signed = Sum(Case(When(side=Side.SELL, then=-F("filled")), default=F("filled")))
+    todays = Hold.objects.filter(
+        account=account, product=Product.DELIVERY, taken_at__gte=book.midnight()
     )
+    rows = todays.order_by().values_list(*_KEY).annotate(signed=signed)
+    return {(segment, number, product): int(net) for segment, number, product, net in rows}
 
 
 _STANDING = """
@@ -98,21 +131,67 @@ def observe(account: BrokerAccount, report: PositionsReport) -> None:
 
 def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
-    owned = _owned(account)
-    held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
-    moved = moved_since(account, report.mark) | _moved_lately(account, report)
-    known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
+    shown = held.shown(account, report)
+    owned, filled = _counted(account, shown.older(Product.DELIVERY))
+    moved = {key for key, last in filled.items() if _may_lack(shown.older(key[2]), last)}
+    known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False)
     new = False
     _forget_candidates([row for key, row in footings.items() if key in moved])
-    for key in (held | footings.keys() | owned.keys()) - moved:
+    for key in (shown.keys() | footings.keys() | owned.keys()) - moved:
         footing = footings.get(key) or Footing(account=account, **dict(zip(_KEY, key, strict=True)))
-        left_over = report.net(*key) - owned.get(key, 0)
-        new |= _judge(footing, left_over, report, books_read=known)
+        net = shown.net(key)
+        if net is None:
+            continue
+        left_over = net - owned.get(key, 0)
+        new |= _judge(footing, left_over, shown.older(key[2]), books_read=known.exists)
     if new:
         BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=True)
 
 
-def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_read: bool) -> bool:
+_Last = tuple[int, dt.datetime | None]  # moment and time of a position's last fill
+
+_COUNTED = """
+    SELECT segment, security_id, product, sum(net), NULL::bigint, NULL::timestamptz
+    FROM risk_ownedposition WHERE account_id = %(account)s GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT segment, security_id, product, NULL, max(filled_mark), max(filled_at)
+    FROM risk_hold WHERE account_id = %(account)s
+         AND (filled_mark >= %(mark)s OR filled_at > %(late)s) GROUP BY 1, 2, 3
+"""
+
+
+def _counted(account: BrokerAccount, read: held.Read) -> tuple[dict[Key, int], dict[Key, _Last]]:
+    """Our own count of every position; and the last fill of those that filled about a read."""
+    values: dict[str, Any] = {"account": account.pk, "mark": read.mark, "late": _late(read)}
+    owned: dict[Key, int] = {}
+    filled: dict[Key, _Last] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTED, values)
+        for segment, number, product, net, mark, at in cursor.fetchall():
+            if mark is None:
+                owned[segment, number, product] = int(net)
+            else:
+                filled[segment, number, product] = (mark, at)
+    return owned, filled
+
+
+def _may_lack(read: held.Read, last: _Last) -> bool:
+    """True when a read may lack a fill: it began before it, or so shortly after."""
+    mark, at = last
+    return mark >= read.mark or (at is not None and at > _late(read))
+
+
+def _late(read: held.Read) -> dt.datetime:
+    return (read.as_of or timezone.now()) - dt.timedelta(seconds=settings.SETTLE_TIME)
+
+
+def _judge(
+    footing: Footing,
+    left_over: int,
+    report: held.Read,
+    *,
+    books_read: Callable[[], bool],
+) -> bool:
     """Weigh one read; True when it leaves over something new: the order book may explain it."""
     if left_over == footing.foreign:
         if footing.candidate is not None:
@@ -125,16 +204,15 @@ def _judge(footing: Footing, left_over: int, report: PositionsReport, *, books_r
         footing.save()
         return True
     apart = dt.timedelta(seconds=settings.SETTLE_TIME)
-    early = footing.candidate_at is None or report.as_of - footing.candidate_at < apart
+    first, now = footing.candidate_at, report.as_of
+    early = first is None or now is None or now - first < apart
     if early or report.mark == footing.candidate_mark:
         return False
     if not footing.books_asked:
         footing.books_asked = True
         footing.save()
         return True
-    if not books_read:
-        return False
-    if turn_taken(f"reconcile:{footing.account.name}"):
+    if not books_read() or turn_taken(f"reconcile:{footing.account.name}"):
         return False
     footing.foreign, footing.candidate = left_over, None
     footing.save()
@@ -173,11 +251,14 @@ def moved_since(account: BrokerAccount, mark: int) -> set[Key]:
     return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
 
 
-def _moved_lately(account: BrokerAccount, report: PositionsReport) -> set[Key]:
-    """Positions in which an order filled so shortly before the read that it may lack the fill."""
-    late = report.as_of - dt.timedelta(seconds=settings.SETTLE_TIME)
-    holds = Hold.objects.filter(account=account, filled_at__gt=late)
-    return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
+def keys_open(report: PositionsReport) -> Iterator[tuple[Key, int]]:
+    """The same without what was sold out of the depository today: it is delivered over night.
+
+    Nobody has to buy it back. A broker takes a sale of DELIVERY only for what is there.
+    """
+    for key, net in keys_held(report):
+        if key[2] != Product.DELIVERY or net > 0:
+            yield key, net
 
 
 def _key(row: Footing) -> Key:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from apps.brokers.market import Asked, Market, refusal
 from apps.brokers.port import Intent, OrderRequest, OrderType, Product, Segment, Side
+from apps.risk.delivering import DeliveryFacts
 
 ACTIVE, REDUCING, HALTED = "ACTIVE", "REDUCING", "HALTED"
 SENT_TYPES = {OrderType.LIMIT, OrderType.STOP_LIMIT}
@@ -103,6 +104,8 @@ class Snapshot:
     margin_available: Decimal | None = None
     margin_reserved: Decimal = Decimal(0)
     simulated_facts: bool = False  # the instruments are from a simulated exchange's file
+    holdings_known: bool = True  # False: the position may be in holdings that are not known
+    delivery: DeliveryFacts | None = None  # only of a sale of DELIVERY
 
     @property
     def exiting(self) -> bool:
@@ -161,11 +164,12 @@ class Snapshot:
         return {
             key: _plain(value)
             for key, value in vars(self).items()
-            if key not in {"request", "instrument", "limits", "market"}
+            if key not in {"request", "instrument", "limits", "market", "delivery"}
         } | {
             "market": self.market.as_json() if self.market else None,
             "instrument": _plain_all(self.instrument),
             "limits": _plain_all(self.limits),
+            "delivery": _plain_all(self.delivery),
             "value": _plain(self.value),
         }
 
@@ -520,7 +524,7 @@ class Margin:
     """An entry ties up no more than what is free, by the broker's own calculator.
 
     What is promised to orders that the broker had not counted when it told what is free is taken
-    off. A delivery sale brings money in; whether it is covered is for the broker to say.
+    off. A delivery sale brings money in; whether it is covered is another rule's.
     """
 
     name = "margin"
@@ -557,7 +561,9 @@ class ExitCap:
     """An exit never takes more than the position that the broker has shown lately.
 
     Nor more than the desk's own count of it, which a late read of the broker's cannot move; nor a
-    strategy more than its own part. Taking less than before is never too much.
+    strategy more than its own part. Of DELIVERY the position counts its holding, too; while today's
+    holdings are not known the desk's own count alone measures it. Taking less than before is never
+    too much.
     """
 
     name = "exit cap"
@@ -575,14 +581,16 @@ class ExitCap:
         if snapshot.standing is None:
             return "the desk's own count of the position is not known"
         measures = [
-            ("position", snapshot.net_position, snapshot.pending, snapshot.own_filled),
             (
                 "the position by the desk's own count,",
                 snapshot.standing,
                 snapshot.standing_pending,
                 snapshot.own_filled_now,
-            ),
+            )
         ]
+        if snapshot.holdings_known:
+            shown = (snapshot.net_position, snapshot.pending, snapshot.own_filled)
+            measures.insert(0, ("position", *shown))
         if snapshot.owned is not None:
             its = "the strategy's own position"
             measures.append((its, snapshot.owned, snapshot.owned_pending, snapshot.own_filled_now))
@@ -668,5 +676,7 @@ def _plain(value: object) -> object:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def _plain_all(facts: InstrumentFacts | Limits | None) -> dict[str, object] | None:
+def _plain_all(
+    facts: InstrumentFacts | Limits | DeliveryFacts | None,
+) -> dict[str, object] | None:
     return None if facts is None else {key: _plain(value) for key, value in vars(facts).items()}

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from apps.brokers import readiness
+from apps.brokers import holdings, readiness
 from apps.brokers.ages import age_of
 from apps.brokers.models import (
     BrokerAccount,
@@ -22,9 +22,11 @@ from apps.brokers.models import (
     Quote,
     is_simulated,
 )
-from apps.brokers.port import STRATEGY, Intent, Market, OrderRequest
+from apps.brokers.port import STRATEGY, Intent, Market, OrderRequest, Product, Side
 from apps.brokers.rows import columns_of, from_columns
-from apps.risk import book, footing, hours, margin
+from apps.risk import book, footing, held, hours, leaving, margin
+from apps.risk.delivering import DeliveryFacts
+from apps.risk.held import Shown
 from apps.risk.models import DESK, Approval, RiskPolicy, TradingState, Verdict
 from apps.risk.rules import InstrumentFacts, Limits, Snapshot
 
@@ -128,9 +130,8 @@ def take_snapshot(
         lower_circuit=lower_circuit,
         upper_circuit=upper_circuit,
         funds_age=age_of(seen.funds_as_of, now),
-        net_position=_net(positions, request),
         position_age=age_of(positions.as_of if positions else None, now),
-        **_to_leave(account, request, positions, changes),
+        **_position(account, request, positions, changes),
         changes=changes,
         not_ready=() if request.intent is Intent.EXIT else readiness.reasons_against(account),
         market=hours.market_of(account, request.segment, request.security_id, now),
@@ -139,19 +140,36 @@ def take_snapshot(
     )
 
 
-def _to_leave(
+def _position(
     account: BrokerAccount,
     request: OrderRequest,
     positions: PositionsReport | None,
     changes: str | None,
 ) -> dict[str, Any]:
-    """What is left to exit, by each measure; only an exit is measured against the position."""
-    if positions is None or request.intent is not Intent.EXIT:
+    """The position that the order is about: with its holding where that counts."""
+    if positions is None:
         return {}
-    taken = book.taken(account, request, positions)
+    sale = request.product is Product.DELIVERY and request.side is Side.SELL
+    if not sale and request.intent is not Intent.EXIT:
+        return {"net_position": _net(positions, request)}
+    shown = held.shown_for(request.product, account, positions)
+    facts: dict[str, Any] = {"net_position": _net(positions, request)}
+    if sale:
+        facts["delivery"] = _delivery(account, request, shown, changes)
+    if request.intent is Intent.EXIT:
+        facts |= _to_leave(account, request, shown, changes)
+    return facts
+
+
+def _to_leave(
+    account: BrokerAccount, request: OrderRequest, shown: Shown, changes: str | None
+) -> dict[str, Any]:
+    """What is left to exit, by each measure; only an exit is measured against the position."""
+    net, taken, read = leaving.tightest(account, request, shown)
     counted = footing.standing(account, request)
-    own = book.own(request.correlation_id, positions.mark) if changes else book.Own()
-    return {
+    own = book.own(request.correlation_id, read.mark) if changes else book.Own()
+    known: dict[str, Any] = {"holdings_known": False} if net is None else {"net_position": net}
+    return known | {
         "pending": taken.read,
         "standing": counted.total,
         "standing_pending": taken.total,
@@ -162,6 +180,37 @@ def _to_leave(
         "own_filled_now": own.filled,
         "own_quantity": own.quantity,
     }
+
+
+def _delivery(
+    account: BrokerAccount, request: OrderRequest, shown: Shown, changes: str | None
+) -> DeliveryFacts:
+    """What the depository and today's trades let a sale take."""
+    now, read = timezone.now(), shown.positions
+    kept = holdings.of(account)
+    row = shown.holdings.row(request.segment, request.security_id) if shown.holdings else None
+    taken = book.taken(account, request, read)
+    own = book.own(request.correlation_id, read.mark) if changes else book.Own()
+    todays = kept is not None and kept.approval_is_todays
+    isin = row["isin"] if row else ""
+    return DeliveryFacts(
+        isin=isin or "the share",
+        net=_net(shown.positions, request),
+        net_age=age_of(shown.positions.as_of, now),
+        holdings_age=age_of(shown.holdings.as_of, now) if shown.holdings else None,
+        available=row["available"] if row else 0,
+        most=row["most_available"] if row else 0,
+        t1=row["t1"] if row else 0,
+        pending=taken.read,
+        pending_all=book.taken(account, request, shown.older(request.product)).read,
+        group_pending=taken.group,
+        own_filled=own.seen,
+        own_quantity=own.quantity,
+        ddpi=kept.ddpi if kept else None,
+        ddpi_age=age_of(kept.ddpi_as_of, now) if kept else None,
+        approved=kept.approved.get(isin) if kept and todays else None,
+        approved_age=age_of(kept.approved_as_of, now) if kept else None,
+    )
 
 
 def _approved(subject: str) -> dict[str, Any]:
@@ -177,9 +226,7 @@ def _approved(subject: str) -> dict[str, Any]:
     return {"approved_quantity": quantity, "approved_price": price}
 
 
-def _net(positions: PositionsReport | None, request: OrderRequest) -> int | None:
-    if positions is None:
-        return None
+def _net(positions: PositionsReport, request: OrderRequest) -> int:
     return positions.net(request.segment, request.security_id, request.product)
 
 

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from apps.brokers.dhan import frames, mapping
 from apps.brokers.dhan.errors import complaint_in
-from apps.brokers.dhan.schemas import OrderFrame, OrderRow, PositionRow, TradeRow
+from apps.brokers.dhan.schemas import (
+    ApprovedRow,
+    HoldingRow,
+    OrderFrame,
+    OrderRow,
+    PositionRow,
+    TradeRow,
+)
 from apps.brokers.dhan.trading import outcome_of
 from apps.brokers.port import Accepted, BadWire, NotSent, OrderReport, Refused, Unknown
 from apps.brokers.storable import redacted, storable
@@ -23,7 +30,7 @@ INDIA = ZoneInfo("Asia/Kolkata")
 KEYS = sorted(
     {
         field.alias or name
-        for model in (OrderRow, OrderFrame, PositionRow, TradeRow)
+        for model in (OrderRow, OrderFrame, PositionRow, TradeRow, HoldingRow, ApprovedRow)
         for name, field in model.model_fields.items()
     }
     | {"filledQty", "filled_qty", "errorCode", "errorMessage", "data", "clientId"}
@@ -51,6 +58,8 @@ def test_mapping_raises_nothing_but_bad_wire(value: Any) -> None:
         lambda: mapping.report_from_frame(value, INDIA),
         lambda: mapping.fill_from_row(value, INDIA),
         lambda: mapping.position_from_row(value),
+        lambda: mapping.holding_from_row(value),
+        lambda: mapping.approved_from_rows([value]),
         lambda: mapping.funds_from_body(value),
         lambda: mapping.profile_from_body(value),
     ):

@@ -8,10 +8,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.brokers.models import PositionsReport, Quote
+from apps.brokers.models import HoldingsReport, PositionsReport, Quote
 from apps.orders import ledger
 from apps.orders.models import LedgerPosition, OpeningEntry
 from apps.people import roles
+from apps.risk.models import ExitGoal
 from tests.people.conftest import entered, member
 
 pytestmark = pytest.mark.django_db
@@ -124,3 +125,60 @@ def test_others_see_positions_and_book_nothing(account, said, role):
 def test_looking_books_nothing(said, rita):
     entered(rita).get(reverse("desk:entry"), said(confirmed="1"))
     assert not OpeningEntry.objects.exists()
+
+
+def keeps(account, total=100, **different):
+    row = {
+        "segment": "NSE_EQ", "security_id": "2885", "isin": "INE002A01018", "symbol": "RELIANCE",
+        "total": total, "available": 90, "t1": 5, "collateral": 10, "average": "1200.5",
+        "most": 100, "most_available": 90,
+    }  # fmt: skip
+    now = timezone.now()
+    known = {"ddpi": False, "ddpi_as_of": now, "approved": {}, "approved_as_of": now}
+    fields = {"as_of": now, "mark": 1, "rows": [row]} | known | different
+    return HoldingsReport.objects.create(account=account, **fields)
+
+
+def test_holdings_are_rows_of_their_own_with_a_way_out(account, reliance):
+    keeps(account, approved={"INE002A01018": 25})
+    page = shown(entered(member("tom", roles.TRADER)))
+    assert 'data-holding="INE002A01018"' in page
+    assert "₹1,200.50" in page
+    assert "<td>100</td><td>90</td><td>5</td>" in page
+    assert "<td>25</td>" in page
+    assert "not active" in page
+    assert "product=DELIVERY" in page
+    assert "product=DELIVERY" not in shown(entered(member("vera", roles.VIEWER)))
+
+
+def test_holdings_that_nobody_has_read_are_not_known(account, rita):
+    page = shown(entered(rita))
+    assert "The holdings are not known" in page
+    assert "DDPI: not known" in page
+    assert "The depository holds nothing" not in page
+
+
+def test_an_approval_of_another_day_or_of_no_share_is_not_known(account, reliance, rita):
+    yesterday = timezone.now() - timezone.timedelta(days=1)
+    kept = keeps(account, approved={"INE002A01018": 25}, approved_as_of=yesterday)
+    page = shown(entered(rita))
+    assert "<td>not known</td>" in page
+    assert "not known today" in page
+    HoldingsReport.objects.filter(pk=kept.pk).update(as_of=yesterday)
+    assert "those of today are not known" in shown(entered(rita))
+
+
+def test_what_was_sold_out_is_no_row_any_more(account, rita):
+    keeps(account, total=0)
+    assert "The depository holds nothing" in shown(entered(rita))
+
+
+def test_closing_a_delivery_position_asks_for_its_holding_too(account, reliance, no_bells):
+    client = entered(member("clara", roles.RISK))
+    fields = {"account": account.pk, "instrument": reliance.pk, "target": 0, "reason": "out"}
+    client.post(reverse("desk:close"), fields | {"product": "DELIVERY"})
+    client.post(reverse("desk:close"), fields | {"product": "INTRADAY"})
+    assert dict(ExitGoal.objects.values_list("product", "holdings")) == {
+        "DELIVERY": True,
+        "INTRADAY": False,
+    }

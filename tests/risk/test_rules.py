@@ -23,6 +23,7 @@ from apps.brokers.port import (
     Validity,
 )
 from apps.risk import rules
+from apps.risk.delivering import Delivery
 from apps.risk.rules import ACTIVE, HALTED, REDUCING, InstrumentFacts, Limits, Snapshot
 
 ALL = [
@@ -42,6 +43,7 @@ ALL = [
     rules.AgeOfData(),
     rules.Margin(),
     rules.ExitCap(),
+    Delivery(),
     rules.SecondPerson(),
 ]
 

@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 from apps.brokers.dhan import words
 from apps.brokers.dhan.schemas import (
     AddressBody,
+    ApprovedRow,
     CloseRow,
     FundsBody,
+    HoldingRow,
     KillSwitchBody,
     LevelRow,
     MarginBody,
@@ -31,6 +33,7 @@ from apps.brokers.port import (
     BadWire,
     Fill,
     Funds,
+    Holding,
     Level,
     Margin,
     Minted,
@@ -186,6 +189,38 @@ def position_from_row(row: object, what: str = "position row") -> Position:
     )
 
 
+def holding_from_row(row: object, what: str = "holdings row") -> Holding:
+    """One row of the holdings (portfolio page). Raises ``BadWire``."""
+    found = read(HoldingRow, row, what)
+    if found.exchange.upper() not in words.HOLDING_EXCHANGES:
+        raise BadWire(f"{what}: exchange is a word that we do not know")
+    return Holding(
+        isin=found.isin,
+        segment=words.HOLDING_EXCHANGES[found.exchange.upper()],
+        security_id=found.security_id,
+        symbol=(found.symbol or "")[:60],
+        total=found.total,
+        available=found.available,
+        t1=found.t1,
+        collateral=found.collateral,
+        average=found.average,
+    )
+
+
+def approved_from_rows(rows: Sequence[object]) -> dict[str, int]:
+    """Units that may leave, by ISIN (EDIS page, inquiry). Raises ``BadWire``.
+
+    A quantity under another status than SUCCESS is left out: it is not known to be approved, and
+    not known to be missing either.
+    """
+    found = (read(ApprovedRow, row, "eDIS inquiry") for row in rows)
+    return {
+        row.isin: row.approved
+        for row in found
+        if row.approved == 0 or row.status.upper() == words.EDIS_DONE
+    }
+
+
 def _must(table: dict[str, W], word: str, field: str) -> W:
     known = table.get(word.upper())
     if known is None:
@@ -218,6 +253,7 @@ def profile_from_body(body: object) -> Profile:
         client_id=found.client_id,
         token_valid_until=_token_validity(found.token_validity),
         segments=tuple(part for part in parts if part),
+        ddpi=_known(words.DDPI, found.ddpi),
     )
 
 

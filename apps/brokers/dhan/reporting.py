@@ -14,8 +14,10 @@ from apps.brokers.dhan.client import ReadClient
 from apps.brokers.dhan.errors import complaint_in, meaning_of, read_failed
 from apps.brokers.dhan.mapping import (
     address_from_body,
+    approved_from_rows,
     fill_from_row,
     funds_from_body,
+    holding_from_row,
     kill_switch_from_body,
     margin_arguments,
     margin_from_body,
@@ -34,6 +36,7 @@ from apps.brokers.port import (
     BadWire,
     Fill,
     Funds,
+    Holding,
     Known,
     Margin,
     NotSent,
@@ -120,6 +123,28 @@ class DhanReporting:
             ]
 
         return self._read("positions", lambda client: client.get_positions(), understand)
+
+    def holdings(self) -> Known[list[Holding]]:
+        """Delivered shares; HTTP 500 DH-1111 "No holdings available" is none (recorded)."""
+
+        def understand(body: Any) -> list[Holding]:  # noqa: ANN401 - JSON is any
+            return [
+                holding_from_row(row, f"holdings row {number}")
+                for number, row in enumerate(_rows(body, "holdings"))
+            ]
+
+        return self._read(
+            "holdings", lambda client: client.get_holdings(), understand, absent=_no_holdings
+        )
+
+    def approved_deliveries(self) -> Known[dict[str, int]]:
+        """Units approved by eDIS; documented as an object of one share, a list of all is taken."""
+
+        def understand(body: Any) -> dict[str, int]:  # noqa: ANN401 - JSON is any
+            rows = [body] if isinstance(body, dict) else _rows(body, "eDIS inquiry")
+            return approved_from_rows(rows)
+
+        return self._read("eDIS inquiry", lambda client: client.edis_inquiry("ALL"), understand)
 
     def funds(self) -> Known[Funds]:
         """Money available, rupees."""
@@ -280,6 +305,11 @@ def _unknown_correlation(reply: Reply) -> bool:
         and complaint.code == "DH-906"
         and meaning_of(reply.status, complaint).kind == "refused"
     )
+
+
+def _no_holdings(reply: Reply) -> bool:
+    complaint = complaint_in(reply.body)
+    return complaint is not None and meaning_of(reply.status, complaint).kind == "empty"
 
 
 def _rows(body: object, what: str) -> list[Any]:

@@ -132,6 +132,28 @@ class PositionRow(_Reply):
     unrealised: Rupees = Field(alias="unrealizedProfit")
 
 
+class HoldingRow(_Reply):
+    """A row of the holdings; ``exchange`` is ALL where the share is held at no one exchange."""
+
+    exchange: Word
+    security_id: Id = Field(alias="securityId")
+    isin: Id
+    symbol: Text = Field(None, alias="tradingSymbol")
+    total: Units = Field(alias="totalQty")
+    available: Units = Field(alias="availableQty")
+    t1: Units = Field(alias="t1Qty")
+    collateral: Units = Field(alias="collateralQty")
+    average: Price = Field(alias="avgCostPrice")
+
+
+class ApprovedRow(_Reply):
+    """One ISIN of an eDIS inquiry: what may leave, and what became of the approval."""
+
+    isin: Id
+    approved: Units = Field(alias="aprvdQty")
+    status: Word
+
+
 class FundsBody(_Reply):
     """The fund limit. ``availabelBalance`` is the broker's spelling, on the wire as in the docs."""
 
@@ -147,6 +169,7 @@ class ProfileBody(_Reply):
     client_id: Word = Field(alias="dhanClientId")
     token_validity: Text = Field(None, alias="tokenValidity")
     active_segment: Text = Field(None, alias="activeSegment")
+    ddpi: Text = None
 
 
 class AddressBody(_Reply):

@@ -69,6 +69,11 @@ ORDER_TYPES = {
     "SLM": OrderType.STOP_MARKET,
 }
 VALIDITIES = {"DAY": Validity.DAY, "IOC": Validity.IOC}
+# Of a holding (portfolio page). Its sample says ALL: the share is held, at no one exchange.
+HOLDING_EXCHANGES = {"ALL": None, "NSE": Segment.NSE_EQ, "BSE": Segment.BSE_EQ}
+# Whether the broker may take sold shares out of the depository (profile; the second on the wire).
+DDPI = {"ACTIVE": True, "DEACTIVE": False, "INACTIVE": False}
+EDIS_DONE = "SUCCESS"
 # Products of bracket and cover orders, and what the socket says of a super order (order-update).
 BRACKET_PRODUCTS = {"BO", "CO", "B", "V"}
 SUPER_ORDER = "super order"

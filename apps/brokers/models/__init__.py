@@ -21,7 +21,7 @@ from apps.brokers.models.instruments import Closed, Instrument
 from apps.brokers.models.journal import CallOutcome, Verb, WireCall
 from apps.brokers.models.margins import MarginEstimate
 from apps.brokers.models.quotes import Quote, QuoteWish
-from apps.brokers.models.reports import FundsReport, PositionsReport
+from apps.brokers.models.reports import FundsReport, HoldingsReport, PositionsReport
 from apps.brokers.models.sessions import BrokerSession, Consent, LoginCredentials
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Closed",
     "Consent",
     "FundsReport",
+    "HoldingsReport",
     "Holiday",
     "ImportOutcome",
     "Instrument",

@@ -1,8 +1,12 @@
-"""The last funds and positions read of an account."""
+"""The last funds, positions and holdings read of an account."""
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
 from django.db import models
+from django.utils import timezone
 
 from apps.brokers.models.accounts import BrokerAccount
 
@@ -43,3 +47,41 @@ class PositionsReport(models.Model):
             if (row["segment"], row["security_id"], row["product"])
             == (segment, security_id, product)
         )
+
+
+class HoldingsReport(models.Model):
+    """Delivered shares of an account, and what may leave the depository: each as last read.
+
+    Nothing is known of what has no time. A failed read changes nothing here.
+    """
+
+    account = models.OneToOneField(BrokerAccount, on_delete=models.CASCADE, related_name="holdings")
+    as_of = models.DateTimeField(null=True)
+    mark = models.BigIntegerField(default=0, help_text="The moment before the read began.")
+    rows = models.JSONField(default=list, help_text="One list, replaced as a whole.")
+    ddpi = models.BooleanField(null=True, help_text="The broker may deliver at all times.")
+    ddpi_as_of = models.DateTimeField(null=True)
+    approved = models.JSONField(default=dict, help_text="Units by ISIN, approved by eDIS.")
+    approved_as_of = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{len(self.rows)} holdings of {self.account_id}"
+
+    @property
+    def todays(self) -> bool:
+        """Whether the list was read today: a share moves in and out of it over night."""
+        return _is_of_today(self.as_of)
+
+    @property
+    def approval_is_todays(self) -> bool:
+        """Whether the inquiry was made today: an approval is for its day."""
+        return _is_of_today(self.approved_as_of)
+
+    def row(self, segment: str, security_id: str) -> dict[str, Any] | None:
+        """The holding of one instrument; None when there is none in the list."""
+        key = (segment, security_id)
+        return next((row for row in self.rows if (row["segment"], row["security_id"]) == key), None)
+
+
+def _is_of_today(at: dt.datetime | None) -> bool:
+    return at is not None and timezone.localdate(at) == timezone.localdate()

@@ -39,7 +39,8 @@ class CloseForm(ReasonForm):
         """The position as the desk's services take it."""
         said = self.cleaned_data
         names = ("account", "instrument", "product", "owner", "target")
-        return Closing(**{name: said[name] for name in names})
+        whole = said["product"] == Product.DELIVERY
+        return Closing(**{name: said[name] for name in names}, holdings=whole)
 
 
 @desk_page(MAY_VIEW)

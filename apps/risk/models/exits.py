@@ -29,6 +29,9 @@ class ExitGoal(models.Model):
     product = models.CharField(max_length=10)
     owner = models.CharField(max_length=90, blank=True, default="")
     target = models.IntegerField(default=0, help_text="Net units to come down to.")
+    holdings = models.BooleanField(
+        default=False, help_text="What was delivered on an earlier day is sold, too."
+    )
     state = models.CharField(
         max_length=10, choices=GoalState.choices, default=GoalState.WORKING.value
     )
