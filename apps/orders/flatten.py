@@ -202,7 +202,7 @@ def _prove(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
     if not _explained(goal, report):
         _wait(goal, "the broker shows it closed, and the desk's own count does not: looking again")
         return
-    if not is_quiet(goal.account, report):
+    if not is_quiet(goal.account, report, _key(goal)):
         _wait(goal, "the position is closed; a read begun after the last call must show it")
         return
     if any(proof["mark"] == report.mark for proof in goal.proofs):
@@ -217,18 +217,27 @@ def _prove(goal: ExitGoal, seen: _Sight, report: PositionsReport) -> None:
 
 def _explained(goal: ExitGoal, report: PositionsReport) -> bool:
     """True when our own count says the same: positions that vanish from one read prove nothing."""
-    instrument = goal.instrument
-    key = (instrument.segment, instrument.security_id, goal.product)
+    key = _key(goal)
     return report.net(*key) == footing.total(goal.account, key)
 
 
-def is_quiet(account: BrokerAccount, report: PositionsReport) -> bool:
-    """True when the read began after every call of the account had its answer and its effect."""
+def _key(goal: ExitGoal) -> footing.Key:
+    return goal.instrument.segment, goal.instrument.security_id, goal.product
+
+
+def is_quiet(
+    account: BrokerAccount, report: PositionsReport, key: footing.Key | None = None
+) -> bool:
+    """True when the read began after every call had its answer and its effect: every call of the
+    account, or of the orders of one position, which no other call can move.
+    """
+    holds = Hold.objects.filter(account=account)
     calls = WireCall.objects.filter(account=account, verb__in=SENDING_VERBS)
+    if key is not None:
+        holds = holds.filter(segment=key[0], security_id=key[1], product=key[2])
+        calls = calls.filter(correlation_id__in=holds.values("correlation_id"))
     under_way = calls.filter(Q(outcome="") | Q(answered_at__gte=report.as_of))
-    moved = Hold.objects.filter(account=account).filter(
-        Q(filled_mark__gte=report.mark) | Q(released_mark__gte=report.mark)
-    )
+    moved = holds.filter(Q(filled_mark__gte=report.mark) | Q(released_mark__gte=report.mark))
     return not under_way.exists() and not moved.exists()
 
 
