@@ -19,7 +19,7 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers import holdings
 from apps.brokers.locks import turn_if_free
-from apps.brokers.models import BrokerAccount, HoldingsReport, PositionsReport, Verb, WireCall
+from apps.brokers.models import BrokerAccount, Verb, WireCall
 from apps.brokers.port import STRATEGY, Product, ReadFailed
 from apps.orders import attempts, clearing, goals
 from apps.orders.models import Order
@@ -225,7 +225,8 @@ def _prove(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
     if not _explained(goal, shown):
         _wait(goal, "the broker shows it closed, and the desk's own count does not: looking again")
         return
-    if not all(is_quiet(goal.account, report) for report in shown.reads):
+    key = _key(goal)
+    if not all(is_quiet(goal.account, report, key) for report in shown.reads):
         _wait(goal, "the position is closed; a read begun after the last call must show it")
         return
     mark = shown.older(goal.product).mark
@@ -241,22 +242,29 @@ def _prove(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
 
 def _explained(goal: ExitGoal, shown: Shown) -> bool:
     """True when our own count says the same: positions that vanish from one read prove nothing."""
-    instrument = goal.instrument
-    key = (instrument.segment, instrument.security_id, goal.product)
+    key = _key(goal)
     if goal.holdings:
         return shown.net(key) == footing.total(goal.account, key)
     return footing.explains(goal.account, key, shown.positions)
 
 
-def is_quiet(account: BrokerAccount, report: PositionsReport | HoldingsReport) -> bool:
-    """True when the read began after every call of the account had its answer and its effect."""
+def _key(goal: ExitGoal) -> footing.Key:
+    return goal.instrument.segment, goal.instrument.security_id, goal.product
+
+
+def is_quiet(account: BrokerAccount, report: held.Read, key: footing.Key | None = None) -> bool:
+    """True when the read began after every call had its answer and its effect: every call of the
+    account, or of the orders of one position, which no other call can move.
+    """
     if report.as_of is None:
         return False
+    holds = Hold.objects.filter(account=account)
     calls = WireCall.objects.filter(account=account, verb__in=SENDING_VERBS)
+    if key is not None:
+        holds = holds.filter(segment=key[0], security_id=key[1], product=key[2])
+        calls = calls.filter(correlation_id__in=holds.values("correlation_id"))
     under_way = calls.filter(Q(outcome="") | Q(answered_at__gte=report.as_of))
-    moved = Hold.objects.filter(account=account).filter(
-        Q(filled_mark__gte=report.mark) | Q(released_mark__gte=report.mark)
-    )
+    moved = holds.filter(Q(filled_mark__gte=report.mark) | Q(released_mark__gte=report.mark))
     return not under_way.exists() and not moved.exists()
 
 
