@@ -20,7 +20,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Case, F, Sum, When
+from django.db.models import Case, F, Q, Sum, When
 
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free, turn_taken
@@ -132,9 +132,7 @@ def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
     owned = _owned(account)
     shown = held.shown(account, report)
-    moved = {key for key in moved_since(account, report.mark) if key[2] != Product.DELIVERY}
-    since = shown.older(Product.DELIVERY).mark
-    moved |= {key for key in moved_since(account, since) if key[2] == Product.DELIVERY}
+    moved = moved_since(account, report.mark, delivery=shown.older(Product.DELIVERY).mark)
     known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
     new = False
     for key in (shown.keys() | footings.keys() | owned.keys()) - moved:
@@ -183,9 +181,13 @@ def _owned(account: BrokerAccount) -> dict[Key, int]:
     return {(segment, number, product): int(net) for segment, number, product, net in rows}
 
 
-def moved_since(account: BrokerAccount, mark: int) -> set[Key]:
-    """Positions in which an order filled after the read began: the read may lack it."""
-    holds = Hold.objects.filter(account=account, filled_mark__gte=mark)
+def moved_since(account: BrokerAccount, mark: int, delivery: int | None = None) -> set[Key]:
+    """Positions in which an order filled after the read began: the read may lack it.
+
+    ``delivery``: when the reads of those began, if that was earlier.
+    """
+    early = Q(product=Product.DELIVERY, filled_mark__gte=mark if delivery is None else delivery)
+    holds = Hold.objects.filter(Q(filled_mark__gte=mark) | early, account=account)
     return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
 
 
