@@ -86,6 +86,16 @@ def refresh(account: BrokerAccount, within: dt.timedelta = GOOD_FOR) -> None:
             _try(account, what, store)
 
 
+def refresh_if_due(account: BrokerAccount) -> None:
+    """The same for a task that runs more often: once in that time, read or not."""
+    now = timezone.now()
+    mine = HoldingsReport.objects.filter(account=account)
+    HoldingsReport.objects.get_or_create(account=account)
+    due = mine.exclude(asked_at__gt=now - GOOD_FOR, asked_at__lte=now)
+    if due.update(asked_at=now):
+        refresh(account)
+
+
 def _try(account: BrokerAccount, what: str, store: Callable[..., object]) -> None:
     try:
         store(account, retries=False)

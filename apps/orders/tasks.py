@@ -153,7 +153,7 @@ def refresh_reports() -> None:
             try:
                 reporting.store_funds(account)
                 trimming.trim(account, footing.read_positions(account))
-                holdings.refresh(account)
+                holdings.refresh_if_due(account)
             except ReadFailed as error:
                 log.warning("report not refreshed", account=account.name, error=str(error))
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from apps.alerts.models import Alert
 from apps.brokers import holdings
@@ -122,6 +123,17 @@ def test_the_three_are_read_at_most_once_while_they_are_fresh(at: Any) -> None:
     kept = HoldingsReport.objects.get()
     assert (len(kept.rows), kept.ddpi, kept.approved) == (1, True, {"INE00IN01015": 4})
     assert kept.todays
+
+
+def test_what_cannot_be_read_is_asked_for_once_a_minute(at: Any) -> None:
+    with Stub(*[answer(500, b"")] * 6) as stub:
+        account = at(stub.url)
+        holdings.refresh_if_due(account)
+        holdings.refresh_if_due(account)
+        assert WireCall.objects.count() == 3
+        HoldingsReport.objects.update(asked_at=timezone.now() - holdings.GOOD_FOR)
+        holdings.refresh_if_due(account)
+        assert WireCall.objects.count() == 6
 
 
 def test_one_that_fails_does_not_keep_the_others(at: Any) -> None:

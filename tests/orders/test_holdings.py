@@ -324,3 +324,40 @@ def test_a_stop_at_work_on_a_holding_survives_the_reads(place, delivered, accoun
     one_pass(account)
     stop.refresh_from_db()
     assert stop.status == "OPEN", stop.reason
+
+
+def test_a_sale_by_hand_at_the_broker_is_counted_once(deal, delivered, account, market):
+    """It is in the positions and gone from the holdings; it was one sale all the same."""
+    delivered()
+    authority(market, account, ddpi=True)
+    holdings.store_holdings(account)
+    sold = market.control(
+        "hand",
+        client_id=account.client_id,
+        transactionType="SELL",
+        exchangeSegment="NSE_EQ",
+        securityId="2885",
+        productType="CNC",
+        orderType="MARKET",
+        quantity=30,
+        fill=True,
+    )
+    assert sold["orderStatus"] == "TRADED"
+    passes_until(account, lambda: footing.total(account, KEY) == 70)
+    for _ in range(2):
+        holdings.store_holdings(account)
+        assert footing.agrees(account, footing.read_positions(account))
+    assert deal(Side.SELL, 71, Intent.EXIT).status == "DENIED"
+    assert deal(Side.SELL, 70, Intent.EXIT, strategy="slow").status == "FILLED"
+
+
+def test_a_strategys_part_is_closed_and_the_rest_is_kept(
+    delivered, account, market, reliance, trader
+):
+    delivered(60)
+    in_the_depository(market, account, 100)
+    authority(market, account, ddpi=True)
+    passes_until(account, lambda: _read_and_confirmed(account, 40), each=0.4)
+    asked = {"product": "DELIVERY", "owner": "strategy:slow", "holdings": True}
+    reached(account, ask(account, reliance, trader, **asked))
+    assert at_broker(account) == 40

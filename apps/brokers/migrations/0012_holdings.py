@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ('ddpi_as_of', models.DateTimeField(null=True)),
                 ('approved', models.JSONField(default=dict, help_text='Units by ISIN, approved by eDIS.')),
                 ('approved_as_of', models.DateTimeField(null=True)),
+                ('asked_at', models.DateTimeField(help_text='When they were last due, read or not.', null=True)),
                 ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='holdings', to='brokers.brokeraccount')),
             ],
         ),

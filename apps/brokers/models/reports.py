@@ -63,6 +63,7 @@ class HoldingsReport(models.Model):
     ddpi_as_of = models.DateTimeField(null=True)
     approved = models.JSONField(default=dict, help_text="Units by ISIN, approved by eDIS.")
     approved_as_of = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True, help_text="When they were last due, read or not.")
 
     def __str__(self) -> str:
         return f"{len(self.rows)} holdings of {self.account_id}"
