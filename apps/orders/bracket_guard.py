@@ -48,6 +48,7 @@ from apps.orders.states import AT_BROKER
 log = structlog.get_logger(__name__)
 GUARDIAN = "desk: bracket guardian"
 NEVER_PLACED = dt.timedelta(seconds=30)  # after which a bracket without an entry is given up
+ASK_AFTER = 2.0  # seconds without a stop at work before the order book is asked
 ALERTS = ("reverse", "exposed", "target", "waits", "broke")
 KEPT_FOR_SIZE = 5  # changes of an order that trailing leaves for its quantity
 
@@ -113,6 +114,8 @@ def _look(bracket: Bracket) -> None:
         return
     began = timezone.now()
     seen = _clocked(bracket, orders, sight_of(bracket, orders))
+    if ASK_AFTER <= seen.exposed_for <= settings.BRACKET_LEAVE_AFTER:
+        queue.ring_reconcile(bracket.account_id)  # news of its stop may have been lost
     steps = decide(seen, patience())
     if bracket.over:
         steps = [step for step in steps if step.do is not Do.FINISH]  # late news, flat as it was

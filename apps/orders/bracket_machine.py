@@ -203,7 +203,8 @@ def _reasons_to_leave(seen: Sight, patience: Patience) -> Iterator[Step]:
 def _unprotected(seen: Sight, patience: Patience) -> str:
     if seen.stop.at is At.UNKNOWN:
         return ""  # it may protect; another one beside it could fill too
-    if not seen.stop.alive and seen.stop.failed >= patience.tries:
+    failed = not seen.stop.alive and seen.stop.failed >= patience.tries
+    if failed and seen.exposed_for >= patience.protect_within:
         return f"the stop failed {seen.stop.failed} times"
     if seen.exposed and seen.exposed_for >= patience.leave_after:
         return f"no stop was at work for {seen.exposed_for:.0f} s"
@@ -279,8 +280,7 @@ def _placing(seen: Sight, patience: Patience) -> Iterator[Step]:
         if seen.target.gone and seen.stop.gone and seen.back.gone:
             yield from _place(seen, Part.OUT, seen.held)
     elif all(works.left <= seen.held and works.strays == 0 for works in exits):
-        if seen.stop.failed < patience.tries:
-            yield from _place(seen, Part.STOP_LOSS, seen.held)
+        yield from _place(seen, Part.STOP_LOSS, seen.held)
         if seen.wants_target and not seen.exposed and seen.target.failed < patience.tries:
             yield from _place(seen, Part.TARGET, seen.held)
 

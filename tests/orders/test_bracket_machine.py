@@ -109,7 +109,7 @@ def test_a_target_in_doubt_keeps_no_stop_from_being_placed():
     assert done(seen) == [(Do.PLACE, Part.STOP_LOSS, 10)]
 
 
-@pytest.mark.parametrize("failed", [1, 2])
+@pytest.mark.parametrize("failed", [1, 2, 3])
 def test_a_rejected_stop_is_replaced(failed):
     stop = Works(at=At.OVER, quantity=10, failed=failed)
     assert done(Sight(entry=HOLDS, stop=stop)) == [(Do.PLACE, Part.STOP_LOSS, 10)]
@@ -118,7 +118,7 @@ def test_a_rejected_stop_is_replaced(failed):
 @pytest.mark.parametrize(
     "different",
     [
-        {"stop": Works(at=At.OVER, quantity=10, failed=3)},
+        {"stop": Works(at=At.OVER, quantity=10, failed=3), "exposed_for": 5},
         {"stop": Works(at=At.MOVING, quantity=10), "exposed_for": 15},
         {"stop": AT_WORK, "gap_for": 2},
         {"stop": AT_WORK, "ends": "its market's auction comes"},
@@ -148,6 +148,12 @@ def test_a_filled_exit_cancels_its_sibling_and_is_not_over_before_that_is_confir
     assert done(Sight(entry=HOLDS, target=target, stop=asked)) == []
     gone = Works(at=At.OVER, quantity=10)
     assert done(Sight(entry=HOLDS, target=target, stop=gone)) == [(Do.FINISH, None, 0)]
+
+
+def test_an_exit_that_begins_to_fill_cancels_the_rest_of_the_entry():
+    entry = Works(at=At.WORKING, quantity=10, filled=4, total=4)
+    stop = Works(at=At.OVER, quantity=4, filled=4, total=4)
+    assert done(Sight(entry=entry, stop=stop)) == [(Do.CANCEL, Part.ENTRY, 0)]
 
 
 def test_both_exits_filled_is_told_and_traded_back():

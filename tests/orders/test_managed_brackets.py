@@ -219,8 +219,9 @@ class TestWhatGoesWrong:
         assert breaks_of(bracket) == []
 
     def test_a_position_whose_stops_are_all_rejected_is_left(
-        self, place, exchange, market, account
+        self, place, exchange, market, account, settings
     ):
+        settings.BRACKET_PROTECT_WITHIN = 0
         bracket = place()
         sweep_and_send()
         exchange.fault("reject_later", "place", times=3)
