@@ -126,7 +126,7 @@ def _look(bracket: Bracket) -> None:
         _trail(bracket, seen)
         _bring_terms(bracket, orders, busy)
     _settle_alerts(bracket, steps)
-    _show(bracket, seen, began)
+    _show(bracket, orders, seen, began)
 
 
 def _give_up_without_entry(bracket: Bracket) -> None:
@@ -380,7 +380,7 @@ def _settle_alerts(bracket: Bracket, steps: list[Step]) -> None:
         settle_alert(name, "it is as it should be again")
 
 
-def _show(bracket: Bracket, seen: Sight, began: dt.datetime) -> None:
+def _show(bracket: Bracket, orders: Orders, seen: Sight, began: dt.datetime) -> None:
     """Bring status and legs up to date with the orders, and remember when the look began."""
     columns: dict[str, object] = {"looked_at": began}
     if bracket.over and seen.held != 0:
@@ -390,7 +390,7 @@ def _show(bracket: Bracket, seen: Sight, began: dt.datetime) -> None:
     if not bracket.over or seen.held != 0:
         columns["status"] = _status(bracket, seen)
     if seen.entry.total and bracket.entered_at is None:
-        columns["entered_at"] = timezone.now()
+        columns["entered_at"] = orders[Part.ENTRY][-1].news_at or began
     _keep(bracket, columns)
     show_legs(bracket, orders_of(bracket), bracket.legs.all())
 
