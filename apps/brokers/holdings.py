@@ -93,7 +93,7 @@ def refresh_if_due(account: BrokerAccount) -> None:
     HoldingsReport.objects.get_or_create(account=account)
     due = mine.exclude(asked_at__gt=now - GOOD_FOR, asked_at__lte=now)
     if due.update(asked_at=now):
-        refresh(account)
+        refresh(account, GOOD_FOR / 2)  # or what was read a moment after it is left for a minute
 
 
 def _try(account: BrokerAccount, what: str, store: Callable[..., object]) -> None:

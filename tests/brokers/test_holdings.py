@@ -136,6 +136,19 @@ def test_what_cannot_be_read_is_asked_for_once_a_minute(at: Any) -> None:
         assert WireCall.objects.count() == 6
 
 
+def test_all_three_are_read_again_when_a_minute_is_over(at: Any) -> None:
+    answers = [answer(200, [ROW]), answer(200, PROFILE), answer(200, [EDIS])]
+    with Stub(*answers, *answers) as stub:
+        account = at(stub.url)
+        holdings.refresh_if_due(account)
+        earlier = timezone.now() - holdings.GOOD_FOR
+        moments = ("as_of", "ddpi_as_of", "approved_as_of")
+        young = dict.fromkeys(moments, earlier + dt.timedelta(seconds=1))
+        HoldingsReport.objects.update(asked_at=earlier, **young)
+        holdings.refresh_if_due(account)
+    assert WireCall.objects.count() == 6
+
+
 def test_one_that_fails_does_not_keep_the_others(at: Any) -> None:
     with Stub(answer(500, b""), answer(200, PROFILE), answer(200, [EDIS])) as stub:
         account = at(stub.url)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from apps.brokers.port import Intent, Product, Segment, Side
 from apps.risk.delivering import Delivery, DeliveryFacts, left_to_sell
 from apps.risk.held import together
+from apps.risk.rules import ExitCap
 from tests.risk.test_rules import LIMITS, request, snapshot
 
 ISIN = "INE002A01018"
@@ -166,3 +167,18 @@ def test_what_passes_is_covered_by_what_is_there_and_what_may_leave(
     for more in ({"approved": approved + 1}, {"available": available + 1, "most": most + 101}):
         if why(quantity, intent, **known) is None:
             assert why(quantity, intent, **(known | more)) is None
+
+
+def test_while_holdings_are_not_known_the_desks_own_count_measures_an_exit():
+    terms = request(
+        side=Side.SELL,
+        product=Product.DELIVERY,
+        segment=Segment.NSE_EQ,
+        quantity=65,
+        intent=Intent.EXIT,
+    )
+    seen = snapshot(request=terms, net_position=0, standing=65)
+    assert "more than the 0 left" in ExitCap().refusal(seen)
+    assert ExitCap().refusal(replace(seen, holdings_known=False)) is None
+    less = replace(seen, holdings_known=False, standing=64)
+    assert "own count" in ExitCap().refusal(less)
