@@ -165,7 +165,9 @@ class Positions:
             there = before if side == "SELL" else -before
             taken = sum(units for when, units in others[key, side] if when >= exits[name])
             if there + taken < fill["quantity"]:
-                why = f"filled {fill['quantity']} of {there}, {taken} taken by others: {key} {at:%T.%f}"
+                why = (
+                    f"filled {fill['quantity']} of {there}, {taken} taken by others, at {at:%T.%f}"
+                )
                 crossed.append(self._note("crossed", name, why))
         return crossed
 
