@@ -56,7 +56,8 @@ def agrees(account: BrokerAccount, report: PositionsReport) -> bool:
 
 _STANDING = """
     SELECT coalesce(sum(net), 0)
-           + coalesce((SELECT "foreign" + CASE WHEN suspected * %(sign)s > 0 THEN suspected ELSE 0 END
+           + coalesce((SELECT "foreign"
+                              + CASE WHEN suspected * %(sign)s > 0 THEN suspected ELSE 0 END
                        FROM risk_footing WHERE account_id = %(account)s
                        AND segment = %(segment)s AND security_id = %(security)s
                        AND product = %(product)s), 0),
