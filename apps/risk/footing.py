@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free, turn_taken
@@ -106,7 +106,7 @@ def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
     owned = _owned(account)
     held = {(row["segment"], row["security_id"], row["product"]) for row in report.rows}
-    moved = moved_since(account, report.mark) | _moved_lately(account, report)
+    moved = _moved_lately(account, report)
     known = BrokerAccount.objects.filter(pk=account.pk, reconcile_wanted=False).exists()
     new = False
     _forget_candidates([row for key, row in footings.items() if key in moved])
@@ -194,7 +194,8 @@ def moved_since(account: BrokerAccount, mark: int) -> set[Key]:
 def _moved_lately(account: BrokerAccount, report: PositionsReport) -> set[Key]:
     """Positions in which an order filled so shortly before the read that it may lack the fill."""
     late = report.as_of - dt.timedelta(seconds=settings.SETTLE_TIME)
-    holds = Hold.objects.filter(account=account, filled_at__gt=late)
+    lately = Q(filled_mark__gte=report.mark) | Q(filled_at__gt=late)
+    holds = Hold.objects.filter(lately, account=account)
     return {(row[0], row[1], row[2]) for row in holds.values_list(*_KEY).distinct()}
 
 

@@ -110,7 +110,7 @@ def test_a_count_of_ours_that_differs_is_told(traded, judged):
     assert "the risk's count has 9, fills 10" in found.notes[0]
 
 
-def test_a_hand_trade_without_a_row_is_told(by_hand, judged, account):
+def test_a_hand_trade_without_a_row_is_told(by_hand, judged, account, reliance):
     by_hand("BUY", 3)
     assert judged().miscounted == 3  # the trade itself, and its units in both counts
     settled(account)
