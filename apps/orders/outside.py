@@ -121,6 +121,16 @@ def _why_not(report: OrderReport, *, is_ours: bool, leg: bool) -> str:
     return f"the broker does not say its {' and '.join(missing)}" if missing else ""
 
 
+def filled_by(strangers: list[OrderReport]) -> dict[footing.Key, int]:
+    """Net units that these orders have filled, by position."""
+    found: dict[footing.Key, int] = {}
+    for one in strangers:
+        if one.segment and one.security_id and one.product and one.side and one.filled_quantity:
+            key = (one.segment.value, one.security_id, one.product.value)
+            found[key] = found.get(key, 0) + one.side.sign * one.filled_quantity
+    return found
+
+
 def import_order(account: BrokerAccount, report: OrderReport, as_of: dt.datetime) -> str:
     """Give a stranger its row; empty when it has one now, else why not.
 

@@ -159,20 +159,22 @@ class _Run:
         for report in news + late:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
-        if strangers:
-            self._take_in(strangers, book.as_of, certain=certain)
+        waiting = self._take_in(strangers, book.as_of, certain=certain) if strangers else []
+        footing.suspect(account, outside.filled_by(waiting))
         _settle_changes(account, book)
         _settle_fills(account, book)
         return by_broker_id(our_orders(account) if news or late or strangers else orders)
 
-    def _take_in(self, strangers: list[OrderReport], as_of: dt.datetime, *, certain: bool) -> None:
-        """Rows for orders made outside the desk, unless one could be ours; the rest is kept."""
+    def _take_in(
+        self, strangers: list[OrderReport], as_of: dt.datetime, *, certain: bool
+    ) -> list[OrderReport]:
+        """Rows for orders made outside the desk; those that wait, as one of them could be ours."""
         account = self.account
         keep_unattributed(account, strangers, BOOK)
         importable, without = outside.strangers_to_import(account, strangers)
         if importable and not (certain and outside.stillness(account).certain):
             self.deferred = True
-            return
+            return importable
         for report in importable:
             broker_id = report.broker_order_id
             take_in = partial(outside.import_order, account, report, as_of)
@@ -183,6 +185,7 @@ class _Run:
             for report in strangers
             if report.broker_order_id in without
         ]
+        return []
 
     def _apply_trades(
         self, ours: dict[str, Ours], trades: list[Fill]

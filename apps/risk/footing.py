@@ -14,7 +14,7 @@ at all while the holdings of today are not known.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,9 @@ def _of_today(account: BrokerAccount) -> dict[Key, int]:
 
 _STANDING = """
     SELECT coalesce(sum(net), 0)
-           + coalesce((SELECT "foreign" FROM risk_footing WHERE account_id = %(account)s
+           + coalesce((SELECT "foreign"
+                              + CASE WHEN suspected * %(sign)s > 0 THEN suspected ELSE 0 END
+                       FROM risk_footing WHERE account_id = %(account)s
                        AND segment = %(segment)s AND security_id = %(security)s
                        AND product = %(product)s), 0),
            coalesce(sum(net) FILTER (WHERE owner = %(owner)s), 0)
@@ -99,13 +101,17 @@ _STANDING = """
 
 
 def standing(account: BrokerAccount, request: OrderRequest) -> Standing:
-    """Our own count of the position that the request is about."""
+    """Our own count of the position that the request is about.
+
+    What orders that nobody can attribute yet have filled the request's way is gone already.
+    """
     values: dict[str, Any] = {
         "account": account.pk,
         "segment": request.segment,
         "security": request.security_id,
         "product": request.product,
         "owner": request.owner,
+        "sign": request.side.sign,
     }
     with connection.cursor() as cursor:
         cursor.execute(_STANDING, values)
@@ -238,6 +244,18 @@ def explain(account: BrokerAccount, key: Key, units: int) -> None:
         footing.foreign -= min(footing.foreign, units, key=abs)
     footing.candidate = None
     footing.save()
+
+
+def suspect(account: BrokerAccount, units: Mapping[Key, int]) -> None:
+    """Net units that orders have filled which may be somebody's or ours: these and no others."""
+    for footing in Footing.objects.filter(account=account).exclude(suspected=0):
+        if _key(footing) not in units:
+            Footing.objects.filter(pk=footing.pk).update(suspected=0)
+    for key, suspected in units.items():
+        named = dict(zip(_KEY, key, strict=True))
+        Footing.objects.update_or_create(
+            account=account, **named, defaults={"suspected": suspected}
+        )
 
 
 def _owned(account: BrokerAccount) -> dict[Key, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -147,8 +148,10 @@ class Positions:
     def _crossed(self) -> list[str]:
         """Exits that filled more than there was, but for what others took since their decision.
 
-        Others: somebody by hand, and strategies that went the other way by orders of their own.
+        Others: somebody by hand, whom a read may show a settle time late and nothing else does;
+        and strategies that went the other way by orders of their own.
         """
+        late = dt.timedelta(seconds=settings.SETTLE_TIME)
         exits, nets, crossed = self._decided, defaultdict[Key, int](int), []
         others: dict[tuple[Key, str], list[tuple[dt.datetime, int]]] = defaultdict(list)
         for fill in self.fills:
@@ -156,12 +159,15 @@ class Positions:
             before, name = nets[key], fill["correlationId"]
             nets[key] += _signed(fill)
             if name not in exits or fill["byHand"]:
-                others[key, side].append((at, fill["quantity"]))
+                seen = at + late if fill["byHand"] else at
+                others[key, side].append((seen, fill["quantity"]))
                 continue
             there = before if side == "SELL" else -before
             taken = sum(units for when, units in others[key, side] if when >= exits[name])
             if there + taken < fill["quantity"]:
-                why = f"filled {fill['quantity']} of {there}, {taken} taken by others"
+                why = (
+                    f"filled {fill['quantity']} of {there}, {taken} taken by others, at {at:%T.%f}"
+                )
                 crossed.append(self._note("crossed", name, why))
         return crossed
 

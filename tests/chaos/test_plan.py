@@ -40,7 +40,10 @@ def test_a_run_takes_every_way_in_every_kind_of_order_and_several_accounts():
     assert {ask.order_type for ask in asks} == {"LIMIT", "MARKET", "STOP_LIMIT"}
     assert {ask.validity for ask in asks} == {"DAY", "IOC"}
     assert {ask.intent for ask in asks} == {"ENTRY", "EXIT"}
-    assert {step.what for ask in asks for step in ask.then} == {"cancel", "modify", "fill"}
+    assert {step.what for ask in asks for step in ask.then} == {
+        *("cancel", "modify", "fill", "leave")
+    }
+    assert {deed.what for deed in plan().deeds} == {"close", "close_part", "hand", "kill"}
 
 
 def test_a_run_deals_every_blow_before_it_deals_one_again_too_often():

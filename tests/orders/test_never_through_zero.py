@@ -39,8 +39,9 @@ from apps.orders.reconcile import reconcile
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
 from apps.orders.sweep import sweep
 from apps.risk import footing
-from apps.risk.models import ExitGoal
+from apps.risk.models import ExitGoal, Footing
 from tests.orders.lagging import Broker, Traded, served
+from tests.orders.telling import swept_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
 INDIA = ZoneInfo("Asia/Kolkata")
@@ -431,3 +432,23 @@ def test_an_order_that_is_imported_late_is_not_counted_on_top_of_its_units(desk)
     reconcile(desk.account)
     assert Order.objects.get(account=desk.account).source == "EXTERNAL"
     assert footing.total(desk.account, key) == 10
+
+
+def test_what_somebody_sold_is_gone_while_it_cannot_be_attributed_yet(desk):
+    """A late read shows it still there, and our own count does not have it yet."""
+    bought(desk)
+    desk.broker.lose = ["before"]
+    lost = desk.ask(Intent.ENTRY, 1)
+    assert lost.status == "UNKNOWN"
+    desk.broker.trade_by_hand("SELL", 10)
+    reconcile(desk.account)
+    assert not Order.objects.filter(account=desk.account, source="EXTERNAL").exists()
+    desk.broker.lag("positions", 2, 2)
+    order = desk.ask(Intent.EXIT, 10)
+    assert order.status == "DENIED"
+    assert "0 left of the position by the desk's own count" in order.reason
+    swept_until(lost, "NEVER_ARRIVED")
+    reconcile(desk.account)
+    assert Order.objects.get(account=desk.account, source="EXTERNAL").filled_quantity == 10
+    assert footing.total(desk.account, ("NSE_EQ", "2885", "INTRADAY")) == 0
+    assert not Footing.objects.exclude(suspected=0).exists()

@@ -105,6 +105,10 @@ class Footing(models.Model):
     security_id = models.CharField(max_length=30)
     product = models.CharField(max_length=10)
     foreign = models.IntegerField(default=0, help_text="Units; confirmed.")
+    suspected = models.IntegerField(
+        default=0,
+        help_text="Units of orders that nobody can attribute yet: they only make an exit smaller.",
+    )
     candidate = models.IntegerField(null=True, help_text="Units that the last read left over.")
     candidate_mark = models.BigIntegerField(default=0, help_text="The moment of that read.")
     candidate_at = models.DateTimeField(null=True, help_text="When that read began.")
