@@ -252,10 +252,10 @@ def suspect(account: BrokerAccount, units: Mapping[Key, int]) -> None:
         if _key(footing) not in units:
             Footing.objects.filter(pk=footing.pk).update(suspected=0)
     for key, suspected in units.items():
-        named = dict(zip(_KEY, key, strict=True))
-        Footing.objects.update_or_create(
-            account=account, **named, defaults={"suspected": suspected}
+        footing, _ = Footing.objects.get_or_create(
+            account=account, **dict(zip(_KEY, key, strict=True))
         )
+        Footing.objects.filter(pk=footing.pk).update(suspected=suspected)
 
 
 def _owned(account: BrokerAccount) -> dict[Key, int]:

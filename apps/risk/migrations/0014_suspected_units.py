@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('risk', '0012_what_ended_orders_filled'),
+        ('risk', '0013_goals_of_holdings'),
     ]
 
     operations = [
