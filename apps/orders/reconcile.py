@@ -110,6 +110,7 @@ class _Run:
         self.reading = ""
         self.books_read = False
         self.deferred = False  # a stranger waits until nothing is in doubt
+        self.attributed = True  # every order of the book is known to be ours or somebody's
         self.differences: list[Difference] = []
 
     def run(self) -> bool:
@@ -140,7 +141,7 @@ class _Run:
         self.row.trades = len(trades)
         self.books_read = True
         self.reading = "positions"
-        positions = footing.read_positions(self.account)
+        positions = footing.read_positions(self.account, attributed=self.attributed)
         self.row.positions = len(positions.rows)
         self.reading = "funds"
         reporting.read_funds(self.account)
@@ -160,7 +161,9 @@ class _Run:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
         waiting = self._take_in(strangers, book.as_of, certain=certain) if strangers else []
-        footing.suspect(account, outside.filled_by(waiting))
+        self.attributed = not waiting
+        if waiting:
+            footing.suspect(account, outside.filled_by(waiting))
         _settle_changes(account, book)
         _settle_fills(account, book)
         return by_broker_id(our_orders(account) if news or late or strangers else orders)

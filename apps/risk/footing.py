@@ -118,25 +118,32 @@ def standing(account: BrokerAccount, request: OrderRequest) -> Standing:
         return Standing(*map(int, cursor.fetchone()))
 
 
-def read_positions(account: BrokerAccount, *, retries: bool = True) -> PositionsReport:
-    """Read and keep the positions, and compare them with our own count. Raises ``ReadFailed``."""
+def read_positions(
+    account: BrokerAccount, *, retries: bool = True, attributed: bool = False
+) -> PositionsReport:
+    """Read and keep the positions, and compare them with our own count. Raises ``ReadFailed``.
+
+    ``attributed``: the order book was just read, and nothing in it waits to be attributed.
+    """
     report = reporting.store_positions(account, retries=retries)
-    observe(account, report)
+    observe(account, report, attributed=attributed)
     return report
 
 
-def observe(account: BrokerAccount, report: PositionsReport) -> None:
+def observe(account: BrokerAccount, report: PositionsReport, *, attributed: bool = False) -> None:
     """Confirm what two reads leave over; ask for the order book when one read does.
 
     Whoever finds somebody else at it leaves it to the next read.
     """
     with turn_if_free(f"footing:{account.name}") as mine:
         if mine:
-            _weigh(account, report)
+            _weigh(account, report, attributed=attributed)
 
 
-def _weigh(account: BrokerAccount, report: PositionsReport) -> None:
+def _weigh(account: BrokerAccount, report: PositionsReport, *, attributed: bool) -> None:
     footings = {_key(row): row for row in Footing.objects.filter(account=account)}
+    if attributed and any(row.suspected for row in footings.values()):
+        suspect(account, {})
     shown = held.shown(account, report)
     owned, filled = _counted(account, shown.older(Product.DELIVERY))
     moved = {key for key, last in filled.items() if _may_lack(shown.older(key[2]), last)}
@@ -202,12 +209,12 @@ def _judge(
     if left_over == footing.foreign:
         if footing.candidate is not None:
             footing.candidate = None
-            footing.save()
+            _keep(footing)
         return False
     if footing.candidate != left_over:
         footing.candidate, footing.candidate_mark = left_over, report.mark
         footing.candidate_at, footing.books_asked = report.as_of, False
-        footing.save()
+        _keep(footing)
         return True
     apart = dt.timedelta(seconds=settings.SETTLE_TIME)
     first, now = footing.candidate_at, report.as_of
@@ -216,12 +223,12 @@ def _judge(
         return False
     if not footing.books_asked:
         footing.books_asked = True
-        footing.save()
+        _keep(footing)
         return True
     if not books_read() or turn_taken(f"reconcile:{footing.account.name}"):
         return False
     footing.foreign, footing.candidate = left_over, None
-    footing.save()
+    _keep(footing)
     return False
 
 
@@ -243,19 +250,26 @@ def explain(account: BrokerAccount, key: Key, units: int) -> None:
     if footing.foreign * units > 0:
         footing.foreign -= min(footing.foreign, units, key=abs)
     footing.candidate = None
-    footing.save()
+    _keep(footing)
 
 
 def suspect(account: BrokerAccount, units: Mapping[Key, int]) -> None:
     """Net units that orders have filled which may be somebody's or ours: these and no others."""
-    for footing in Footing.objects.filter(account=account).exclude(suspected=0):
-        if _key(footing) not in units:
-            Footing.objects.filter(pk=footing.pk).update(suspected=0)
+    mine = Footing.objects.filter(account=account)
+    cleared = [row.pk for row in mine.exclude(suspected=0) if _key(row) not in units]
+    mine.filter(pk__in=cleared).update(suspected=0)
     for key, suspected in units.items():
-        footing, _ = Footing.objects.get_or_create(
-            account=account, **dict(zip(_KEY, key, strict=True))
-        )
-        Footing.objects.filter(pk=footing.pk).update(suspected=suspected)
+        named: dict[str, Any] = dict(zip(_KEY, key, strict=True))
+        footing, _ = Footing.objects.get_or_create(account=account, **named)
+        mine.filter(pk=footing.pk).update(suspected=suspected)
+
+
+_WEIGHED = ["foreign", "candidate", "candidate_mark", "candidate_at", "books_asked"]
+
+
+def _keep(footing: Footing) -> None:
+    """What was weighed, and nothing that others write."""
+    footing.save(update_fields=_WEIGHED if footing.pk else None)
 
 
 def _owned(account: BrokerAccount) -> dict[Key, int]:
