@@ -22,7 +22,7 @@ from apps.orders.models import Bracket, Order, Source
 from apps.orders.services import Actor, BadOrder, TooLate
 from apps.orders.trimming import trim
 from apps.risk import footing
-from tests.orders import closing
+from tests.orders import closing, test_killing
 from tests.orders.bracketing import is_held, is_over, newest, one_pass, status_of, until
 from tests.orders.closing import held
 from tests.orders.sweeping import sweep_and_send
@@ -316,6 +316,21 @@ class TestWhatGoesWrong:
         closing.reached(account, goal)
         assert held(account) == 0
         assert not orders_of(bracket)[Part.OUT]
+
+    @pytest.mark.parametrize("with_positions", [True, False])
+    def test_the_kill_switch_is_not_worked_against(
+        self, entered, account, trader, market, settings, with_positions
+    ):
+        settings.FLATTEN_REPRICE_AFTER = 0.4
+        bracket = entered()
+        row = test_killing.kill(account, trader, with_positions=with_positions)
+        test_killing.gone_through(row, "LOCKED", seconds=30)
+        placed = Order.objects.count()
+        for _ in range(3):
+            one_pass(bracket)
+        assert Order.objects.count() == placed
+        assert not Order.objects.working().exists()
+        assert (held(account), bracket.over) == ((0, True) if with_positions else (10, False))
 
 
 class TestTwoOfOneShare:
