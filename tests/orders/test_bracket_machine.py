@@ -167,6 +167,13 @@ def test_both_exits_filled_is_told_and_traded_back():
     assert "10 units more" in steps[-1].why
 
 
+def test_nothing_is_traded_back_while_the_entry_may_still_fill():
+    entry = Works(at=At.WORKING, quantity=10, filled=4, total=4, cancelling=True)
+    filled = Works(at=At.OVER, quantity=4, filled=4, total=4)
+    seen = Sight(entry=entry, target=filled, stop=filled)
+    assert [do for do, _, _ in done(seen)] == [Do.LEAVE, Do.ALERT]
+
+
 def test_a_position_closed_elsewhere_ends_the_bracket():
     seen = Sight(entry=HOLDS, stop=AT_WORK, cover=0)
     assert done(seen) == [(Do.CANCEL, Part.STOP_LOSS, 0)]

@@ -20,8 +20,9 @@ from apps.orders.brackets import BracketIntent
 from apps.orders.ingest import apply_report
 from apps.orders.models import Bracket, Order, Source
 from apps.orders.services import Actor, BadOrder, TooLate
+from apps.orders.trimming import trim
 from apps.risk import footing
-from tests.orders import closing
+from tests.orders import closing, test_killing
 from tests.orders.bracketing import is_held, is_over, newest, one_pass, status_of, until
 from tests.orders.closing import held
 from tests.orders.sweeping import sweep_and_send
@@ -315,6 +316,60 @@ class TestWhatGoesWrong:
         closing.reached(account, goal)
         assert held(account) == 0
         assert not orders_of(bracket)[Part.OUT]
+
+    @pytest.mark.parametrize("with_positions", [True, False])
+    def test_the_kill_switch_is_not_worked_against(
+        self, entered, account, trader, market, settings, with_positions
+    ):
+        settings.FLATTEN_REPRICE_AFTER = 0.4
+        bracket = entered()
+        row = test_killing.kill(account, trader, with_positions=with_positions)
+        test_killing.gone_through(row, "LOCKED", seconds=30)
+        placed = Order.objects.count()
+        for _ in range(3):
+            one_pass(bracket)
+        assert Order.objects.count() == placed
+        assert not Order.objects.working().exists()
+        assert (held(account), bracket.over) == ((0, True) if with_positions else (10, False))
+
+
+class TestTwoOfOneShare:
+    def test_leaving_one_leaves_the_other_protected(self, entered, trader, account):
+        first, second = entered(), entered()
+        brackets.leave(first, trader, "enough of this one")
+        until(first, is_over(first))
+        one_pass(second)
+        assert held(account) == 10
+        assert is_held(second)()
+        assert newest(second, Part.STOP_LOSS).open_quantity == 10
+
+    def test_when_the_position_of_one_is_sold_by_hand_one_stays_and_is_protected(
+        self, entered, exchange, account
+    ):
+        both = [entered(), entered()]
+        exchange.control(
+            "hand",
+            client_id=account.client_id,
+            transactionType="SELL",
+            exchangeSegment="NSE_EQ",
+            securityId="2885",
+            productType="INTRADAY",
+            orderType="MARKET",
+            quantity=10,
+            fill=True,
+        )
+
+        def settled() -> bool:
+            trim(account, footing.read_positions(account))
+            for bracket in both:
+                one_pass(bracket)
+            return sorted(bracket.status for bracket in both) == ["HOLDING", "OVER"]
+
+        until(both[0], settled, seconds=40)
+        (stays,) = [bracket for bracket in both if not bracket.over]
+        until(stays, is_held(stays))
+        assert newest(stays, Part.STOP_LOSS).open_quantity == held(account) == 10
+        assert not any(orders_of(bracket)[Part.OUT] for bracket in both)
 
 
 class TestWhoDiedMeanwhile:

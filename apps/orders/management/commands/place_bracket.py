@@ -62,7 +62,8 @@ class Command(BaseCommand):
                 options["key"],
             )
         except BadOrder as error:
-            raise CommandError(f"--{error.field.replace('_', '-')} {error.text}.") from None
+            option = "type" if error.field == "order_type" else error.field.replace("_", "-")
+            raise CommandError(f"--{option} {error.text}.") from None
         if options["wait"]:
             _wait(bracket, options["timeout"])
         told = json.dumps(shown(bracket)) if options["json"] else sentences(bracket)
