@@ -174,10 +174,9 @@ def suspect(account: BrokerAccount, units: Mapping[Key, int]) -> None:
         if _key(footing) not in units:
             Footing.objects.filter(pk=footing.pk).update(suspected=0)
     for key, suspected in units.items():
-        named = dict(zip(_KEY, key, strict=True))
-        Footing.objects.update_or_create(
-            account=account, **named, defaults={"suspected": suspected}
-        )
+        named: dict[str, Any] = dict(zip(_KEY, key, strict=True))
+        told = {"suspected": suspected}
+        Footing.objects.update_or_create(account=account, **named, defaults=told)
 
 
 def _owned(account: BrokerAccount) -> dict[Key, int]:
