@@ -6,7 +6,8 @@ follows from the seed. Then the exchange heals, the house settles, and the excha
 is held against the rows. The last line counts orders:
 
 asked      those asked for
-sendable   those the gate approved, without those that lapsed for lack of rate budget
+sendable   those the gate approved, without those that lapsed for lack of rate budget, or that a
+           kill switch or a goal stopped on their way
 placed     sendable ones that the exchange accepted
 accepted   orders that the exchange has; known: those we know under exactly its name for them
 kills      processes killed and stores restarted; faults: freezes, locks, and faults that fired

@@ -34,6 +34,7 @@ OURS = {
     "EXPIRED": Status.EXPIRED,
 }
 MOVING = (Status.NEW, Status.APPROVED, Status.SENDING, Status.SUBMITTED, Status.UNKNOWN)
+DESK = ("desk: closing", "kill switch")  # actors
 WAITED_FOR_BUDGET = "waiting for the rate budget"
 
 
@@ -133,12 +134,17 @@ class Judge:
     # --- how many should be there
 
     def _sendable(self) -> set[str]:
-        """What the gate approved, without those that lapsed for lack of budget."""
+        """What the gate approved, without those that lapsed for lack of budget, or that a kill
+        switch or a goal stopped on their way."""
         allowed = Decision.objects.filter(
             action="PLACE", allowed=True, correlation_id__in=self.orders
         )
         approved = set(allowed.values_list("correlation_id", flat=True))
-        return {name for name in approved if not self._lacked_budget(self.orders[name])}
+        return {
+            name
+            for name in approved
+            if not self._lacked_budget(self.orders[name]) and not _stopped(self.orders[name])
+        }
 
     def _lacked_budget(self, order: Order) -> bool:
         if order.status != Status.LAPSED:
@@ -272,6 +278,17 @@ class Judge:
             for name, order in self.orders.items()
             if _remainder(holds, order) != order.open_quantity
         }
+
+
+def _stopped(order: Order) -> bool:
+    """True for one that never left because a switch or a goal would not have it any more."""
+    if order.broker_order_id:
+        return False
+    if order.status == Status.DENIED:
+        return "HALTED" in order.reason
+    wishes = order.events.filter(event__in=[Event.WITHDRAW, Event.WANT_CANCEL])
+    who = wishes.values_list("actor", flat=True)
+    return order.status == Status.CANCELLED and any(actor.startswith(DESK) for actor in who)
 
 
 def _remainder(holds: dict[str, Hold], order: Order) -> int:

@@ -64,7 +64,8 @@ def test_what_is_right_is_clean(placed, judged, exchange, account):
     assert verdict.clean
     assert verdict.line == (
         "asked=2 sendable=2 placed=2 accepted=2 known=2 kills=0 faults=0 "
-        "doubled=0 lost=0 unproven=0 unknown=0 holds_leaked=0"
+        "doubled=0 lost=0 unproven=0 unknown=0 holds_leaked=0 "
+        "exits=0 goals=0 crossed=0 breaks=0 external=0 unclosed=0 miscounted=0"
     )
 
 

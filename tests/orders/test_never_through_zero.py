@@ -47,7 +47,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 INDIA = ZoneInfo("Asia/Kolkata")
 SETTLE, MOST_LAG = 0.5, 0.4  # seconds
 MOST_WAITS = 2  # in one example
-EXAMPLES = int(os.environ.get("STORM_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("STORM_EXAMPLES", "12"))
 WHO = Actor(name="Alice")
 _numbers = itertools.count()
 

@@ -134,6 +134,17 @@ def test_the_report_counts_by_correlation_id(server: Server) -> None:
     assert found["doubled"] == []
 
 
+def test_the_report_has_every_fill_in_its_order(server: Server) -> None:
+    order_id = server.place(correlationId="r1")
+    for quantity in (4, 6):
+        server.sim("fill", {"orderId": order_id, "quantity": quantity})
+    fills = server.sim("report")["fills"]
+    assert [fill["quantity"] for fill in fills] == [4, 6]
+    assert fills[0]["at"] <= fills[1]["at"]
+    names = ("orderId", "correlationId", "clientId", "transactionType", "productType", "byHand")
+    assert [fills[0][name] for name in names] == [order_id, "r1", CLIENT, "BUY", "INTRADAY", False]
+
+
 def test_the_request_log_can_be_read_from_a_point_on(server: Server) -> None:
     server.call("GET", "/profile")
     last = server.sim("requests?since=0")[-1]["n"]
