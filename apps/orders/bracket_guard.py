@@ -8,9 +8,7 @@ placed under once.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 
 import structlog
 from django.conf import settings
@@ -18,11 +16,10 @@ from django.utils import timezone
 
 from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import raise_alert, settle_alert
-from apps.brokers.budget import changes_used
 from apps.brokers.locks import turn_if_free
 from apps.brokers.port import Intent, OrderType, Product, Side
-from apps.orders import attempts, inputs, queue, services
-from apps.orders.bracket_machine import At, Do, Part, Patience, Sight, Step, decide, pause, waits
+from apps.orders import bracket_terms, queue, services
+from apps.orders.bracket_machine import Do, Part, Patience, Sight, Step, decide, waits
 from apps.orders.bracket_sight import (
     Orders,
     key_of,
@@ -31,12 +28,11 @@ from apps.orders.bracket_sight import (
     show_legs,
     sight_of,
 )
+from apps.orders.bracket_terms import GUARDIAN
 from apps.orders.models import (
     PREFIX,
     Bracket,
-    BracketNote,
     BracketStatus,
-    Change,
     Order,
     Source,
     Style,
@@ -46,11 +42,9 @@ from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
 from apps.orders.states import AT_BROKER
 
 log = structlog.get_logger(__name__)
-GUARDIAN = "desk: bracket guardian"
 NEVER_PLACED = dt.timedelta(seconds=30)  # after which a bracket without an entry is given up
 ASK_AFTER = 2.0  # seconds without a stop at work before the order book is asked
 ALERTS = ("reverse", "exposed", "target", "waits", "broke")
-KEPT_FOR_SIZE = 5  # changes of an order that trailing leaves for its quantity
 
 
 def patience() -> Patience:
@@ -123,8 +117,8 @@ def _look(bracket: Bracket) -> None:
         _do(bracket, orders, seen, step)
     if not seen.leaving and not any(step.do is Do.LEAVE for step in steps):
         busy = {step.part for step in steps}
-        _trail(bracket, seen)
-        _bring_terms(bracket, orders, busy)
+        bracket_terms.trail(bracket, seen)
+        bracket_terms.bring(bracket, orders, busy)
     _settle_alerts(bracket, steps)
     _show(bracket, orders, seen, began)
 
@@ -150,7 +144,7 @@ def _clocked(bracket: Bracket, orders: Orders, seen: Sight) -> Sight:
         since = (getattr(bracket, f"{name}_since") or now) if runs else None
         if since != getattr(bracket, f"{name}_since"):
             columns[f"{name}_since"] = since
-    _keep(bracket, columns)
+    bracket.keep(columns)
     return replace(
         seen,
         exposed_for=_lasting(bracket.exposed_since, now),
@@ -161,13 +155,6 @@ def _clocked(bracket: Bracket, orders: Orders, seen: Sight) -> Sight:
 
 def _lasting(since: dt.datetime | None, now: dt.datetime) -> float:
     return 0.0 if since is None else (now - since).total_seconds()
-
-
-def _keep(bracket: Bracket, columns: Mapping[str, object]) -> None:
-    for name, value in columns.items():
-        setattr(bracket, name, value)
-    if columns:
-        bracket.save(update_fields=list(columns))
 
 
 def _gapped(bracket: Bracket, orders: Orders) -> bool:
@@ -198,9 +185,9 @@ def _do(bracket: Bracket, orders: Orders, seen: Sight, step: Step) -> None:
             _cancel(bracket, found[:-1] if step.about == "strays" else found[-1:], step)
         elif step.do is Do.CHANGE:
             quantity = found[-1].filled_quantity + step.quantity
-            _change(bracket, found[-1], step.why, quantity=quantity)
+            bracket_terms.change(bracket, found[-1], step.why, quantity=quantity)
         elif step.do is Do.PRICE_ANEW:
-            _price_anew(bracket, found[-1])
+            bracket_terms.price_anew(bracket, found[-1])
 
 
 def leave(bracket: Bracket, actor: Actor, why: str) -> bool:
@@ -212,19 +199,14 @@ def leave(bracket: Bracket, actor: Actor, why: str) -> bool:
     if not fresh.update(leaving_at=now, reason=why[:400]):
         return False
     bracket.leaving_at, bracket.reason = now, why[:400]
-    note(bracket, actor, f"it is being left: {why}")
+    bracket.note(actor.name, f"it is being left: {why}")
     return True
-
-
-def note(bracket: Bracket, actor: Actor, text: str) -> None:
-    """Keep what was done, for ever."""
-    BracketNote.objects.create(bracket=bracket, text=text[:400], actor=actor.name)
 
 
 def _finish(bracket: Bracket, why: str) -> None:
     columns = {"status": BracketStatus.OVER, "finished_at": timezone.now()}
-    _keep(bracket, columns | ({"reason": why} if why else {}))
-    note(bracket, Actor(name=GUARDIAN), f"it is over{f': {why}' if why else ''}")
+    bracket.keep(columns | ({"reason": why} if why else {}))
+    bracket.note(GUARDIAN, f"it is over{f': {why}' if why else ''}")
     if why and bracket.entered_at is not None:
         text = f"{bracket} on {bracket.account.name} is over: {why}"
         raise_alert(f"{bracket.name}:over", text)
@@ -249,7 +231,7 @@ def _place(bracket: Bracket, part: Part, number: int, quantity: int) -> None:
         return
     order = Order.objects.get(request_key=key)
     said = f"{part}: {order.in_words} placed, {order.status}"
-    note(bracket, Actor(name=GUARDIAN), f"{said} {order.reason}".strip())
+    bracket.note(GUARDIAN, f"{said} {order.reason}".strip())
 
 
 def _intent(bracket: Bracket, part: Part, quantity: int) -> OrderIntent:
@@ -285,91 +267,7 @@ def _cancel(bracket: Bracket, orders: list[Order], step: Step) -> None:
             services.cancel(order, Actor(name=GUARDIAN), step.why)
         except TooLate:
             continue  # it ended meanwhile: the next look sees how
-        note(bracket, Actor(name=GUARDIAN), f"{step.part}: cancel asked for, {step.why}")
-
-
-def _change(bracket: Bracket, order: Order, why: str, **terms: int | Decimal | None) -> None:
-    """Ask for new terms; after refusals less and less often."""
-    last = order.modifications.order_by("-id").first()
-    bad = order.modifications.filter(status__in=[Change.DENIED, Change.REFUSED]).count()
-    if last is not None and last.status in {Change.DENIED, Change.REFUSED}:
-        since = timezone.now() - (last.settled_at or last.requested_at)
-        if since.total_seconds() < pause(bad):
-            return
-    try:
-        change = services.modify(order, Actor(name=GUARDIAN), why, **terms)  # type: ignore[arg-type]
-    except (TooLate, BadOrder) as error:
-        log.info("not changed", correlation_id=order.correlation_id, why=str(error))
-        return
-    said = f"change to {change}: {change.get_status_display()}, {why}"
-    note(bracket, Actor(name=GUARDIAN), said)
-
-
-def _price_anew(bracket: Bracket, order: Order) -> None:
-    """A way out rests: its limit goes further away from us, as far as the band allows."""
-    times = 2 + order.modifications.count()
-    price = inputs.limit_now(attempts.repriced(order), times=times)
-    if price is not None and price != order.price and order.can_modify:
-        _change(bracket, order, "it rests, and the position is still held", price=price)
-
-
-def _trail(bracket: Bracket, seen: Sight) -> None:
-    """Follow the price with the stop, in whole steps and only in favour."""
-    jump = bracket.trailing_jump
-    if jump is None or seen.held <= 0 or seen.stop.at is not At.WORKING:
-        return
-    price = price_now(bracket)
-    if price is None or bracket.stop_price is None:
-        return
-    if bracket.trail_price is None:
-        _begin_to_trail(bracket)
-    if bracket.trail_price is None or bracket.trail_stop is None:
-        return
-    sign = Side(bracket.side).sign
-    steps = int((price - bracket.trail_price) * sign // jump)
-    stop = bracket.trail_stop + sign * steps * jump
-    if steps <= 0 or (stop - bracket.stop_price) * sign <= 0:
-        return
-    away = stop - bracket.stop_price
-    limit = None if bracket.stop_limit is None else bracket.stop_limit + away
-    same = Bracket.objects.filter(pk=bracket.pk, stop_price=bracket.stop_price)
-    if same.update(stop_price=stop, stop_limit=limit):
-        bracket.stop_price, bracket.stop_limit = stop, limit
-
-
-def _begin_to_trail(bracket: Bracket) -> None:
-    """It counts from the price at which it was entered."""
-    entry = bracket.legs.get(leg=Part.ENTRY)
-    _keep(bracket, {"trail_price": entry.average_price, "trail_stop": bracket.stop_price})
-
-
-def _bring_terms(bracket: Bracket, orders: Orders, busy: set[Part | None]) -> None:
-    """Give working legs the prices that the bracket has now."""
-    for part in (Part.STOP_LOSS, Part.TARGET):
-        order = orders[part][-1] if orders[part] else None
-        if order is None or part in busy or not _may_move(order):
-            continue
-        if part is Part.STOP_LOSS:
-            _move_stop(bracket, order)
-        elif bracket.target_price not in {None, order.price}:
-            _change(bracket, order, "the target moved", price=bracket.target_price)
-
-
-def _may_move(order: Order) -> bool:
-    """Moves leave some of the changes that a broker takes for the quantity."""
-    used = changes_used(order.correlation_id) + KEPT_FOR_SIZE
-    working = order.status in AT_BROKER and order.opened_at is not None and order.can_modify
-    return working and used < settings.CHANGES_PER_ORDER and not services.change_under_way(order)
-
-
-def _move_stop(bracket: Bracket, order: Order) -> None:
-    trigger, price = order.trigger_price, order.price
-    if bracket.stop_price is None or trigger is None or price is None:
-        return
-    if trigger != bracket.stop_price:
-        limit = bracket.stop_limit or price + (bracket.stop_price - trigger)
-        terms = {"trigger_price": bracket.stop_price, "price": limit}
-        _change(bracket, order, "the stop moved", **terms)
+        bracket.note(GUARDIAN, f"{step.part}: cancel asked for, {step.why}")
 
 
 def _settle_alerts(bracket: Bracket, steps: list[Step]) -> None:
@@ -391,7 +289,7 @@ def _show(bracket: Bracket, orders: Orders, seen: Sight, began: dt.datetime) -> 
         columns["status"] = _status(bracket, seen)
     if seen.entry.total and bracket.entered_at is None:
         columns["entered_at"] = orders[Part.ENTRY][-1].news_at or began
-    _keep(bracket, columns)
+    bracket.keep(columns)
     show_legs(bracket, orders_of(bracket), bracket.legs.all())
 
 

@@ -123,7 +123,7 @@ def _store(
             BracketLeg.objects.create(
                 bracket=bracket, account=intent.account, leg=leg, quantity=intent.quantity
             )
-        bracket_guard.note(bracket, actor, f"asked for: {in_words(bracket)}. {cause}".strip())
+        bracket.note(actor.name, f"asked for: {in_words(bracket)}. {cause}".strip())
         turn.enter_context(turn_if_free(bracket.name))
     return bracket
 
@@ -262,7 +262,7 @@ def drop_target(bracket: Bracket, actor: Actor, reason: str) -> Bracket:
     with_target = Bracket.objects.filter(pk=bracket.pk, target_price__isnull=False)
     if not with_target.update(target_price=None):
         raise TooLate("it has no target")
-    bracket_guard.note(bracket, actor, f"its target is dropped: {reason}")
+    bracket.note(actor.name, f"its target is dropped: {reason}")
     queue.ring_bracket(bracket.pk)
     bracket.refresh_from_db()
     return bracket
@@ -298,7 +298,7 @@ def change(
         for name in wanted
         if name in asked
     )
-    bracket_guard.note(bracket, actor, f"{said}: {reason}")
+    bracket.note(actor.name, f"{said}: {reason}")
     queue.ring_bracket(bracket.pk)
     bracket.refresh_from_db()
     return bracket

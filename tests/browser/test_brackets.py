@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from apps.orders import bracket_guard
 from apps.orders.models import Bracket
-from apps.orders.services import Actor
 from apps.people import roles
 from tests.people.conftest import member
 
@@ -68,7 +66,7 @@ def test_an_open_page_becomes_what_a_fresh_one_shows(sign_in, bracket):
     expect(page.locator("#bracket-legs")).to_contain_text("Awaited")
     bracket.legs.filter(leg="STOP_LOSS").update(status="WORKING", leg_order_id="4711")
     Bracket.objects.filter(pk=bracket.pk).update(status="HOLDING")
-    bracket_guard.note(bracket, Actor(name="guardian"), "its stop is at work")
+    bracket.note("guardian", "its stop is at work")
     expect(page.locator("#bracket-legs")).to_contain_text("4711")
     expect(page.locator("#bracket-history")).to_contain_text("its stop is at work")
     kept = page.locator("#desk-parts").inner_text()

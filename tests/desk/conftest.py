@@ -9,10 +9,9 @@ from django.contrib.auth.models import Permission, User
 
 from apps.brokers.models import AccessToken, BrokerAccount, Instrument
 from apps.desk import rows
-from apps.orders import bracket_guard, brackets, lifecycle, slices
+from apps.orders import brackets, lifecycle, slices
 from apps.orders.lifecycle import Happening
 from apps.orders.models import Bracket, Order, Slicing
-from apps.orders.services import Actor
 from apps.orders.states import Event
 from apps.risk.models import DESK, TradingState
 from apps.risk.switch import equip
@@ -126,7 +125,7 @@ def bracket(account, reliance, new_order):
     )
     for leg in ("ENTRY", "STOP_LOSS", "TARGET"):
         bracket.legs.create(account=account, leg=leg, quantity=10)
-    bracket_guard.note(bracket, Actor(name="tara"), f"asked for: {brackets.in_words(bracket)}")
+    bracket.note("tara", f"asked for: {brackets.in_words(bracket)}")
     order = new_order(request_key=f"{bracket.name}:ENTRY:1")
     bracket.legs.filter(leg="ENTRY").update(order=order, status="SUBMITTED")
     return bracket

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -208,6 +210,17 @@ class Bracket(models.Model):
     def owner(self) -> str:
         """Whose position it makes, as its orders say."""
         return f"{STRATEGY}{self.strategy}" if self.strategy else MANUAL
+
+    def keep(self, columns: Mapping[str, object]) -> None:
+        """Write these columns, here and in the row."""
+        for name, value in columns.items():
+            setattr(self, name, value)
+        if columns:
+            self.save(update_fields=list(columns))
+
+    def note(self, actor: str, text: str) -> None:
+        """Keep what was done, for ever."""
+        BracketNote.objects.create(bracket=self, text=text[:400], actor=actor)
 
 
 class BracketNote(models.Model):
