@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from apps.alerts.models import Alert
 from apps.brokers import reporting
-from apps.brokers.models import PositionsReport
+from apps.brokers.models import PositionsReport, WireCall
 from apps.brokers.port import Intent, OrderType, Side
 from apps.orders import killing
 from apps.orders.killing import CannotKill
@@ -173,6 +173,21 @@ def test_a_lost_answer_of_the_brokers_own_switch_is_looked_up(book, market, acco
     row = gone_through(kill(account, trader), "LOCKED")
     assert row.broker_switch
     assert broker_switch(account)
+
+
+def test_a_broker_that_never_answers_about_its_own_switch_leaves_the_account_locked(
+    book, market, account, trader
+):
+    market.fault("http_500", "kill_switch")
+    market.fault("http_500", "kill_status")
+    row = gone_through(kill(account, trader), "LOCKED")
+    assert "it may be on" in row.note
+    assert Alert.objects.filter(key=f"kill:{account.name}:broker").exists()
+    assert WireCall.objects.filter(verb="CONTROL").count() == 5
+    market.heal()
+    cleared(account)
+    gone_through(row, "CLEARED")
+    assert not broker_switch(account)
 
 
 def test_two_people_clear_it_and_the_brokers_own_switch_goes_back(book, account, trader):
