@@ -90,16 +90,14 @@ def test_what_was_sold_by_hand_after_the_decision_is_not_ours(traded, by_hand, j
     traded(6, Side.SELL, Intent.EXIT)
     assert judged().crossed == 0
 
-    def more(fills):
+    def one_more(fills, by_hand_at):
+        """The exit filled one too many; the trade by hand was so many seconds from it."""
         fills[-1]["quantity"] = 7
+        at = dt.datetime.fromisoformat(fills[-1]["at"]) + dt.timedelta(seconds=by_hand_at)
+        fills[-2]["at"] = at.isoformat()
 
-    def in_time(fills):
-        more(fills)
-        later = dt.datetime.fromisoformat(fills[-1]["at"]) + dt.timedelta(seconds=1)
-        fills[-2]["at"] = later.isoformat()
-
-    assert judged(more).crossed == 1
-    assert judged(in_time).crossed == 0
+    assert judged(lambda fills: one_more(fills, by_hand_at=-60)).crossed == 1
+    assert judged(lambda fills: one_more(fills, by_hand_at=1)).crossed == 0
 
 
 def test_a_count_of_ours_that_differs_is_told(traded, judged):
