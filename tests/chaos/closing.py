@@ -78,8 +78,13 @@ def _somebody(account: BrokerAccount, security_id: str) -> str:
 
 
 def still_open() -> list[str]:
-    """What is being closed, and is not closed yet."""
-    working = ExitGoal.objects.filter(state=GoalState.WORKING).count()
+    """What is being closed, and is not closed yet.
+
+    A strategy's part waits while orders of others that rest may take the position: that is said.
+    """
+    working = ExitGoal.objects.filter(state=GoalState.WORKING)
+    said = "waits until the position is confirmed"
+    working = working.exclude(owner__gt="", note__startswith=said).count()
     stages = [KillStage.LOCKED, KillStage.CLEARING, KillStage.CLEARED]
     kills = KillAccount.objects.exclude(stage__in=stages).count()
     return [f"{number} {name}" for name, number in (("goals", working), ("kills", kills)) if number]
