@@ -83,6 +83,21 @@ class Intent(StrEnum):
     ADJUST = "ADJUST"
 
 
+class BracketKind(StrEnum):
+    """The brackets that a broker keeps itself: one order of its own kind, or a product."""
+
+    SUPER = "SUPER"
+    NATIVE = "NATIVE"
+
+
+class LegName(StrEnum):
+    """The parts of a bracket."""
+
+    ENTRY = "ENTRY"
+    TARGET = "TARGET"
+    STOP_LOSS = "STOP_LOSS"
+
+
 class BrokerState(StrEnum):
     """What a broker says of an order, in a closed vocabulary.
 
@@ -99,7 +114,31 @@ class BrokerState(StrEnum):
     UNRECOGNISED = "UNRECOGNISED"
 
 
-_OF_A_SLICE = frozenset({"whole", "whole_id"})  # an order that stands alone does not name them
+# An order that stands alone does not name them.
+_OF_SOME = frozenset({"whole", "whole_id", "exits", "part"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exits:
+    """The ways out that a broker is to keep for an entry, rupees.
+
+    ``stop`` is the price at which it triggers. ``trailing_jump``: the stop follows the price in
+    such steps; None: it stays. SUPER needs a target; NATIVE without one is a cover order.
+    """
+
+    kind: BracketKind
+    stop: Decimal
+    target: Decimal | None = None
+    trailing_jump: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegAddress:
+    """A part of a bracket that the broker keeps. ``whole_id``: the broker's id of its entry."""
+
+    kind: BracketKind
+    whole_id: str
+    leg: LegName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,16 +176,20 @@ class OrderRequest:
     group: str = ""
     whole: int | None = None
     whole_id: str = ""
+    exits: Exits | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
-        said = {key: _plain(value) for key, value in vars(self).items()}
-        return {key: value for key, value in said.items() if value or key not in _OF_A_SLICE}
+        return _plainly(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModifyRequest:
-    """New terms of a working order; ``quantity`` is the new total, not what is still open."""
+    """New terms of a working order; ``quantity`` is the new total, not what is still open.
+
+    ``part``: it is part of a bracket that the broker keeps. Of its entry ``exits`` are all ways
+    out as they are to be, of its stop they say how it trails, which no change may leave out.
+    """
 
     account: str
     correlation_id: str
@@ -157,13 +200,22 @@ class ModifyRequest:
     trigger_price: Decimal | None
     validity: Validity
     disclosed_quantity: int = 0
+    part: LegAddress | None = None
+    exits: Exits | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
-        return {key: _plain(value) for key, value in vars(self).items()}
+        return _plainly(self)
+
+
+def _plainly(request: OrderRequest | ModifyRequest) -> dict[str, Any]:
+    said = {key: _plain(value) for key, value in vars(request).items()}
+    return {key: value for key, value in said.items() if value or key not in _OF_SOME}
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Exits | LegAddress):
+        return {key: _plain(inner) for key, inner in vars(value).items()}
     return format(value.normalize(), "f") if isinstance(value, Decimal) else value
 
 
@@ -243,7 +295,9 @@ class OrderReport:
     """What one message of the broker says of one order. ``None`` means "no news", never zero.
 
     ``platform`` is where it was placed, in the broker's word. ``placed_at`` is when the broker took
-    it. ``leg``: it is part of a bracket, cover or super order.
+    it. ``leg``: it is part of a bracket, cover or super order; ``part`` and ``whole_id`` (its
+    entry's id) where the broker tells. Target and stop have ids that are unique in the day: one
+    that the broker shows under its entry's id is named ``ENTRY/TARGET`` or ``ENTRY/STOP_LOSS``.
     """
 
     broker_order_id: str
@@ -267,6 +321,8 @@ class OrderReport:
     validity: Validity | None = None
     platform: str = ""
     leg: bool = False
+    part: LegName | None = None
+    whole_id: str = ""
     after_market: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)
 
@@ -535,8 +591,8 @@ class Trading(Protocol):
     def modify(self, request: ModifyRequest) -> Outcome:
         """Change the terms of a working order."""
 
-    def cancel(self, broker_order_id: str) -> Outcome:
-        """Ask for an order to be cancelled."""
+    def cancel(self, broker_order_id: str, part: LegAddress | None = None) -> Outcome:
+        """Ask for an order to be cancelled, or a part of a bracket that the broker keeps."""
 
     def kill_switch(self, *, on: bool) -> Outcome:
         """Turn the broker's own kill switch of the account."""
@@ -547,6 +603,12 @@ class Reporting(Protocol):
 
     def order_book(self) -> Known[list[OrderReport]]:
         """All orders of the trading day."""
+
+    def super_orders(self) -> Known[list[OrderReport]]:
+        """Entry, target and stop of every super order of the day, each as a report of its own.
+
+        A target or stop that waits for its entry has no quantity of its own yet: None.
+        """
 
     def order(self, broker_order_id: str) -> Known[OrderReport | None]:
         """One order of the day by the broker's id; None when the broker knows none."""

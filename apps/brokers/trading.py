@@ -8,7 +8,7 @@ transaction that also moves the order.
 from __future__ import annotations
 
 from apps.brokers.models import Verb, WireCall
-from apps.brokers.port import ModifyRequest, OrderRequest, Outcome, Trading
+from apps.brokers.port import LegAddress, ModifyRequest, OrderRequest, Outcome, Trading
 from apps.brokers.registry import adapter_of
 from apps.brokers.wire import NotOnTheWire
 
@@ -23,9 +23,9 @@ def modify(call: WireCall, request: ModifyRequest) -> Outcome:
     return _door(call, Verb.MODIFY, request.correlation_id).modify(request)
 
 
-def cancel(call: WireCall, broker_order_id: str) -> Outcome:
-    """Ask for an order to be cancelled."""
-    return _door(call, Verb.CANCEL, call.correlation_id).cancel(broker_order_id)
+def cancel(call: WireCall, broker_order_id: str, part: LegAddress | None = None) -> Outcome:
+    """Ask for an order to be cancelled, or a part of a bracket that the broker keeps."""
+    return _door(call, Verb.CANCEL, call.correlation_id).cancel(broker_order_id, part)
 
 
 def kill_switch(call: WireCall, *, on: bool) -> Outcome:

@@ -14,6 +14,7 @@ from apps.brokers.models import WireCall
 from apps.brokers.port import (
     Accepted,
     BadWire,
+    LegAddress,
     ModifyRequest,
     NotSent,
     OrderRequest,
@@ -46,7 +47,7 @@ class DhanTrading:
             request.broker_order_id,
         )
 
-    def cancel(self, broker_order_id: str) -> Outcome:
+    def cancel(self, broker_order_id: str, part: LegAddress | None = None) -> Outcome:
         """Cancel; the orders page documents an empty 202 as a yes."""
         return self._outcome(
             lambda: self._client.cancel_order(broker_order_id),
