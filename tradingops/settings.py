@@ -98,6 +98,7 @@ FLATTEN_LOUD_AFTER = env.float("FLATTEN_LOUD_AFTER", default=10.0)  # seconds of
 FLATTEN_RETRY_MOST = env.float("FLATTEN_RETRY_MOST", default=30.0)  # seconds after many denials
 FLATTEN_DEADLINE = env.float("FLATTEN_DEADLINE", default=120.0)  # seconds until it is late
 # Seconds that a bracket may hold units without a stop at work: then it is told, then it is left.
+BRACKET_BROKER_TIME = env.float("BRACKET_BROKER_TIME", default=3.0)  # to act before the guardian
 BRACKET_PROTECT_WITHIN = env.float("BRACKET_PROTECT_WITHIN", default=5.0)
 BRACKET_LEAVE_AFTER = env.float("BRACKET_LEAVE_AFTER", default=15.0)
 BRACKET_GAP_FOR = env.float("BRACKET_GAP_FOR", default=2.0)  # seconds beyond the stop's limit
@@ -136,6 +137,7 @@ RISK_RULES = [
     "apps.risk.rules.PriceAndTick",
     "apps.risk.rules.PriceBand",
     "apps.risk.rules.TriggerSide",
+    "apps.risk.rules.KeptExits",
     "apps.risk.rules.AllowedOrderType",
     "apps.risk.rules.OrderValue",
     "apps.risk.rules.OpenOrders",

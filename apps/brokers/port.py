@@ -177,6 +177,7 @@ class OrderRequest:
     whole: int | None = None
     whole_id: str = ""
     exits: Exits | None = None
+    part: LegAddress | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The request as plain values; equal requests give equal dictionaries."""
@@ -298,6 +299,7 @@ class OrderReport:
     it. ``leg``: it is part of a bracket, cover or super order; ``part`` and ``whole_id`` (its
     entry's id) where the broker tells. Target and stop have ids that are unique in the day: one
     that the broker shows under its entry's id is named ``ENTRY/TARGET`` or ``ENTRY/STOP_LOSS``.
+    ``exits``: of an entry, where the broker says that its ways out are.
     """
 
     broker_order_id: str
@@ -323,6 +325,7 @@ class OrderReport:
     leg: bool = False
     part: LegName | None = None
     whole_id: str = ""
+    exits: Exits | None = None
     after_market: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)
 

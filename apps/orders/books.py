@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db.models import Q, Value
 
 from apps.brokers.models import BrokerAccount, PositionsReport
-from apps.brokers.port import BrokerState, Fill, OrderReport, Product, Side
+from apps.brokers.port import BrokerState, Fill, LegName, OrderReport, Product, Side
 from apps.orders import models as rows
 from apps.orders.models import BreakKind, LedgerPosition, OpeningEntry, Order, trading_day
 from apps.orders.states import EVENT_OF, TERMINAL, Event, Status, destination
@@ -43,6 +43,10 @@ class Ours(NamedTuple):
     after_market: bool
     submitted_at: dt.datetime | None
     trading_day: dt.date
+    leg: str
+    leg_of: str
+    exit_stop: Decimal | None
+    exit_target: Decimal | None
 
 
 _COLUMNS = {
@@ -101,6 +105,8 @@ def tells_nothing_new(order: Ours | Order, report: OrderReport) -> bool:
         (report.quantity, order.quantity),
         (report.price, order.price),
         (report.trigger_price, order.trigger_price),
+        (report.exits and report.exits.stop, order.exit_stop),
+        (report.exits and report.exits.target, order.exit_target),
     )
     return all(not theirs or theirs == ours for theirs, ours in pairs)
 
@@ -108,15 +114,20 @@ def tells_nothing_new(order: Ours | Order, report: OrderReport) -> bool:
 def sorted_out(
     orders: Sequence[Ours], book: Sequence[OrderReport]
 ) -> tuple[list[OrderReport], list[OrderReport]]:
-    """Reports of our orders that say something new, and reports of none of ours."""
+    """Reports of our orders that say something new, and reports of none of ours.
+
+    A target or stop that the broker keeps is ours when its entry is.
+    """
     named = by_broker_id(orders)
     ids = {order.correlation_id for order in orders}
+    entries = {order.broker_order_id for order in orders if order.leg == LegName.ENTRY} - {""}
     news: list[OrderReport] = []
     strangers: list[OrderReport] = []
     for report in book:
         order = named.get(report.broker_order_id)
         if order is None:
-            (news if report.correlation_id in ids else strangers).append(report)
+            mine = report.correlation_id in ids or report.whole_id in entries
+            (news if mine else strangers).append(report)
         elif not tells_nothing_new(order, report):
             news.append(report)
     return news, strangers
@@ -132,6 +143,38 @@ def new_trades(
         if order is not None and _key(fill) not in fills and _fits(order, fill):
             found[fill.broker_order_id].append(fill)
     return dict(found)
+
+
+def addressed(
+    ours: Mapping[str, Ours], fills: Mapping[TradeKey, tuple[int, Decimal]], book: Sequence[Fill]
+) -> list[Fill]:
+    """Trades under the id of the order that they are of.
+
+    A broker may show target and stop under their entry's id. Such a trade is of the one that has
+    filled more than its trades say; while that is not clear it stays under the entry's id, whose
+    side it contradicts.
+    """
+    known = {key[1:]: key[0] for key in fills}
+    counted: dict[str, int] = defaultdict(int)
+    for key, (quantity, _) in fills.items():
+        counted[key[0]] += quantity
+    found = []
+    for fill in book:
+        order = ours.get(fill.broker_order_id)
+        name = fill.broker_order_id
+        if order is not None and order.leg == LegName.ENTRY and fill.side != order.side:
+            name = known.get(_key(fill)[1:]) or _lacking(ours, order, counted) or name
+            if _key(fill)[1:] not in known:
+                counted[name] += fill.quantity
+        found.append(fill if name == fill.broker_order_id else replace(fill, broker_order_id=name))
+    return found
+
+
+def _lacking(ours: Mapping[str, Ours], entry: Ours, counted: Mapping[str, int]) -> str:
+    """The leg of the entry that lacks trades, when there is one alone."""
+    legs = [order for order in ours.values() if order.leg_of == entry.broker_order_id]
+    short = [leg for leg in legs if leg.filled_quantity > counted[leg.broker_order_id]]
+    return short[0].broker_order_id if len(short) == 1 else ""
 
 
 def _fits(order: Ours, fill: Fill) -> bool:

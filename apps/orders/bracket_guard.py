@@ -19,7 +19,7 @@ from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.locks import turn_if_free
 from apps.brokers.port import Intent, OrderType, Product, Side
 from apps.orders import bracket_terms, queue, services
-from apps.orders.bracket_machine import Do, Part, Patience, Sight, Step, decide, waits
+from apps.orders.bracket_machine import Do, Part, Patience, Sight, Step, decide, is_odd, waits
 from apps.orders.bracket_sight import (
     Orders,
     key_of,
@@ -35,7 +35,6 @@ from apps.orders.models import (
     BracketStatus,
     Order,
     Source,
-    Style,
     trading_day,
 )
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
@@ -43,13 +42,14 @@ from apps.orders.states import AT_BROKER
 
 log = structlog.get_logger(__name__)
 NEVER_PLACED = dt.timedelta(seconds=30)  # after which a bracket without an entry is given up
-ASK_AFTER = 2.0  # seconds without a stop at work before the order book is asked
+ASK_AFTER = 1.5  # seconds without a stop at work, or out of step, before the books are asked
 ALERTS = ("reverse", "exposed", "target", "waits", "broke")
 
 
 def patience() -> Patience:
     """The house's times, from the settings."""
     return Patience(
+        broker=settings.BRACKET_BROKER_TIME,
         protect_within=settings.BRACKET_PROTECT_WITHIN,
         leave_after=settings.BRACKET_LEAVE_AFTER,
         gap_for=settings.BRACKET_GAP_FOR,
@@ -66,9 +66,9 @@ def due() -> list[int]:
         number, at = order.bracket_number, order.news_at
         if number is not None and at is not None:
             newest[number] = max(at, newest.get(number, at))
-    managed = Bracket.objects.filter(style=Style.MANAGED, origin=None)
-    alive = managed.exclude(status=BracketStatus.OVER).values_list("pk", flat=True)
-    over = managed.filter(pk__in=newest, status=BracketStatus.OVER)
+    ours = Bracket.objects.filter(origin=None)
+    alive = ours.exclude(status=BracketStatus.OVER).values_list("pk", flat=True)
+    over = ours.filter(pk__in=newest, status=BracketStatus.OVER)
     late = [pk for pk, at in over.values_list("pk", "looked_at") if at is None or at < newest[pk]]
     return [*alive, *late]
 
@@ -91,7 +91,7 @@ def tend(bracket_id: int) -> None:
         if not mine:
             return
         bracket = Bracket.objects.select_related("account", "instrument").get(pk=bracket_id)
-        if bracket.style != Style.MANAGED or bracket.origin_id is not None:
+        if bracket.origin_id is not None:
             return
         try:
             _look(bracket)
@@ -108,7 +108,8 @@ def _look(bracket: Bracket) -> None:
         return
     began = timezone.now()
     seen = _clocked(bracket, orders, sight_of(bracket, orders))
-    if ASK_AFTER <= seen.exposed_for <= settings.BRACKET_LEAVE_AFTER:
+    doubt = max(seen.exposed_for, seen.odd_for)
+    if ASK_AFTER <= doubt <= settings.BRACKET_LEAVE_AFTER:
         queue.ring_reconcile(bracket.account_id)  # news of its stop may have been lost
     steps = decide(seen, patience())
     if bracket.over:
@@ -117,7 +118,7 @@ def _look(bracket: Bracket) -> None:
         _do(bracket, orders, seen, step)
     if not seen.leaving and not any(step.do is Do.LEAVE for step in steps):
         busy = {step.part for step in steps}
-        bracket_terms.trail(bracket, seen)
+        bracket_terms.trail(bracket, orders, seen)
         bracket_terms.bring(bracket, orders, busy)
     _settle_alerts(bracket, steps)
     _show(bracket, orders, seen, began)
@@ -138,6 +139,7 @@ def _clocked(bracket: Bracket, orders: Orders, seen: Sight) -> Sight:
         "exposed": seen.exposed and seen.takes_orders and not seen.elsewhere,
         "gap": _gapped(bracket, orders),
         "waits": waits(seen),
+        "odd": is_odd(seen, patience()),
     }
     columns = {}
     for name, runs in running.items():
@@ -150,6 +152,7 @@ def _clocked(bracket: Bracket, orders: Orders, seen: Sight) -> Sight:
         exposed_for=_lasting(bracket.exposed_since, now),
         gap_for=_lasting(bracket.gap_since, now),
         waits_for=_lasting(bracket.waits_since, now),
+        odd_for=_lasting(bracket.odd_since, now),
     )
 
 
@@ -287,6 +290,9 @@ def _show(bracket: Bracket, orders: Orders, seen: Sight, began: dt.datetime) -> 
         raise_alert(f"{bracket.name}:left", text, Severity.CRITICAL)
     if not bracket.over or seen.held != 0:
         columns["status"] = _status(bracket, seen)
+    entry = orders[Part.ENTRY][-1]
+    if entry.kept and not bracket.parent_broker_id:
+        columns["parent_broker_id"] = entry.broker_order_id
     if seen.entry.total and bracket.entered_at is None:
         columns["entered_at"] = orders[Part.ENTRY][-1].news_at or began
     bracket.keep(columns)

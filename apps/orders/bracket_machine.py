@@ -32,6 +32,7 @@ class Part(StrEnum):
 
 ELSEWHERE = "the position was closed elsewhere"
 EXITS = (Part.STOP_LOSS, Part.TARGET, Part.OUT)
+KEPT = (Part.ENTRY, Part.STOP_LOSS, Part.TARGET)  # what a broker keeps in step, where it does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,12 @@ class Works:
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """Seconds, and how many orders of a leg may fail in a row."""
+    """Seconds, and how many orders of a leg may fail in a row.
 
+    ``broker``: in which a broker that keeps the legs may bring them in step itself.
+    """
+
+    broker: float = 3.0
     protect_within: float = 5.0
     leave_after: float = 15.0
     gap_for: float = 2.0
@@ -90,7 +95,9 @@ class Sight:
     work for all of them. ``gap_for``: seconds in which the price has been beyond the stop's limit.
     ``waits_for``: seconds in which an order was in doubt or would not be cancelled. ``ends``: why
     it must be left now, whatever its legs do. ``elsewhere``: somebody else is closing the whole
-    position, and every order of the bracket is in the way.
+    position, and every order of the bracket is in the way. ``kept``: the broker keeps target and
+    stop, and no order of ours stands for one of them. ``odd_for``: seconds in which something was
+    due that is the broker's to do.
     """
 
     entry: Works
@@ -107,6 +114,8 @@ class Sight:
     waits_for: float = 0.0
     ends: str = ""
     elsewhere: bool = False
+    kept: bool = False
+    odd_for: float = 0.0
 
     def of(self, part: Part) -> Works:
         """The orders of one part."""
@@ -171,13 +180,26 @@ def decide(seen: Sight, patience: Patience) -> list[Step]:
     steps = list(_reasons_to_leave(seen, patience))
     if steps:
         seen = replace(seen, leaving=True)
-    steps += _taking_back(seen)
-    steps += _placing(seen, patience)
+    due = [*_taking_back(seen), *_placing(seen, patience)]
+    if seen.odd_for < patience.broker:
+        due = [step for step in due if not _is_the_brokers(seen, step)]
+    steps += due
     steps += _telling(seen, patience)
     if _is_over(seen):
         why = "" if seen.counted == 0 else ELSEWHERE
         steps.append(Step(do=Do.FINISH, why=why))
     return steps
+
+
+def is_odd(seen: Sight, patience: Patience) -> bool:
+    """True while something is due that is the broker's to do first."""
+    due = [*_taking_back(seen), *_placing(seen, patience)]
+    return any(_is_the_brokers(seen, step) for step in due)
+
+
+def _is_the_brokers(seen: Sight, step: Step) -> bool:
+    """What a broker that keeps the legs does by itself; a wish of ours it does not know."""
+    return seen.kept and not seen.leaving and not seen.elsewhere and step.part in KEPT
 
 
 def pause(failed: int) -> float:

@@ -26,6 +26,7 @@ from apps.orders.models import (
     LegStatus,
     Modification,
     Order,
+    Style,
 )
 from apps.orders.states import TERMINAL, Status
 from apps.orders.trimming import at_work, covered
@@ -67,6 +68,7 @@ def sight_of(bracket: Bracket, orders: Orders) -> Sight:
     instrument = bracket.instrument
     market = calendar.market_for(bracket.account, instrument.segment, instrument.security_id)
     works = {part: _works(orders[part]) for part in Part}
+    exits = [*orders[Part.TARGET], *orders[Part.STOP_LOSS]]
     seen = Sight(
         entry=works[Part.ENTRY],
         target=works[Part.TARGET],
@@ -78,6 +80,7 @@ def sight_of(bracket: Bracket, orders: Orders) -> Sight:
         takes_orders=_takes(market),
         ends=why_it_ends(bracket, market),
         elsewhere=_closed_elsewhere(bracket),
+        kept=bracket.style != Style.MANAGED and all(order.kept for order in exits),
     )
     return _with_cover(bracket, seen)
 
@@ -132,8 +135,10 @@ def _failed(orders: list[Order]) -> int:
 
 def _is_stuck(order: Order, changes: list[Modification]) -> bool:
     refused = [change for change in changes if change.status in _BAD_CHANGES]
-    return len(refused) >= 3 or (
-        not order.over and no_more_changes(order.correlation_id) is not None
+    return (
+        len(refused) >= 3
+        or order.kept_exit
+        or (not order.over and no_more_changes(order.correlation_id) is not None)
     )
 
 
@@ -197,9 +202,9 @@ def _columns(bracket: Bracket, leg: BracketLeg, orders: list[Order]) -> dict[str
     named = newest.broker_order_id
     return {
         "order_id": newest.pk,
-        "leg_order_id": named,
+        "leg_order_id": named or leg.leg_order_id,
         "trading_day": newest.trading_day,
-        "named_at": (newest.submitted_at or timezone.now()) if named else None,
+        "named_at": (newest.submitted_at or timezone.now()) if named else leg.named_at,
         "quantity": before + newest.quantity,
         "filled_quantity": before + newest.filled_quantity,
         "average_price": _average(orders),

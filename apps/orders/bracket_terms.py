@@ -47,10 +47,14 @@ def price_anew(bracket: Bracket, order: Order) -> None:
         change(bracket, order, "it rests, and the position is still held", price=price)
 
 
-def trail(bracket: Bracket, seen: Sight) -> None:
+def trail(bracket: Bracket, orders: Orders, seen: Sight) -> None:
     """Follow the price with the stop, in whole steps and only in favour."""
     jump = bracket.trailing_jump
     if jump is None or seen.held <= 0 or seen.stop.at is not At.WORKING:
+        return
+    stop_order = orders[Part.STOP_LOSS][-1]
+    if stop_order.kept:
+        _follow_the_broker(bracket, stop_order)
         return
     price = price_now(bracket)
     if price is None or bracket.stop_price is None:
@@ -71,6 +75,27 @@ def trail(bracket: Bracket, seen: Sight) -> None:
         bracket.stop_price, bracket.stop_limit = stop, limit
 
 
+def _follow_the_broker(bracket: Bracket, order: Order) -> None:
+    """The broker has moved its stop in favour: where it is now is where the bracket wants it.
+
+    Unless somebody wants another place for it, which the broker does not know yet.
+    """
+    if bracket.trail_stop is None:
+        _begin_to_trail(bracket)
+    before, now = bracket.trail_stop, order.trigger_price
+    if before is None or now is None or before == now or services.change_under_way(order):
+        return
+    moved = now - before
+    if bracket.stop_price == before and moved * Side(bracket.side).sign > 0:
+        same = Bracket.objects.filter(pk=bracket.pk, stop_price=before)
+        if not same.update(stop_price=now):
+            return
+        bracket.stop_price = now
+    if bracket.stop_price == now:
+        from_price = None if bracket.trail_price is None else bracket.trail_price + moved
+        bracket.keep({"trail_stop": now, "trail_price": from_price})
+
+
 def _begin_to_trail(bracket: Bracket) -> None:
     """It counts from the price at which it was entered."""
     entry = bracket.legs.get(leg=Part.ENTRY)
@@ -79,6 +104,8 @@ def _begin_to_trail(bracket: Bracket) -> None:
 
 def bring(bracket: Bracket, orders: Orders, busy: set[Part | None]) -> None:
     """Give working legs the prices that the bracket has now."""
+    if orders[Part.ENTRY] and Part.ENTRY not in busy:
+        _bring_entry(bracket, orders[Part.ENTRY][-1])
     for part in (Part.STOP_LOSS, Part.TARGET):
         order = orders[part][-1] if orders[part] else None
         if order is None or part in busy or not _may_move(order):
@@ -87,6 +114,16 @@ def bring(bracket: Bracket, orders: Orders, busy: set[Part | None]) -> None:
             _move_stop(bracket, order)
         elif bracket.target_price not in {None, order.price}:
             change(bracket, order, "the target moved", price=bracket.target_price)
+
+
+def _bring_entry(bracket: Bracket, entry: Order) -> None:
+    """Tell the broker of new ways out that it keeps for an entry which has not filled."""
+    if entry.exits is None or entry.filled_quantity or bracket.stop_price is None:
+        return
+    target = bracket.target_price or entry.exit_target  # one that was dropped is cancelled later
+    if (entry.exit_stop, entry.exit_target) != (bracket.stop_price, target) and _may_move(entry):
+        terms = {"exit_stop": bracket.stop_price, "exit_target": target}
+        change(bracket, entry, "its ways out moved", **terms)
 
 
 def _may_move(order: Order) -> bool:
@@ -98,9 +135,11 @@ def _may_move(order: Order) -> bool:
 
 def _move_stop(bracket: Bracket, order: Order) -> None:
     trigger, price = order.trigger_price, order.price
-    if bracket.stop_price is None or trigger is None or price is None:
+    if bracket.stop_price is None or trigger is None or trigger == bracket.stop_price:
         return
-    if trigger != bracket.stop_price:
+    if order.kept:
+        change(bracket, order, "the stop moved", trigger_price=bracket.stop_price)
+    elif price is not None:
         limit = bracket.stop_limit or price + (bracket.stop_price - trigger)
         terms = {"trigger_price": bracket.stop_price, "price": limit}
         change(bracket, order, "the stop moved", **terms)

@@ -1,24 +1,24 @@
 """Brackets as people and programs ask for them: place, change, leave. Every way in ends here.
 
-The legs are ours (``MANAGED``): the entry is an ordinary order, target and stop are ordinary exits
-of one group, and the guardian keeps them in step.
+Where the broker keeps brackets itself, it keeps target and stop in step and the guardian verifies
+it. Else they are ours (``MANAGED``): ordinary exits of one group.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.brokers import calendar, quotes
+from apps.brokers import calendar, keeping, quotes
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount, Instrument
-from apps.brokers.port import Intent, OrderType, Product, Side
-from apps.orders import bracket_guard, queue, services
+from apps.brokers.port import BracketKind, Intent, LegName, OrderType, Product, Side
+from apps.orders import bracket_guard, inputs, queue, services
 from apps.orders.bracket_machine import Part
 from apps.orders.bracket_sight import key_of, orders_of, price_now, why_it_ends
 from apps.orders.models import (
@@ -105,7 +105,7 @@ def _store(
             side=intent.side,
             product=intent.product,
             quantity=intent.quantity,
-            style=Style.MANAGED,
+            style=style_of(intent),
             strategy=intent.strategy,
             entry_price=intent.price,
             target_price=intent.target_price,
@@ -132,7 +132,21 @@ def _enter(
     bracket: Bracket, intent: BracketIntent, actor: Actor, source: Source, cause: str
 ) -> None:
     """Its entry, an ordinary order under the bracket's own key."""
-    entry = OrderIntent(
+    entry = _entry(intent)
+    if bracket.style != Style.MANAGED:
+        entry = replace(
+            entry,
+            kept=BracketKind(bracket.style),
+            leg=LegName.ENTRY,
+            exit_stop=intent.stop_price,
+            exit_target=intent.target_price,
+            exit_jump=intent.trailing_jump,
+        )
+    services.place(entry, actor, source, cause, key_of(bracket, Part.ENTRY, 1))
+
+
+def _entry(intent: BracketIntent) -> OrderIntent:
+    return OrderIntent(
         account=intent.account,
         instrument=intent.instrument,
         side=intent.side,
@@ -144,7 +158,36 @@ def _enter(
         strategy=intent.strategy,
         test=intent.test,
     )
-    services.place(entry, actor, source, cause, key_of(bracket, Part.ENTRY, 1))
+
+
+def style_of(intent: BracketIntent) -> Style:
+    """The best style that can be had: the broker's own brackets protect while the desk is down.
+
+    A stop with a limit of its own is nothing that a broker keeps. Neither is a target so near that
+    an entry at the market could be sent beyond it.
+    """
+    if intent.stop_limit is not None or not _is_beyond(intent):
+        return Style.MANAGED
+    has_target = intent.target_price is not None
+    for kind in keeping.kinds(intent.account, intent.instrument, target=has_target):
+        if kind is BracketKind.SUPER and has_target:
+            return Style.SUPER
+        plain = intent.order_type is OrderType.LIMIT and intent.trailing_jump is None
+        if kind is BracketKind.NATIVE and plain and intent.product is Product.INTRADAY:
+            return Style.NATIVE
+    return Style.MANAGED
+
+
+def _is_beyond(intent: BracketIntent) -> bool:
+    """True when the target lies well beyond whatever price the entry is sent at."""
+    if intent.order_type is OrderType.LIMIT or intent.target_price is None:
+        return True
+    account, instrument, sign = intent.account, intent.instrument, intent.side.sign
+    last = quotes.last_price(instrument, account.market, settings.BRACKET_QUOTE_AGE)
+    limit = inputs.limit_now(_entry(intent))
+    if last is None or limit is None:
+        return False
+    return (intent.target_price - limit) * sign > abs(limit - last.value)
 
 
 def in_words(bracket: Bracket) -> str:

@@ -35,7 +35,7 @@ def send_cancel(order_id: int) -> None:
     if not mine:
         return
     order = Order.objects.select_related("account").get(pk=order_id)
-    result = gate.cancel(order.account, order.correlation_id, order.broker_order_id)
+    result = gate.cancel(order.account, order.correlation_id, order.broker_order_id, order.address)
     match result:
         case gate.Sent():
             insist(lambda: _settle(order, result))

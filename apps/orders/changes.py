@@ -92,7 +92,8 @@ def resolve(
     if change.status not in {Change.ACCEPTED, Change.UNKNOWN}:
         return
     order = Order.objects.get(pk=change.order_id)
-    if _terms(change) in (_terms(order), _terms(shown)):
+    wanted, *seen = (_terms(row, kept_exit=order.kept_exit) for row in (change, order, shown))
+    if wanted in seen:
         _finish(change, Change.APPLIED, "")
     elif order.over:
         _finish(change, Change.LAPSED, f"the order was {order.status} first")
@@ -105,11 +106,16 @@ def _no_effect_any_more(change: Modification, as_of: dt.datetime) -> bool:
     return call is not None and call.effect_is_over(as_of, boot_id(), boot_clock())
 
 
-def _terms(row: Modification | Order | Terms | None) -> tuple[object, ...]:
-    """Quantity and prices, comparable; what a row does not say counts as none."""
+def _terms(row: Modification | Order | Terms | None, *, kept_exit: bool) -> tuple[object, ...]:
+    """Quantity and prices, comparable; what a row does not say counts as none.
+
+    The quantity of a target or stop that the broker keeps follows its entry's, asked or not.
+    """
     if row is None:
         return ()
-    return row.quantity, row.price or None, row.trigger_price or None
+    prices = row.price or None, row.trigger_price or None
+    exits = row.exit_stop or None, row.exit_target or None
+    return prices if kept_exit else (row.quantity, *prices, *exits)
 
 
 def _settle(change: Modification, sent: gate.Sent) -> None:

@@ -12,9 +12,9 @@ from django.utils import timezone
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.models import BrokerAccount
-from apps.brokers.port import BrokerState, Fill, OrderReport
+from apps.brokers.port import BrokerState, Fill, LegName, OrderReport
 from apps.brokers.rows import read_row, with_related
-from apps.orders import ledger, lifecycle
+from apps.orders import kept_legs, ledger, lifecycle
 from apps.orders import models as rows
 from apps.orders.lifecycle import Happening, Terms
 from apps.orders.models import Order, Unattributed, trading_day
@@ -33,21 +33,33 @@ def apply_report(
     """
     order = find_order(account, report)
     if order is None:
-        _keep_unattributed(account, report, origin)
+        if not kept_legs.awaits_its_entry(account, report, origin):
+            _keep_unattributed(account, report, origin)
         return None
     if _differs(order, report):
         _keep_mismatch(order, report, origin)
     elif report.state is BrokerState.UNRECOGNISED:
         _keep_unrecognised(order, report, origin)
     else:
-        lifecycle.apply(order.pk, happening_of(report, origin, read_at))
+        _apply(order, happening_of(report, origin, read_at))
     return order
 
 
+def _apply(order: Order, happening: Happening) -> bool:
+    """What an entry fills is in the same moment the business of the legs that a broker keeps."""
+    apply = kept_legs.apply_to_entry if order.leg == LegName.ENTRY else lifecycle.apply
+    return apply(order.pk, happening)
+
+
 def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
-    """Our order: by the broker's id of today, else by our correlation id."""
+    """Our order: by the broker's id of today, else by our correlation id.
+
+    A target or stop that the broker keeps: else by its entry and its name.
+    """
     order = named(account, report.broker_order_id)
-    if order is None and report.correlation_id:
+    if order is None and report.part in kept_legs.EXITS:
+        order = kept_legs.addressed(account, report)
+    elif order is None and report.correlation_id:
         ours = "account_id = %s AND correlation_id = %s"
         order = read_row(Order, ours, [account.pk, report.correlation_id])
     if order is None:
@@ -83,12 +95,22 @@ def happening_of(report: OrderReport, origin: str, read_at: dt.datetime | None =
         average_price=report.average_price,
         broker_order_id=report.broker_order_id,
         exchange_order_id=report.exchange_order_id or "",
-        terms=Terms(
-            quantity=report.quantity, price=report.price, trigger_price=report.trigger_price
-        ),
+        terms=terms_of(report),
         reported_at=report.reported_at,
         read_at=read_at,
         raw=dict(report.raw),
+    )
+
+
+def terms_of(report: OrderReport) -> Terms:
+    """The terms that a report states."""
+    exits = report.exits
+    return Terms(
+        quantity=report.quantity,
+        price=report.price,
+        trigger_price=report.trigger_price,
+        exit_stop=exits.stop if exits else None,
+        exit_target=exits.target if exits else None,
     )
 
 
@@ -99,6 +121,8 @@ def _key(event: Event, report: OrderReport) -> str:
     if event in {Event.WORK, Event.PARTIAL}:
         when = report.reported_at.isoformat() if report.reported_at else ""
         parts += [report.quantity, _short(report.price), _short(report.trigger_price), when]
+        if report.exits is not None:
+            parts += [_short(report.exits.stop), _short(report.exits.target)]
     return "|".join("" if part is None else str(part) for part in parts)
 
 
@@ -243,8 +267,8 @@ def _count_trades(order: Order) -> None:
     )
     total, average = trades["total"], trades["value"] / trades["total"]
     more = total > Order.objects.get(pk=order.pk).filled_quantity
-    lifecycle.apply(
-        order.pk,
+    _apply(
+        order,
         Happening(
             event=Event.PARTIAL if more else Event.NOTE,
             origin="trades",

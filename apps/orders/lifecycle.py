@@ -35,11 +35,16 @@ class ImpossibleTransition(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Quantity and prices of a working order as the broker reports them."""
+    """Quantity and prices of a working order as the broker reports them.
+
+    ``exit_stop`` and ``exit_target``: of an entry, where the broker keeps its ways out.
+    """
 
     quantity: int | None = None
     price: Decimal | None = None
     trigger_price: Decimal | None = None
+    exit_stop: Decimal | None = None
+    exit_target: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +271,7 @@ def _is_known(key: str) -> bool:
 
 def _changes(order: Order, columns: dict[str, Any]) -> bool:
     """True when the columns say of the order's substance what its row does not."""
-    substance = ("filled_quantity", "average_price", "quantity", "price", "trigger_price")
+    substance = ("filled_quantity", "average_price", *vars(Terms()))
     return any(
         name in columns and columns[name] != getattr(order, name)
         for name in (*substance, "broker_order_id", "exchange_order_id")

@@ -15,7 +15,7 @@ from apps.brokers import reporting
 from apps.brokers.journal import boot_clock, boot_id
 from apps.brokers.locks import order_lock_if_free, turn_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
-from apps.brokers.port import Known, OrderReport, ReadFailed, Reporting
+from apps.brokers.port import BracketKind, Known, OrderReport, ReadFailed, Reporting
 from apps.orders import lifecycle
 from apps.orders.ingest import LOOK, apply_report
 from apps.orders.lifecycle import Happening
@@ -74,7 +74,7 @@ def _look_under_locks(account: BrokerAccount, orders: list[Order]) -> None:
 def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]], began: float) -> None:
     _come_back(order)
     try:
-        found = _in_book(order, book) or read.order_by_correlation(order.correlation_id).value
+        found = _in_book(order, book.value) or _in_other_places(order, read)
         if found is not None:
             apply_report(order.account, found, LOOK, book.as_of)
         elif _absence_means_something(order, book, began):
@@ -85,11 +85,19 @@ def _look_for(order: Order, read: Reporting, book: Known[list[OrderReport]], beg
         log.info("moved meanwhile", correlation_id=order.correlation_id)
 
 
-def _in_book(order: Order, book: Known[list[OrderReport]]) -> OrderReport | None:
-    for report in book.value:
+def _in_book(order: Order, book: list[OrderReport]) -> OrderReport | None:
+    for report in book:
         if report.correlation_id == order.correlation_id:
             return report
     return None
+
+
+def _in_other_places(order: Order, read: Reporting) -> OrderReport | None:
+    """The lookup by our id and, for an entry of a super order, the broker's list of these."""
+    found = read.order_by_correlation(order.correlation_id).value
+    if found is None and order.kept == BracketKind.SUPER:
+        found = _in_book(order, read.super_orders().value)
+    return found
 
 
 def _absence_means_something(order: Order, book: Known[list[OrderReport]], began: float) -> bool:
@@ -117,6 +125,7 @@ def _is_complete(order: Order, book: Known[list[OrderReport]]) -> bool:
         account=order.account,
         trading_day=trading_day(book.as_of),
         after_market=False,  # whether the book shows those that wait is not documented
+        leg_of="",  # nor whether it shows the legs of a super order
         submitted_at__lt=book.as_of,
     ).exclude(broker_order_id="")
     missing = set(today.values_list("broker_order_id", flat=True)) - shown

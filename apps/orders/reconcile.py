@@ -21,12 +21,13 @@ from apps.brokers import reporting
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import AccessToken, BrokerAccount
 from apps.brokers.port import Fill, Known, OrderReport, ReadFailed
-from apps.orders import breaks, changes, lifecycle, outside
+from apps.orders import breaks, changes, kept_legs, lifecycle, outside
 from apps.orders import models as rows
 from apps.orders.books import (
     Difference,
     Ours,
     TradeKey,
+    addressed,
     by_broker_id,
     collapsed,
     new_trades,
@@ -38,8 +39,7 @@ from apps.orders.books import (
     our_orders,
     sorted_out,
 )
-from apps.orders.ingest import BOOK, apply_fills, apply_report, keep_unattributed
-from apps.orders.lifecycle import Terms
+from apps.orders.ingest import BOOK, apply_fills, apply_report, keep_unattributed, terms_of
 from apps.orders.models import UNDER_WAY, BooksRun, Modification, Order, Unattributed, trading_day
 from apps.orders.states import AT_BROKER, EVENT_OF, IN_DOUBT, Event
 from apps.risk import book as holds
@@ -131,12 +131,15 @@ class _Run:
 
     def _read(self, *, certain: bool) -> None:
         read = reporting.reports_of(self.account)
+        self.reading = "super orders"
+        supers = kept_legs.read(self.account, read)
         self.reading = "order book"
         book = read.order_book()
+        book = Known(kept_legs.together(book.value, supers), book.as_of)
         ours = self._apply_book(book, certain=certain)
         self.row.orders = len(book.value)
         self.reading = "trade book"
-        trades = read.trade_book().value
+        trades = addressed(ours, our_fills(self.account, ours), read.trade_book().value)
         ours, fills = self._apply_trades(ours, trades)
         self.row.trades = len(trades)
         self.books_read = True
@@ -261,10 +264,7 @@ def _settle_changes(account: BrokerAccount, book: Known[list[OrderReport]]) -> N
     ).select_related("order", "wire_call"):
         report = shown.get(change.order.broker_order_id)
         if report is not None:
-            terms = Terms(
-                quantity=report.quantity, price=report.price, trigger_price=report.trigger_price
-            )
-            changes.resolve(change, terms, book.as_of)
+            changes.resolve(change, terms_of(report), book.as_of)
 
 
 _CUTS_SHORT = {Event.CANCEL, Event.EXPIRE}

@@ -17,7 +17,16 @@ from django.utils import timezone
 from apps.brokers import calendar
 from apps.brokers.budget import no_more_changes
 from apps.brokers.models import BrokerAccount, Instrument, WireCall
-from apps.brokers.port import Intent, OrderType, Product, Side, Validity
+from apps.brokers.port import (
+    BracketKind,
+    Intent,
+    LegName,
+    OrderRequest,
+    OrderType,
+    Product,
+    Side,
+    Validity,
+)
 from apps.orders import approving, dispatch, lifecycle, queue, wholes
 from apps.orders.inputs import SENT_AS, prepare, refresh_inputs
 from apps.orders.lifecycle import Happening, Terms
@@ -62,6 +71,7 @@ class Actor:
 class OrderIntent:
     """What is wanted. Quantity in units, prices in rupees.
 
+    ``kept``: the entry of a bracket that the broker keeps, with the prices of its ways out.
     ``asked_type`` is the desk's own: set where another type is sent than was asked for.
     """
 
@@ -81,6 +91,11 @@ class OrderIntent:
     strategy: str = ""
     group: str = ""
     replaces: Order | None = None
+    kept: BracketKind | Literal[""] = ""
+    leg: LegName | Literal[""] = ""
+    exit_stop: Decimal | None = None
+    exit_target: Decimal | None = None
+    exit_jump: Decimal | None = None
     asked_type: OrderType | Literal[""] = ""
 
 
@@ -285,22 +300,60 @@ def modify(
     quantity: int | None = None,
     price: Decimal | None = None,
     trigger_price: Decimal | None = None,
+    exit_stop: Decimal | None = None,
+    exit_target: Decimal | None = None,
 ) -> Modification:
     """Ask for new terms; ``quantity`` is the new total. Reviewed like a placement.
+
+    ``exit_stop`` and ``exit_target`` are of an entry whose ways out the broker keeps.
 
     Raises ``TooLate`` when the broker does not have the order, a change is under way, or the
     broker takes no more changes of it.
     """
-    asked = Terms(quantity=quantity, price=price, trigger_price=trigger_price)
-    _check_prices(price, trigger_price)
+    asked = Terms(
+        quantity=quantity,
+        price=price,
+        trigger_price=trigger_price,
+        exit_stop=exit_stop,
+        exit_target=exit_target,
+    )
+    _check_prices(price=price, trigger_price=trigger_price, exit_stop=exit_stop)
+    _check_kept(order, asked)
     if order.slice_number is not None and (quantity or 0) > order.quantity:
         raise BadOrder("quantity", "a slice can only be made smaller; place another order for more")
-    wanted = {name: value for name, value in vars(asked).items() if value is not None}
-    refresh_inputs(order.account, order.instrument, replace(order.request(), **wanted))
+    refresh_inputs(order.account, order.instrument, _request_with(order, _on_top(order, asked)))
     try:
         return _store_change(order, actor, reason, asked)
     except IntegrityError as error:
         raise TooLate("another change of this order is under way") from error
+
+
+def _check_kept(order: Order, asked: Terms) -> None:
+    """What the broker keeps in step itself is nobody's to change."""
+    if order.kept_exit and asked.quantity not in {None, order.quantity}:
+        raise BadOrder("quantity", "the broker keeps it at what the entry has filled")
+    if order.kept_exit and order.leg == LegName.STOP_LOSS and asked.price is not None:
+        raise BadOrder("price", "the broker finds the limit of its stop: change the trigger price")
+    if order.exits is None and (asked.exit_stop or asked.exit_target) is not None:
+        raise BadOrder("exit_stop", "the broker keeps no ways out for this order")
+
+
+def _on_top(order: Order, asked: Terms) -> Terms:
+    """What is asked for on top of what the order has."""
+    return Terms(
+        **{
+            name: getattr(order, name) if value is None else value
+            for name, value in vars(asked).items()
+        }
+    )
+
+
+def _request_with(order: Order, terms: Terms) -> OrderRequest:
+    """The order as it would be with these terms."""
+    wanted = vars(terms).copy()
+    stop, target = wanted.pop("exit_stop"), wanted.pop("exit_target")
+    exits = order.exits and replace(order.exits, stop=stop, target=target)
+    return replace(order.request(), **wanted, exits=exits)
 
 
 def _new_terms(order: Order, asked: Terms) -> Terms:
@@ -311,11 +364,8 @@ def _new_terms(order: Order, asked: Terms) -> Terms:
         raise TooLate(f"the order is {order.status}; only a working order can be changed")
     if used_up := no_more_changes(order.correlation_id):
         raise TooLate(used_up)
-    has = Terms(quantity=order.quantity, price=order.price, trigger_price=order.trigger_price)
-    terms = replace(
-        has, **{name: value for name, value in vars(asked).items() if value is not None}
-    )
-    if terms == has:
+    terms = _on_top(order, asked)
+    if terms == _on_top(order, Terms()):
         raise BadOrder("price", "the new terms are the ones the order has")
     if (terms.quantity or 0) <= order.filled_quantity:
         raise BadOrder("quantity", f"must be above the {order.filled_quantity} already filled")
@@ -326,7 +376,7 @@ def _new_terms(order: Order, asked: Terms) -> Terms:
 def _store_change(order: Order, actor: Actor, reason: str, asked: Terms) -> Modification:
     order = lifecycle.locked(order.pk)
     terms = _new_terms(order, asked)
-    request = replace(order.request(), **vars(terms))
+    request = _request_with(order, terms)
     decision = gate.review(request, "MODIFY", order.correlation_id)
     change = Modification.objects.create(
         order=order,
@@ -370,11 +420,11 @@ def _check_shape(intent: OrderIntent) -> None:
         raise BadOrder("quantity", f"would take {count} orders, and at most {MOST} are sent")
     if intent.order_type in SENT_AS and intent.price is not None:
         raise BadOrder("price", f"a {intent.order_type} order has none: the desk finds its limit")
-    _check_prices(intent.price, intent.trigger_price)
+    _check_prices(price=intent.price, trigger_price=intent.trigger_price)
 
 
-def _check_prices(price: Decimal | None, trigger_price: Decimal | None) -> None:
-    for name, value in (("price", price), ("trigger_price", trigger_price)):
+def _check_prices(**prices: Decimal | None) -> None:
+    for name, value in prices.items():
         if value is None:
             continue
         if not value.is_finite() or abs(value) >= 10**9:

@@ -93,7 +93,7 @@ def _take_back(orders: list[Order], excess: int) -> None:
 def _shrink(order: Order, still: int) -> None:
     """Leave so many units at work."""
     try:
-        if still > 0 and order.can_modify:
+        if still > 0 and order.can_modify and not order.kept_exit:
             services.modify(order, ACTOR, WHY, quantity=order.filled_quantity + still)
         else:
             services.cancel(order, ACTOR, WHY)

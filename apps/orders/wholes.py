@@ -31,7 +31,14 @@ DESK, RESUME = "desk", "RESUME"
 ON_ITS_WAY = frozenset(
     {Status.NEW, Status.AWAITING_APPROVAL, Status.APPROVED, Status.SENDING}
 )  # the next slice waits for it
-NOT_OF_A_WHOLE = {"group", "quantity", "asked_type"}  # what an intent says of one order alone
+# What an intent says of one order alone.
+NOT_OF_A_WHOLE = {"group", "quantity", "asked_type"} | {
+    "kept",
+    "leg",
+    "exit_stop",
+    "exit_target",
+    "exit_jump",
+}
 NEVER_LEFT = frozenset({Status.DENIED, Status.CANCELLED})
 
 
@@ -42,7 +49,7 @@ def begun(intent: OrderIntent, **asked: Any) -> Slicing | None:  # noqa: ANN401 
     """
     instrument = intent.instrument
     plan = split(intent.quantity, instrument.lot_size, instrument.freeze_quantity)
-    if len(plan) == 1 or intent.group:  # what excludes another order stays one: the gate says no
+    if len(plan) == 1 or intent.group or intent.kept:  # they stay one order: the gate says no
         return None
     terms = {name: value for name, value in vars(intent).items() if name not in NOT_OF_A_WHOLE}
     return Slicing(**terms, **asked, total=intent.quantity, plan=plan)

@@ -53,12 +53,17 @@ def hold(
     )
 
 
+def lock(account: BrokerAccount) -> None:
+    """No review of the account begins or ends before this transaction does."""
+    TradingState.objects.select_for_update().filter(account=account).first()
+
+
 def hold_from_outside(account: BrokerAccount, request: OrderRequest) -> None:
-    """What an order may do that was made outside the desk: counted like any other.
+    """What an order may do that the desk did not send: counted like any other.
 
     Its margin the broker has counted itself. Takes the account's risk lock.
     """
-    TradingState.objects.select_for_update().filter(account=account).first()
+    lock(account)
     hold(account, request, None).save(force_insert=True)
 
 

@@ -23,7 +23,7 @@ from apps.brokers.budget import Budget, Priority, no_more_changes, wait_needed
 from apps.brokers.journal import open_call
 from apps.brokers.locks import order_lock, order_lock_if_free
 from apps.brokers.models import BrokerAccount, CallOutcome, Verb, WireCall
-from apps.brokers.port import Intent, ModifyRequest, OrderRequest, Outcome
+from apps.brokers.port import Intent, LegAddress, ModifyRequest, OrderRequest, Outcome
 from apps.brokers.rows import insert_row, insert_together, read_row, with_related
 from apps.risk import book, hours
 from apps.risk.models import DESK, Decision, Hold, Permit, SwitchState, TradingState
@@ -195,7 +195,10 @@ def modify(
 
 
 def cancel(
-    account: BrokerAccount, correlation_id: str, broker_order_id: str
+    account: BrokerAccount,
+    correlation_id: str,
+    broker_order_id: str,
+    part: LegAddress | None = None,
 ) -> Sent | Deferred | NotYours:
     """Ask the broker to cancel. Always allowed; nobody waits for a call that is under way."""
     _assert_no_transaction()
@@ -213,9 +216,14 @@ def cancel(
                 "cancel order",
                 budget=Budget.ORDER,
                 correlation_id=correlation_id,
-                request={"broker_order_id": broker_order_id},
+                request=_as_asked(broker_order_id, part),
             )
-        return Sent(call, trading.cancel(call, broker_order_id))
+        return Sent(call, trading.cancel(call, broker_order_id, part))
+
+
+def _as_asked(broker_order_id: str, part: LegAddress | None) -> dict[str, str]:
+    asked = {"broker_order_id": broker_order_id}
+    return asked if part is None else asked | {"whole_id": part.whole_id, "leg": part.leg.value}
 
 
 def turn_broker_switch(account: BrokerAccount, *, on: bool) -> Sent | Deferred:
@@ -318,7 +326,9 @@ def _open(
 def _same_terms(decision: Decision, request: ModifyRequest) -> bool:
     asked = request.as_json()
     names = ("account", "quantity", "order_type", "price", "trigger_price", "validity")
-    return all(decision.request[name] == asked[name] for name in (*names, "disclosed_quantity"))
+    same = all(decision.request[name] == asked[name] for name in (*names, "disclosed_quantity"))
+    exits = decision.request.get("exits")
+    return same and (exits is None or exits == asked.get("exits"))
 
 
 def _lock_account(name: str) -> TradingState | None:

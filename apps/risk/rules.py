@@ -344,6 +344,8 @@ class PriceAndTick:
             return "the tick size is not known"
         if request.order_type not in SENT_TYPES:
             return f"{request.order_type} is never sent as such"
+        if request.price is None and request.part and request.trigger_price is not None:
+            return self._one("trigger price", request.trigger_price, instrument)  # of a kept stop
         if request.price is None:
             return _why_no_price(snapshot)
         return self._one("price", request.price, instrument) or self._trigger(request, instrument)
@@ -450,6 +452,34 @@ class TriggerSide:
             return None
         side = "above" if request.side is Side.BUY else "below"
         return f"a {request.side} stop's trigger {trigger} must be {side} the last price {last}"
+
+
+class KeptExits:
+    """The ways out that a broker is to keep lie on the tick, in the day's band, on their sides."""
+
+    name = "exits"
+
+    def refusal(self, snapshot: Snapshot) -> str | None:
+        """See the class."""
+        request, instrument = snapshot.request, snapshot.instrument
+        exits = request.exits
+        if exits is None:
+            return None
+        if instrument is None or request.price is None:
+            return "exits cannot be measured without tick size and price"
+        lower, upper = snapshot.band
+        sign = request.side.sign
+        for name, level, way in (("stop", exits.stop, -sign), ("target", exits.target, sign)):
+            if level is None:
+                continue
+            if not level.is_finite() or level <= 0 or level % instrument.tick_size:
+                return f"{name} {level} is not on the tick {instrument.tick_size.normalize()}"
+            if (lower is not None and level < lower) or (upper is not None and level > upper):
+                return f"{name} {level} lies outside the day's band {_range(snapshot)}"
+            if (level - request.price) * way <= 0:
+                side = "above" if way > 0 else "below"
+                return f"{name} {level} must be {side} the price {request.price}"
+        return None
 
 
 class AllowedOrderType:

@@ -132,6 +132,9 @@ class Bracket(models.Model):
     exposed_since = models.DateTimeField(null=True, help_text="Held without a stop at work.")
     gap_since = models.DateTimeField(null=True, help_text="The price is beyond the stop's limit.")
     waits_since = models.DateTimeField(null=True, help_text="For an order in doubt, or a cancel.")
+    odd_since = models.DateTimeField(
+        null=True, help_text="Something is due that is the broker's to do."
+    )
     looked_at = models.DateTimeField(null=True, help_text="By the guardian.")
     origin = models.OneToOneField(
         ImportedRow, null=True, on_delete=models.PROTECT, related_name="bracket"

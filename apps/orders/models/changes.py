@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import models
 from django.utils import timezone
 
 from apps.brokers.models import WireCall
-from apps.brokers.port import ModifyRequest, OrderType, Validity
+from apps.brokers.port import BracketKind, Exits, LegName, ModifyRequest, OrderType, Validity
 from apps.orders.models.orders import Order
 from apps.risk.models import Decision
 
@@ -34,6 +36,10 @@ class Modification(models.Model):
     quantity = models.IntegerField(help_text="New total, units.")
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
     trigger_price = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    exit_stop = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, help_text="Of what the broker keeps, rupees."
+    )
+    exit_target = models.DecimalField(max_digits=14, decimal_places=4, null=True)
     status = models.CharField(max_length=10, choices=Change.choices)
     decision = models.ForeignKey(Decision, on_delete=models.PROTECT)
     wire_call = models.ForeignKey(WireCall, null=True, on_delete=models.PROTECT)
@@ -71,4 +77,16 @@ class Modification(models.Model):
             trigger_price=self.trigger_price,
             validity=Validity(order.validity),
             disclosed_quantity=order.disclosed_quantity,
+            part=order.address,
+            exits=self._exits(),
         )
+
+    def _exits(self) -> Exits | None:
+        """As they are to be: of an entry where they are, of a stop how it trails."""
+        order = self.order
+        if order.exits is not None and self.exit_stop is not None:
+            return replace(order.exits, stop=self.exit_stop, target=self.exit_target)
+        if order.leg == LegName.STOP_LOSS and self.trigger_price is not None:
+            kind, jump = BracketKind(order.kept), order.exit_jump
+            return Exits(kind=kind, stop=self.trigger_price, trailing_jump=jump)
+        return None

@@ -14,7 +14,11 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import (
     STRATEGY,
+    BracketKind,
+    Exits,
     Intent,
+    LegAddress,
+    LegName,
     OrderRequest,
     OrderType,
     Product,
@@ -121,6 +125,25 @@ class Order(models.Model):
     group = models.CharField(
         max_length=40, blank=True, default="", help_text="At most one order of a group may fill."
     )
+    kept = models.CharField(
+        max_length=6,
+        choices=_choices(BracketKind),
+        blank=True,
+        default="",
+        help_text="The broker's own bracket that it is a part of; empty: an order by itself.",
+    )
+    leg = models.CharField(max_length=10, choices=_choices(LegName), blank=True, default="")
+    leg_of = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        help_text="The broker's id of the entry, of a target or stop that the broker keeps.",
+    )
+    exit_stop = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="Kept for an entry."
+    )
+    exit_target = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    exit_jump = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
     parent = models.ForeignKey(
         "orders.Slicing",
@@ -201,6 +224,14 @@ class Order(models.Model):
                 name="a_slice_has_a_whole_and_a_number",
             ),
             models.CheckConstraint(
+                condition=models.Q(kept="", leg="", leg_of="", exit_stop=None)
+                | models.Q(leg="ENTRY", leg_of="", exit_stop__isnull=False) & ~models.Q(kept="")
+                | models.Q(leg__in=["TARGET", "STOP_LOSS"])
+                & ~models.Q(kept="")
+                & ~models.Q(leg_of=""),
+                name="a_kept_leg_has_its_address",
+            ),
+            models.CheckConstraint(
                 condition=~models.Q(source=Source.EXTERNAL.value)
                 | ~models.Q(
                     status__in=["AWAITING_APPROVAL", "APPROVED", "SENDING", "DENIED", "LAPSED"]
@@ -209,6 +240,11 @@ class Order(models.Model):
             ),
         ]
         indexes = [
+            models.Index(
+                fields=["account", "trading_day"],
+                condition=~models.Q(kept=""),
+                name="order_kept",
+            ),
             models.Index(fields=["account", "live_seq"], name="order_live"),
             models.Index(
                 fields=["account", "status"],
@@ -256,6 +292,34 @@ class Order(models.Model):
         if self.bracket_number is None or self.request_key is None:
             return ""
         return self.request_key.split(":")[2].lower().replace("_", "-")
+
+    @property
+    def kept_exit(self) -> bool:
+        """True for a target or stop that the broker keeps in step with its entry."""
+        return bool(self.leg_of)
+
+    @property
+    def address(self) -> LegAddress | None:
+        """How the broker is told which part of its bracket is meant; None for any other order."""
+        if not self.kept:
+            return None
+        return LegAddress(
+            kind=BracketKind(self.kept),
+            whole_id=self.leg_of or self.broker_order_id,
+            leg=LegName(self.leg),
+        )
+
+    @property
+    def exits(self) -> Exits | None:
+        """The ways out that the broker is to keep for it; None for anything but such an entry."""
+        if self.exit_stop is None:
+            return None
+        return Exits(
+            kind=BracketKind(self.kept),
+            stop=self.exit_stop,
+            target=self.exit_target,
+            trailing_jump=self.exit_jump,
+        )
 
     @property
     def can_cancel(self) -> bool:
@@ -320,6 +384,8 @@ class Order(models.Model):
             asked_type=OrderType(self.asked_type) if self.asked_type else None,
             owner=self.owner,
             group=self.group,
+            exits=self.exits,
+            part=self.address if self.kept_exit else None,
             **self._of_the_whole(),
         )
 

@@ -1,0 +1,169 @@
+"""Targets and stops that a broker keeps: their rows are born with the first fill of their entry.
+
+From the fill on the broker may trade them, told or not. So they are held in the transaction that
+counts it, for what it counts: no other exit can take the same units. Their news come later, from
+whichever source is first, by their own id or by their entry's and their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.brokers.models import BrokerAccount
+from apps.brokers.port import BracketKind, Intent, LegName, OrderReport, OrderType, Reporting, Side
+from apps.brokers.rows import insert_row, read_row, with_related
+from apps.orders import lifecycle
+from apps.orders.lifecycle import Happening
+from apps.orders.models import PREFIX, BracketLeg, Order, Source, trading_day
+from apps.orders.states import TERMINAL, Event
+from apps.risk import book
+
+EXITS = (LegName.STOP_LOSS, LegName.TARGET)
+FEED = "feed"
+BROKER = "the broker"
+
+
+def apply_to_entry(order_id: int, happening: Happening) -> bool:
+    """Let something happen to an entry; its legs hold what it has filled then. As ``apply``.
+
+    The account's risk row comes first: no review sees the fill without the legs.
+    """
+    with transaction.atomic():
+        entry = with_related(lifecycle.locked(order_id), "account", "instrument")
+        book.lock(entry.account)
+        applied = lifecycle.apply_to(entry, happening)
+        if entry.filled_quantity:
+            _cover(entry)
+    return applied
+
+
+def _cover(entry: Order) -> None:
+    born = {order.leg: order for order in legs_of(entry)}
+    for leg in EXITS:
+        if leg is LegName.TARGET and entry.exit_target is None:
+            continue
+        order = born.get(leg)
+        if order is None:
+            _bear(entry, leg)
+        elif not order.over:
+            book.widen(order.correlation_id, entry.filled_quantity)
+
+
+def legs_of(entry: Order) -> list[Order]:
+    """The target and stop that the broker keeps for an entry, as far as they are born."""
+    mine = Order.objects.filter(account=entry.account, leg_of=entry.broker_order_id)
+    return list(mine.filter(trading_day=entry.trading_day).exclude(leg_of=""))
+
+
+def _bear(entry: Order, leg: LegName) -> None:
+    stop = leg is LegName.STOP_LOSS
+    now = timezone.now()
+    order = Order(
+        account=entry.account,
+        instrument=entry.instrument,
+        side=Side.SELL if entry.side == Side.BUY else Side.BUY,
+        quantity=entry.filled_quantity,
+        order_type=OrderType.STOP_LIMIT if stop else OrderType.LIMIT,
+        price=None if stop else entry.exit_target,
+        trigger_price=entry.exit_stop if stop else None,
+        product=entry.product,
+        intent=Intent.EXIT,
+        test=entry.test,
+        strategy=entry.strategy,
+        source=Source.SYSTEM,
+        actor=BROKER,
+        user=entry.user,
+        cause=f"kept by the broker for {entry.correlation_id}",
+        group=f"{PREFIX}{entry.bracket_number}",
+        request_key=f"{PREFIX}{entry.bracket_number}:{leg}:1",
+        kept=entry.kept,
+        leg=leg,
+        leg_of=entry.broker_order_id,
+        exit_jump=entry.exit_jump if stop else None,
+        trading_day=entry.trading_day,
+        created_at=now,
+    )
+    insert_row(order)
+    book.hold_from_outside(entry.account, order.request())
+    text = f"the broker keeps it for what {entry.correlation_id} has filled"
+    lifecycle.apply_to(
+        order, Happening(event=Event.ADOPT, origin=BROKER, key=f"ADOPT|{leg}", text=text)
+    )
+
+
+# --- whose news it is -------------------------------------------------------------------------
+
+
+_ADDRESSED = """
+    account_id = %s AND leg_of = %s AND leg = %s
+    AND (trading_day >= %s OR status <> ALL(%s)) ORDER BY trading_day DESC
+"""
+
+
+def addressed(account: BrokerAccount, report: OrderReport) -> Order | None:
+    """The leg that a report names by its entry; one that has another id by now is another's."""
+    if not report.whole_id or report.part is None:
+        return None
+    over = sorted(status.value for status in TERMINAL)
+    values = [account.pk, report.whole_id, report.part.value, trading_day(), over]
+    order = read_row(Order, _ADDRESSED, values)
+    taken = order is not None and order.broker_order_id not in {"", report.broker_order_id}
+    return None if taken else order
+
+
+def awaits_its_entry(account: BrokerAccount, report: OrderReport, origin: str) -> bool:
+    """True for news of a leg whose entry is ours and has not filled: it is nobody else's.
+
+    The leg's row gets its id. When the feed is the first to tell, the books are asked for the rest.
+    """
+    if report.part not in EXITS or not report.whole_id:
+        return False
+    entry = Order.objects.filter(
+        account=account, trading_day__gte=trading_day(), broker_order_id=report.whole_id
+    ).first()
+    if entry is None or entry.leg != LegName.ENTRY:
+        return False
+    _name(entry, report)
+    if origin == FEED:
+        BrokerAccount.objects.filter(pk=account.pk).update(reconcile_wanted=True)
+    return True
+
+
+def _name(entry: Order, report: OrderReport) -> None:
+    legs = BracketLeg.objects.filter(bracket=entry.bracket_number, leg=report.part)
+    legs.filter(leg_order_id="", order=None).update(
+        leg_order_id=report.broker_order_id, named_at=timezone.now()
+    )
+
+
+# --- what the broker's own list of them says ----------------------------------------------------
+
+
+def read(account: BrokerAccount, reporting: Reporting) -> list[OrderReport]:
+    """The account's super orders; nothing is asked while it has none of ours today."""
+    mine = Order.objects.filter(account=account, kept=BracketKind.SUPER)
+    if not mine.filter(trading_day__gte=trading_day()).exists():
+        return []
+    return reporting.super_orders().value
+
+
+def together(book: Iterable[OrderReport], supers: Iterable[OrderReport]) -> list[OrderReport]:
+    """The order book with what only the other list says: whose leg it is, where the exits are,
+    and legs that the book does not show. Entries come before their legs.
+    """
+    more = {report.broker_order_id: report for report in supers}
+    found = []
+    for row in book:
+        known = more.pop(row.broker_order_id, None)
+        found.append(row if known is None else _with(row, known))
+    return sorted([*found, *more.values()], key=lambda report: report.part in EXITS)
+
+
+def _with(row: OrderReport, known: OrderReport) -> OrderReport:
+    return replace(
+        row, leg=True, part=known.part, whole_id=known.whole_id, exits=known.exits or row.exits
+    )
