@@ -67,6 +67,7 @@ class BrokerAccountForm(_AccountForm):
             "market_feed_url",
             "stamp_zone",
             "calendar",
+            "bracket_style",
             "enabled",
             "armed_until",
         )
@@ -103,7 +104,7 @@ class BrokerAccountAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("name", "client_id")
     fieldsets = (
         (None, {"fields": ("name", *IDENTITY, "market_feed_url", "stamp_zone")}),
-        ("Trading", {"fields": ("enabled", "calendar", "armed_until")}),
+        ("Trading", {"fields": ("enabled", "calendar", "bracket_style", "armed_until")}),
         ("Session", {"fields": ("session_state",)}),
         ("Calls to the broker", {"fields": ("calls",)}),
         ("Access token", {"fields": ("token", "token_expires")}),

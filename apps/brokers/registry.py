@@ -12,7 +12,15 @@ from apps.brokers.dhan.stream import DhanOrderStream
 from apps.brokers.dhan.tokens import DhanTokens
 from apps.brokers.dhan.trading import DhanTrading
 from apps.brokers.models import BrokerAccount, BrokerKind, WireCall
-from apps.brokers.port import Master, OrderStream, QuoteStream, Reporting, Tokens, Trading
+from apps.brokers.port import (
+    BracketKind,
+    Master,
+    OrderStream,
+    QuoteStream,
+    Reporting,
+    Tokens,
+    Trading,
+)
 
 
 class _OpenTrading(Protocol):
@@ -37,7 +45,7 @@ class _OpenQuotes(Protocol):
 
 @dataclass(frozen=True)
 class Adapter:
-    """The objects of one broker."""
+    """The objects of one broker, and the kinds of brackets that it keeps itself."""
 
     trading: _OpenTrading
     reporting: _OpenReporting
@@ -45,11 +53,18 @@ class Adapter:
     tokens: _OpenTokens
     master: Master
     quotes: _OpenQuotes
+    brackets: frozenset[BracketKind]
 
 
 ADAPTERS = {
     BrokerKind.DHAN.value: Adapter(
-        DhanTrading, DhanReporting, DhanOrderStream, DhanTokens, DhanMaster(), DhanQuoteStream
+        DhanTrading,
+        DhanReporting,
+        DhanOrderStream,
+        DhanTokens,
+        DhanMaster(),
+        DhanQuoteStream,
+        frozenset({BracketKind.SUPER}),
     ),
 }
 

@@ -41,6 +41,7 @@ def form_of(account: Any, **different: str) -> dict[str, str]:
         "feed_url": account.feed_url,
         "stamp_zone": "Asia/Kolkata",
         "calendar": "exchange",
+        "bracket_style": "AUTOMATIC",
         "enabled": "on",
     } | different
 
@@ -109,6 +110,15 @@ def test_an_expiry_without_a_token_is_refused(admin_client: Client, account: Any
     form = form_of(account, token_expires_0="2036-01-01", token_expires_1="08:00")
     answer = admin_client.post(change_page(account), form)
     assert "Write the token" in answer.content.decode()
+
+
+def test_a_person_leaves_all_brackets_to_the_desk(admin_client: Client, account: Any) -> None:
+    page = admin_client.get(change_page(account)).content.decode()
+    assert "Always by the desk" in page
+    assert "while the desk is down" in page
+    admin_client.post(change_page(account), form_of(account, bracket_style="MANAGED"))
+    account.refresh_from_db()
+    assert account.bracket_style == "MANAGED"
 
 
 def test_the_identity_is_fixed_by_the_first_call(admin_client: Client, used: Any) -> None:

@@ -107,6 +107,27 @@ def _text(value: object) -> str | None:
     return None if text.upper() in _ABSENT else text
 
 
+def _number_text(value: object) -> str | None:
+    """A text, or a whole number: the documentation calls the number of an order a float."""
+    if isinstance(value, float | Decimal):
+        exact = Decimal(value)
+        whole = exact.is_finite() and exact.adjusted() < 40 and exact == exact.to_integral_value()
+        return str(int(exact)) if whole else None
+    text = _text(value)
+    return None if text is None else re.sub(r"(?<=\d)\.0+$", "", text)
+
+
+def _id_or_none(value: object) -> str | None:
+    nobody = _absent(value) or str(value) == "0"
+    return None if nobody else identifier(value)
+
+
+def _list(value: object) -> object:
+    if not isinstance(value, list):
+        raise ValueError("is not a list")  # noqa: TRY004 - pydantic collects ValueErrors
+    return value
+
+
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -127,7 +148,10 @@ def _units_or_none(value: object) -> int | None:
 Id = Annotated[str, BeforeValidator(identifier)]
 Token = Annotated[str, BeforeValidator(token)]
 Word = Annotated[str, BeforeValidator(word)]
+NoId = Annotated[str | None, BeforeValidator(_id_or_none)]
 Text = Annotated[str | None, BeforeValidator(_text)]
+NumberText = Annotated[str | None, BeforeValidator(_number_text)]
+Rows = Annotated[list[object], BeforeValidator(_list)]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
 Units = Annotated[int, BeforeValidator(units)]
 SomeUnits = Annotated[int, BeforeValidator(some_units)]

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from apps.brokers.dhan import words
+from apps.brokers.dhan.fields import identifier
+from apps.brokers.dhan.legs import EXITS, as_part, told_apart
 from apps.brokers.dhan.schemas import (
     AddressBody,
     ApprovedRow,
@@ -34,6 +36,7 @@ from apps.brokers.port import (
     Fill,
     Funds,
     Holding,
+    LegName,
     Level,
     Margin,
     Minted,
@@ -52,11 +55,18 @@ W = TypeVar("W")
 INDIA = ZoneInfo("Asia/Kolkata")
 
 
+def reports_from_rows(rows: Sequence[object], zone: ZoneInfo, what: str) -> list[OrderReport]:
+    """The rows of one answer, each order under an id of its own. Raises ``BadWire``."""
+    return told_apart(
+        [report_from_row(row, zone, f"{what} row {number}") for number, row in enumerate(rows)]
+    )
+
+
 def report_from_row(row: object, zone: ZoneInfo, what: str = "order row") -> OrderReport:
     """One row of the order book, or a postback. Raises ``BadWire``."""
     found = read(OrderRow, row, what)
     segment = words.SEGMENTS.get(found.segment or "")
-    return _report(
+    report = _report(
         found,
         segment,
         zone,
@@ -64,13 +74,15 @@ def report_from_row(row: object, zone: ZoneInfo, what: str = "order row") -> Ord
         leg=found.leg is not None or _of_a_bracket(found.product),
         after_market=bool(found.after_market),
     )
+    part = known(words.LEGS, found.leg)
+    return report if part is None else as_part(report, part)
 
 
 def report_from_frame(data: object, zone: ZoneInfo) -> OrderReport:
     """``Data`` of one socket message, in the casing of the wire or of the documentation."""
     found = read(OrderFrame, camel(data), "order frame")
     pair = ((found.exchange or "").upper(), (found.segment or "").upper())
-    return _report(
+    report = _report(
         found,
         words.SOCKET_SEGMENTS.get(pair),
         zone,
@@ -79,13 +91,35 @@ def report_from_frame(data: object, zone: ZoneInfo) -> OrderReport:
         leg=_is_leg(found),
         after_market=found.off_market == "1",
     )
+    part = _part_in(found)
+    if part is None:
+        return report
+    return as_part(report, part, _entry_of(found) if part in EXITS else "")
+
+
+def _part_in(found: OrderFrame) -> LegName | None:
+    """Ordinary orders have a leg number too, which says nothing of them (recorded)."""
+    part = words.LEG_NUMBERS.get(found.leg_number or "") if _is_leg(found) else None
+    of_another = _names_an_entry(found) and found.entry_id != found.order_id
+    return None if part is LegName.ENTRY and of_another else part
+
+
+def _entry_of(found: OrderFrame) -> str:
+    """A target or stop is nobody's without it, for it may be shown under its entry's own id."""
+    try:
+        return identifier(found.entry_id if _names_an_entry(found) else None)
+    except ValueError as error:
+        raise BadWire(f"order frame: algoOrdNo of a target or stop {error}") from None
+
+
+def _names_an_entry(found: OrderFrame) -> bool:
+    return found.entry_id is not None and found.entry_id.strip("0.") != ""
 
 
 def _is_leg(found: OrderFrame) -> bool:
     """Part of a super, bracket or cover order (order-update page: remarks, AlgoOrdNo, product)."""
-    named = found.entry_id is not None and found.entry_id.strip("0.") != ""
     super_order = (found.remarks or "").casefold() == words.SUPER_ORDER
-    return named or super_order or _of_a_bracket(found.product)
+    return _names_an_entry(found) or super_order or _of_a_bracket(found.product)
 
 
 def _of_a_bracket(product: str | None) -> bool:
@@ -116,9 +150,9 @@ def _report(
         exchange_order_id=None if exchange_order_id == "0" else exchange_order_id,
         segment=segment,
         security_id=found.security_id,
-        side=_known(words.SIDES, found.side),
-        product=_known(words.PRODUCTS, found.product),
-        order_type=_known(words.ORDER_TYPES, found.order_type),
+        side=known(words.SIDES, found.side),
+        product=known(words.PRODUCTS, found.product),
+        order_type=known(words.ORDER_TYPES, found.order_type),
         quantity=found.quantity,
         filled_quantity=found.filled,
         average_price=found.average,
@@ -127,13 +161,14 @@ def _report(
         reason=_reason(found.reason),
         reported_at=_first_stamp(zone, found.updated, found.at_exchange, found.created),
         placed_at=stamp(found.created, zone),
-        validity=_known(words.VALIDITIES, found.validity),
+        validity=known(words.VALIDITIES, found.validity),
         raw=Kept(raw),
         **more,
     )
 
 
-def _known(table: dict[str, W], word: str | None) -> W | None:
+def known(table: dict[str, W], word: str | None) -> W | None:
+    """What the broker's word means, if anything."""
     return table.get((word or "").upper())
 
 
@@ -253,7 +288,7 @@ def profile_from_body(body: object) -> Profile:
         client_id=found.client_id,
         token_valid_until=_token_validity(found.token_validity),
         segments=tuple(part for part in parts if part),
-        ddpi=_known(words.DDPI, found.ddpi),
+        ddpi=known(words.DDPI, found.ddpi),
     )
 
 
@@ -350,7 +385,7 @@ def margin_arguments(request: OrderRequest) -> dict[str, Any]:
         "transaction_type": words.SIDE_WORD[request.side],
         "quantity": request.quantity,
         "product_type": words.PRODUCT_WORD[request.product],
-        "price": _float(request.price, needed=True),
+        "price": as_float(request.price, needed=True),
         "trigger_price": -1 if trigger is None else float(trigger),  # the SDK leaves out -1
     }
 
@@ -363,7 +398,7 @@ def margin_row(request: OrderRequest) -> dict[str, Any]:
         "quantity": request.quantity,
         "productType": words.PRODUCT_WORD[request.product],
         "securityId": str(request.security_id),
-        "price": _float(request.price, needed=True),
+        "price": as_float(request.price, needed=True),
     }
     trigger = request.trigger_price
     return row if trigger is None else {**row, "triggerPrice": float(trigger)}
@@ -388,7 +423,7 @@ def place_arguments(request: OrderRequest) -> dict[str, Any]:
         "exchange_segment": words.SEGMENT_WORD[request.segment],
         "transaction_type": words.SIDE_WORD[request.side],
         "quantity": request.quantity,
-        "order_type": _type_word(request.order_type),
+        "order_type": type_word(request.order_type),
         "product_type": words.PRODUCT_WORD[request.product],
         "validity": words.VALIDITY_WORD[request.validity],
         "disclosed_quantity": request.disclosed_quantity,
@@ -403,7 +438,7 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
     """The request as keyword arguments of the SDK's ``modify_order``; quantity is the total."""
     return {
         "order_id": request.broker_order_id,
-        "order_type": _type_word(request.order_type),
+        "order_type": type_word(request.order_type),
         "leg_name": None,
         "quantity": request.quantity,
         "disclosed_quantity": request.disclosed_quantity,
@@ -412,7 +447,8 @@ def modify_arguments(request: ModifyRequest) -> dict[str, Any]:
     }
 
 
-def _type_word(order_type: OrderType) -> str:
+def type_word(order_type: OrderType) -> str:
+    """The broker's word for a type that is sent. Raises ``ValueError`` for the others."""
     if order_type not in words.ORDER_TYPE_WORD:
         raise ValueError(f"{order_type} is never sent as such")
     return words.ORDER_TYPE_WORD[order_type]
@@ -422,12 +458,12 @@ def _prices(request: OrderRequest | ModifyRequest) -> dict[str, float]:
     """The SDK speaks float; every price on a tick of 0.0001 survives the way there and back."""
     stop = request.order_type is OrderType.STOP_LIMIT
     return {
-        "price": _float(request.price, needed=True),
-        "trigger_price": _float(request.trigger_price, needed=stop),
+        "price": as_float(request.price, needed=True),
+        "trigger_price": as_float(request.trigger_price, needed=stop),
     }
 
 
-def _float(value: Decimal | None, *, needed: bool) -> float:
+def as_float(value: Decimal | None, *, needed: bool) -> float:
     """The number that the SDK asks for; 0 only where ``body_to_send`` leaves the field out."""
     if value is None and needed:
         raise ValueError("an order that needs a price has none")

@@ -26,8 +26,9 @@ from apps.brokers.dhan.mapping import (
     position_from_row,
     profile_from_body,
     quotes_from_body,
-    report_from_row,
+    reports_from_rows,
 )
+from apps.brokers.dhan.supers import reports_from_supers
 from apps.brokers.dhan.words import SEGMENT_WORD
 from apps.brokers.journal import close_call
 from apps.brokers.models import BrokerAccount, CallOutcome, WireCall
@@ -73,27 +74,42 @@ class DhanReporting:
         """All orders of the trading day (``GET /orders``, today only)."""
         return self._read("order book", lambda client: client.get_order_list(), self._reports)
 
+    def super_orders(self) -> Known[list[OrderReport]]:
+        """Every super order of the day, part by part (``GET /super/orders``, today only)."""
+
+        def understand(body: Any) -> list[OrderReport]:  # noqa: ANN401 - JSON is any
+            return reports_from_supers(_rows(body, "super orders"), self._zone)
+
+        return self._read("super orders", lambda client: client.get_super_order_list(), understand)
+
     def order(self, broker_order_id: str) -> Known[OrderReport | None]:
-        """One order of the day. Documented as an object, an array on the wire; [] is unknown."""
+        """One order of the day. Documented as an object, an array on the wire; [] is unknown.
+
+        The array may hold target and stop as well, under the id of their entry.
+        """
 
         def understand(body: Any) -> OrderReport | None:  # noqa: ANN401 - JSON is any
-            report = self._one_report(body)
-            if report is not None and report.broker_order_id != broker_order_id:
+            reports = self._reports_of_one(body)
+            found = [one for one in reports if one.broker_order_id == broker_order_id]
+            if reports and not found:
                 raise BadWire("order: orderId names another order")
-            return report
+            return found[0] if found else None
 
-        return self._read(
-            "order", lambda client: client.get_order_by_id(broker_order_id), understand
-        )
+        shown_as = broker_order_id.partition("/")[0]
+        return self._read("order", lambda client: client.get_order_by_id(shown_as), understand)
 
     def order_by_correlation(self, correlation_id: str) -> Known[OrderReport | None]:
-        """One order of the day by our id; 404 DH-906 is "unknown or still in transit"."""
+        """One order of the day by our id; 404 DH-906 is "unknown or still in transit".
+
+        Target and stop repeat the id of their entry, and are not the order that is asked for.
+        """
 
         def understand(body: Any) -> OrderReport | None:  # noqa: ANN401 - JSON is any
-            report = self._one_report(body)
-            if report is not None and report.correlation_id != correlation_id:
+            reports = self._reports_of_one(body)
+            found = [one for one in reports if one.correlation_id == correlation_id]
+            if reports and not found:
                 raise BadWire("order: correlationId names another order")
-            return report
+            return found[0] if found else None
 
         return self._read(
             "order by correlation id",
@@ -200,14 +216,11 @@ class DhanReporting:
         )
 
     def _reports(self, body: object) -> list[OrderReport]:
-        return [
-            report_from_row(row, self._zone, f"order book row {number}")
-            for number, row in enumerate(_rows(body, "order book"))
-        ]
+        return reports_from_rows(_rows(body, "order book"), self._zone, "order book")
 
-    def _one_report(self, body: object) -> OrderReport | None:
+    def _reports_of_one(self, body: object) -> list[OrderReport]:
         rows = [body] if isinstance(body, dict) else _rows(body, "order")
-        return report_from_row(rows[0], self._zone, "order") if rows else None
+        return reports_from_rows(rows, self._zone, "order")
 
     def _read(
         self,

@@ -13,9 +13,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstrain
 from apps.brokers.dhan.fields import (
     Flag,
     Id,
+    NoId,
     NoPrice,
     NoUnits,
+    NumberText,
     Price,
+    Rows,
     Rupees,
     SignedUnits,
     SomeUnits,
@@ -72,6 +75,34 @@ class OrderRow(_Reply):
     created: Text = Field(None, alias="createTime")
 
 
+class SuperRow(_Reply):
+    """What a row of the super orders has besides that of an order: its target and stop."""
+
+    legs: Rows = Field(alias="legDetails")
+
+
+class SuperLegRow(_Reply):
+    """A target or stop of a super order.
+
+    The classic page gives it an id and the total of the stop alone, misspelt, and calls the level
+    of a stop its price; the portal gives quantity and trigger and no id.
+    """
+
+    leg: Word = Field(alias="legName")
+    status: Word = Field(alias="orderStatus")
+    order_id: NoId = Field(None, alias="orderId")
+    exchange_order_id: Text = Field(None, alias="exchangeOrderId")
+    side: Text = Field(None, alias="transactionType")
+    order_type: Text = Field(None, alias="orderType")
+    total: NoUnits = Field(
+        None, validation_alias=AliasChoices("totalQuatity", "totalQuantity", "quantity")
+    )
+    remaining: NoUnits = Field(None, alias="remainingQuantity")
+    triggered: NoUnits = Field(None, alias="triggeredQuantity")
+    price: NoPrice = None
+    trigger: NoPrice = Field(None, alias="triggerPrice")
+
+
 class OrderFrame(_Reply):
     """``Data`` of a socket message; the wire writes camelCase and leaves out zero and empty."""
 
@@ -95,7 +126,8 @@ class OrderFrame(_Reply):
     validity: Text = None
     platform: Text = Field(None, alias="source")
     remarks: Text = None
-    entry_id: Text = Field(None, alias="algoOrdNo")
+    entry_id: NumberText = Field(None, alias="algoOrdNo")
+    leg_number: NumberText = Field(None, alias="legNo")
     off_market: Text = Field(None, alias="offMktFlag")
     updated: Text = Field(None, alias="lastUpdatedTime")
     at_exchange: Text = Field(None, alias="exchOrderTime")

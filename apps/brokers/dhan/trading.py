@@ -9,11 +9,14 @@ from apps.brokers.dhan.client import DhanClient
 from apps.brokers.dhan.errors import After, Complaint, complaint_in, meaning_of
 from apps.brokers.dhan.mapping import modify_arguments, place_arguments
 from apps.brokers.dhan.schemas import KillSwitchBody, OrderReply, read
-from apps.brokers.dhan.words import state_of
+from apps.brokers.dhan.supers import modify_super_arguments, place_super_arguments
+from apps.brokers.dhan.words import LEG_WORD, state_of
 from apps.brokers.models import WireCall
 from apps.brokers.port import (
     Accepted,
     BadWire,
+    BracketKind,
+    Exits,
     LegAddress,
     ModifyRequest,
     NotSent,
@@ -37,18 +40,36 @@ class DhanTrading:
         return f"<DhanTrading on {self._call}>"
 
     def place(self, request: OrderRequest) -> Outcome:
-        """Place one order; the broker's REJECTED with an id is accepted: the order exists."""
-        return self._outcome(lambda: self._client.place_order(**place_arguments(request)))
+        """Place one order; the broker's REJECTED with an id is accepted: the order exists.
+
+        One with ``exits`` becomes a super order (super order page), which always says all three:
+        target, stop and trailing.
+        """
+        exits = request.exits
+        if exits is None:
+            return self._outcome(lambda: self._client.place_order(**place_arguments(request)))
+        return self._if_it_can_be_said(lambda: self._place_bracket(request, exits))
 
     def modify(self, request: ModifyRequest) -> Outcome:
-        """Change a working order; ``quantity`` is the new total (release notes of v2.0)."""
+        """Change a working order; ``quantity`` is the new total (release notes of v2.0).
+
+        The reply to a change of a super order's part names the whole.
+        """
+        part = request.part
+        if part is not None:
+            return self._if_it_can_be_said(lambda: self._modify_part(request, part))
         return self._outcome(
             lambda: self._client.modify_order(**modify_arguments(request)),
             request.broker_order_id,
         )
 
     def cancel(self, broker_order_id: str, part: LegAddress | None = None) -> Outcome:
-        """Cancel; the orders page documents an empty 202 as a yes."""
+        """Cancel; the orders and super order pages document an empty 202 as a yes.
+
+        The entry of a super order takes all of it along; target and stop never come back.
+        """
+        if part is not None:
+            return self._if_it_can_be_said(lambda: self._cancel_part(part))
         return self._outcome(
             lambda: self._client.cancel_order(broker_order_id),
             broker_order_id,
@@ -59,6 +80,38 @@ class DhanTrading:
         """Turn the account's kill switch; refused unless it is flat (trader's control page)."""
         word = "ACTIVATE" if on else "DEACTIVATE"
         return self._outcome(lambda: self._client.kill_switch(word), understand=_switch_turned)
+
+    def _place_bracket(self, request: OrderRequest, exits: Exits) -> Outcome:
+        _check_kind(exits.kind)
+        terms = place_super_arguments(request, exits)
+        return self._outcome(lambda: self._client.place_super_order(**terms))
+
+    def _modify_part(self, request: ModifyRequest, part: LegAddress) -> Outcome:
+        _check_kind(part.kind)
+        terms = modify_super_arguments(request, part)
+        return self._outcome(lambda: self._client.modify_super_order(**terms), part.whole_id)
+
+    def _cancel_part(self, part: LegAddress) -> Outcome:
+        _check_kind(part.kind)
+        return self._outcome(
+            lambda: self._client.cancel_super_order(part.whole_id, LEG_WORD[part.leg]),
+            part.whole_id,
+            empty_is_yes=True,
+        )
+
+    def _if_it_can_be_said(self, attempt: Callable[[], Outcome]) -> Outcome:
+        """The attempt's outcome, or ``NotSent`` when the bracket cannot be put into words.
+
+        Mapping and SDK check a bracket before anything is sent (levels on the wrong side of the
+        price, say) and raise ``ValueError``. Out of this door that would leave an order in doubt
+        of which the journal row knows for certain that it never left.
+        """
+        try:
+            return attempt()
+        except ValueError as error:
+            if self._call.sent_at is not None:
+                raise
+            return NotSent(self._client.line.scrubbed(clean_text(f"cannot be sent: {error}")))
 
     def _outcome(
         self,
@@ -81,6 +134,11 @@ class DhanTrading:
             case Unknown(why=why):
                 return Unknown(line.scrubbed(clean_text(why)))
         return outcome
+
+
+def _check_kind(kind: BracketKind) -> None:
+    if kind is not BracketKind.SUPER:
+        raise ValueError(f"DhanHQ is not asked for brackets of the kind {kind}")
 
 
 def outcome_of(

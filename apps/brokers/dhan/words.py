@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import re
 
-from apps.brokers.port import BrokerState, OrderType, Product, Segment, Side, Validity
+from apps.brokers.port import (
+    BrokerState,
+    LegName,
+    OrderType,
+    Product,
+    Segment,
+    Side,
+    Validity,
+)
 
-# TRIGGERED, CLOSED, CONFIRM and INACTIVE belong to other kinds of order and change nothing here.
+# CONFIRM and INACTIVE belong to other kinds of order and change nothing here.
 STATES = {
     "TRANSIT": BrokerState.IN_TRANSIT,
     "PENDING": BrokerState.WORKING,
@@ -21,6 +29,10 @@ STATES = {
     "CANCELLED": BrokerState.CANCELLED,
     "EXPIRED": BrokerState.EXPIRED,
 }
+# A target or stop of a bracket that has fired is being worked (annexure, super order page).
+EXIT_STATES = STATES | {"TRIGGERED": BrokerState.WORKING}
+# Of a super order's entry: it and one exit are through. What that is depends on its numbers.
+CLOSED = "CLOSED"
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "B": Side.BUY, "S": Side.SELL}
 SEGMENTS = {segment.value: segment for segment in Segment if segment is not Segment.INDEX} | {
     "IDX_I": Segment.INDEX
@@ -77,6 +89,13 @@ EDIS_DONE = "SUCCESS"
 # Products of bracket and cover orders, and what the socket says of a super order (order-update).
 BRACKET_PRODUCTS = {"BO", "CO", "B", "V"}
 SUPER_ORDER = "super order"
+# Parts of a bracket: in rows (orders and super order pages), and by number on the socket.
+LEGS = {
+    "ENTRY_LEG": LegName.ENTRY,
+    "TARGET_LEG": LegName.TARGET,
+    "STOP_LOSS_LEG": LegName.STOP_LOSS,
+}
+LEG_NUMBERS = {"1": LegName.ENTRY, "2": LegName.STOP_LOSS, "3": LegName.TARGET}
 # Where an order was placed. The page documents P alone; other letters are shown as they come.
 PLATFORMS = {"P": "API"}
 
@@ -92,6 +111,7 @@ ORDER_TYPE_WORD = {
     OrderType.LIMIT: "LIMIT",
     OrderType.STOP_LIMIT: "STOP_LOSS",
 }
+LEG_WORD = {part: word for word, part in LEGS.items()}
 SIDE_WORD = {Side.BUY: "BUY", Side.SELL: "SELL"}
 # An after-market order of ours is for the opening itself (annexure, AMO time).
 AFTER_MARKET_TIME = "OPEN"
@@ -101,7 +121,12 @@ VALIDITY_WORD = {Validity.DAY: "DAY", Validity.IOC: "IOC"}
 NO_REASON = {"CONFIRMED", "TRADE CONFIRMED", "NA", "NR", "0"}
 
 
-def state_of(word: str) -> BrokerState:
+def state_of(word: str, part: LegName | None = None) -> BrokerState:
     """REST writes PART_TRADED, the socket Title case with any separator; the rest is unknown."""
-    key = re.sub(r"[\s_-]+", "_", word.strip().upper())
-    return STATES.get(key, BrokerState.UNRECOGNISED)
+    is_exit = part is not None and part is not LegName.ENTRY
+    return (EXIT_STATES if is_exit else STATES).get(key_of(word), BrokerState.UNRECOGNISED)
+
+
+def key_of(word: str) -> str:
+    """A status word as the tables spell it."""
+    return re.sub(r"[\s_-]+", "_", word.strip().upper())

@@ -3,6 +3,7 @@
 from apps.brokers.models.accounts import (
     LOOPBACK,
     AccessToken,
+    BracketStyle,
     BrokerAccount,
     BrokerKind,
     CalendarKind,
@@ -28,6 +29,7 @@ __all__ = [
     "LOOPBACK",
     "AccessToken",
     "AppliesTo",
+    "BracketStyle",
     "BrokerAccount",
     "BrokerKind",
     "BrokerSession",

@@ -43,6 +43,13 @@ class CalendarKind(models.TextChoices):
     ALWAYS_OPEN = "always_open", "Always open (simulated exchange)"
 
 
+class BracketStyle(models.TextChoices):
+    """Who may keep an account's brackets."""
+
+    AUTOMATIC = "AUTOMATIC", "As the broker can"
+    MANAGED = "MANAGED", "Always by the desk"
+
+
 class BrokerAccount(models.Model):
     """One account at a broker. Live, sandbox and paper differ only in their addresses."""
 
@@ -74,6 +81,15 @@ class BrokerAccount(models.Model):
         choices=CalendarKind.choices,
         default=CalendarKind.EXCHANGE,
         help_text="Only a simulated exchange or a sandbox can be open at any hour.",
+    )
+    bracket_style = models.CharField(
+        "brackets",
+        max_length=10,
+        choices=BracketStyle.choices,
+        default=BracketStyle.AUTOMATIC,
+        help_text="A bracket that the broker keeps is protected while the desk is down. One that "
+        "the desk keeps also works where the broker keeps none, and needs the desk to be up. "
+        "Counts for new brackets.",
     )
     enabled = models.BooleanField(default=True)
     armed_until = models.DateTimeField(

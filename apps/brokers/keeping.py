@@ -1,0 +1,21 @@
+"""Which brackets an account's broker keeps itself: entry, target and stop in one order."""
+
+from __future__ import annotations
+
+from apps.brokers.models import BracketStyle, BrokerAccount, Instrument
+from apps.brokers.port import BracketKind
+from apps.brokers.registry import adapter_of
+
+
+def kinds(
+    account: BrokerAccount, instrument: Instrument, *, target: bool = True
+) -> tuple[BracketKind, ...]:
+    """The brackets that the broker can keep for this instrument now, best first; empty for none.
+
+    ``target``: one with a target, which a super order cannot be without. A person may leave them
+    all to the desk, and DhanHQ's sandbox has no super orders (it answers 404, as was measured).
+    """
+    if account.bracket_style == BracketStyle.MANAGED or account.environment == "sandbox":
+        return ()
+    can = adapter_of(account).brackets
+    return (BracketKind.SUPER,) if target and BracketKind.SUPER in can else ()
