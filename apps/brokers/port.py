@@ -260,6 +260,11 @@ class Unknown:
 Outcome = Accepted | Refused | NotSent | Unknown
 
 
+def is_address(broker_order_id: str) -> bool:
+    """True for the name of a leg that has, as far as is told, no id of its own."""
+    return "/" in broker_order_id
+
+
 # --- what a broker's books say --------------------------------------------------------------
 
 
@@ -298,7 +303,8 @@ class OrderReport:
     ``platform`` is where it was placed, in the broker's word. ``placed_at`` is when the broker took
     it. ``leg``: it is part of a bracket, cover or super order; ``part`` and ``whole_id`` (its
     entry's id) where the broker tells. Target and stop have ids that are unique in the day: one
-    that the broker shows under its entry's id is named ``ENTRY/TARGET`` or ``ENTRY/STOP_LOSS``.
+    that the broker shows under its entry's id, or under none, is named ``ENTRY/TARGET`` or
+    ``ENTRY/STOP_LOSS``. ``entry_correlation_id``: our id of its entry, where a leg bears that.
     ``exits``: of an entry, where the broker says that its ways out are.
     """
 
@@ -325,6 +331,7 @@ class OrderReport:
     leg: bool = False
     part: LegName | None = None
     whole_id: str = ""
+    entry_correlation_id: str | None = None
     exits: Exits | None = None
     after_market: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)

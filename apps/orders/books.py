@@ -151,8 +151,8 @@ def addressed(
     """Trades under the id of the order that they are of.
 
     A broker may show target and stop under their entry's id. Such a trade is of the one that has
-    filled more than its trades say; while that is not clear it stays under the entry's id, whose
-    side it contradicts.
+    filled more than its trades say; of two the one with that average. While neither has, it stays
+    under the entry's id, whose side it contradicts.
     """
     known = {key[1:]: key[0] for key in fills}
     counted: dict[str, int] = defaultdict(int)
@@ -163,18 +163,23 @@ def addressed(
         order = ours.get(fill.broker_order_id)
         name = fill.broker_order_id
         if order is not None and order.leg == LegName.ENTRY and fill.side != order.side:
-            name = known.get(_key(fill)[1:]) or _lacking(ours, order, counted) or name
+            name = known.get(_key(fill)[1:]) or _lacking(ours, order, counted, fill) or name
             if _key(fill)[1:] not in known:
                 counted[name] += fill.quantity
         found.append(fill if name == fill.broker_order_id else replace(fill, broker_order_id=name))
     return found
 
 
-def _lacking(ours: Mapping[str, Ours], entry: Ours, counted: Mapping[str, int]) -> str:
-    """The leg of the entry that lacks trades, when there is one alone."""
+def _lacking(ours: Mapping[str, Ours], entry: Ours, counted: Mapping[str, int], fill: Fill) -> str:
+    """The leg of the entry that lacks this trade; empty when none does."""
     legs = [order for order in ours.values() if order.leg_of == entry.broker_order_id]
-    short = [leg for leg in legs if leg.filled_quantity > counted[leg.broker_order_id]]
-    return short[0].broker_order_id if len(short) == 1 else ""
+    short = [
+        leg
+        for leg in legs
+        if leg.filled_quantity >= counted.get(leg.broker_order_id, 0) + fill.quantity
+    ]
+    short.sort(key=lambda leg: leg.average_price != fill.price)
+    return short[0].broker_order_id if short else ""
 
 
 def _fits(order: Ours, fill: Fill) -> bool:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.brokers.budget import changes_used
-from apps.brokers.port import Side
+from apps.brokers.port import BracketKind, Side
 from apps.orders import attempts, inputs, services
 from apps.orders.bracket_machine import At, Part, Sight, pause
 from apps.orders.bracket_sight import Orders, price_now
@@ -118,7 +118,8 @@ def bring(bracket: Bracket, orders: Orders, busy: set[Part | None]) -> None:
 
 def _bring_entry(bracket: Bracket, entry: Order) -> None:
     """Tell the broker of new ways out that it keeps for an entry which has not filled."""
-    if entry.exits is None or entry.filled_quantity or bracket.stop_price is None:
+    told = entry.kept == BracketKind.SUPER  # else they are changed once they are there
+    if not told or entry.filled_quantity or bracket.stop_price is None:
         return
     target = bracket.target_price or entry.exit_target  # one that was dropped is cancelled later
     if (entry.exit_stop, entry.exit_target) != (bracket.stop_price, target) and _may_move(entry):

@@ -7,14 +7,23 @@ whichever source is first, by their own id or by their entry's and their name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount
-from apps.brokers.port import BracketKind, Intent, LegName, OrderReport, OrderType, Reporting, Side
+from apps.brokers.port import (
+    BracketKind,
+    Intent,
+    LegName,
+    OrderReport,
+    OrderType,
+    Reporting,
+    Side,
+    is_address,
+)
 from apps.brokers.rows import insert_row, read_row, with_related
 from apps.orders import lifecycle
 from apps.orders.lifecycle import Happening
@@ -106,13 +115,25 @@ _ADDRESSED = """
 
 def addressed(account: BrokerAccount, report: OrderReport) -> Order | None:
     """The leg that a report names by its entry; one that has another id by now is another's."""
-    if not report.whole_id or report.part is None:
+    entry_id = _entry_of(account, report)
+    if not entry_id or report.part is None:
         return None
     over = sorted(status.value for status in TERMINAL)
-    values = [account.pk, report.whole_id, report.part.value, trading_day(), over]
+    values = [account.pk, entry_id, report.part.value, trading_day(), over]
     order = read_row(Order, _ADDRESSED, values)
-    taken = order is not None and order.broker_order_id not in {"", report.broker_order_id}
-    return None if taken else order
+    if order is None:
+        return None
+    ids = {order.broker_order_id, report.broker_order_id} - {""}
+    return order if len(ids) == 1 or any(map(is_address, ids)) else None
+
+
+def _entry_of(account: BrokerAccount, report: OrderReport) -> str:
+    """The broker's id of the entry that a leg's report names; empty: it names none of ours."""
+    if report.whole_id or not report.entry_correlation_id:
+        return report.whole_id
+    mine = Order.objects.filter(account=account, leg=LegName.ENTRY)
+    named = mine.filter(correlation_id=report.entry_correlation_id)
+    return named.values_list("broker_order_id", flat=True).first() or ""
 
 
 def awaits_its_entry(account: BrokerAccount, report: OrderReport, origin: str) -> bool:
@@ -120,12 +141,12 @@ def awaits_its_entry(account: BrokerAccount, report: OrderReport, origin: str) -
 
     The leg's row gets its id. When the feed is the first to tell, the books are asked for the rest.
     """
-    if report.part not in EXITS or not report.whole_id:
+    entry_id = _entry_of(account, report) if report.part in EXITS else ""
+    if not entry_id:
         return False
-    entry = Order.objects.filter(
-        account=account, trading_day__gte=trading_day(), broker_order_id=report.whole_id
-    ).first()
-    if entry is None or entry.leg != LegName.ENTRY:
+    mine = Order.objects.filter(account=account, trading_day__gte=trading_day())
+    entry = mine.filter(broker_order_id=entry_id, leg=LegName.ENTRY).first()
+    if entry is None or entry.filled_quantity:
         return False
     _name(entry, report)
     if origin == FEED:
@@ -151,19 +172,28 @@ def read(account: BrokerAccount, reporting: Reporting) -> list[OrderReport]:
     return reporting.super_orders().value
 
 
-def together(book: Iterable[OrderReport], supers: Iterable[OrderReport]) -> list[OrderReport]:
+def together(book: Sequence[OrderReport], supers: Sequence[OrderReport]) -> list[OrderReport]:
     """The order book with what only the other list says: whose leg it is, where the exits are,
     and legs that the book does not show. Entries come before their legs.
     """
-    more = {report.broker_order_id: report for report in supers}
-    found = []
-    for row in book:
-        known = more.pop(row.broker_order_id, None)
-        found.append(row if known is None else _with(row, known))
-    return sorted([*found, *more.values()], key=lambda report: report.part in EXITS)
+    named = (one for one in (*book, *supers) if one.correlation_id)
+    wholes = {one.correlation_id: one.broker_order_id for one in named}
+    by_id = {one.broker_order_id: one for one in supers}
+    found = [_told(row, by_id.get(row.broker_order_id), wholes) for row in book]
+    ids = {row.broker_order_id for row in found}
+    places = {(row.whole_id, row.part) for row in found if row.part in EXITS}
+    found += [
+        one
+        for one in supers
+        if one.broker_order_id not in ids and (one.whole_id, one.part) not in places
+    ]
+    return sorted(found, key=lambda one: one.part in EXITS)
 
 
-def _with(row: OrderReport, known: OrderReport) -> OrderReport:
-    return replace(
-        row, leg=True, part=known.part, whole_id=known.whole_id, exits=known.exits or row.exits
-    )
+def _told(row: OrderReport, known: OrderReport | None, wholes: Mapping[str, str]) -> OrderReport:
+    """A row of the book, and what the other list says of it; a leg by its entry's id of ours."""
+    if known is not None:
+        part, whole_id = known.part, known.whole_id
+        return replace(row, leg=True, part=part, whole_id=whole_id, exits=known.exits)
+    whole_id = row.whole_id or wholes.get(row.entry_correlation_id or "", "")
+    return row if row.part not in EXITS else replace(row, whole_id=whole_id)

@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
+from apps.brokers.port import is_address
 from apps.brokers.rows import insert_row, insertion, read_row, setting, with_related
 from apps.orders import announce, queue
 from apps.orders.models import Order, OrderEvent
@@ -238,8 +239,9 @@ def _reopened(order: Order, happening: Happening, event: Event) -> Status | None
 
 def _trouble(order: Order, happening: Happening, to: Status | None) -> str:
     """Why a fact must not be applied although the table knows it, or why people must look."""
-    theirs = happening.broker_order_id
-    if theirs and order.broker_order_id and theirs != order.broker_order_id:
+    ids = {happening.broker_order_id, order.broker_order_id} - {""}
+    if len(ids) > 1 and not (order.kept_exit and any(map(is_address, ids))):
+        theirs = happening.broker_order_id
         return f"the broker reports a second order {theirs} under the same correlation id"
     if to is None:
         return f"{happening.event} does not fit an order that is {order.status}"
@@ -372,7 +374,13 @@ def _names(order: Order, happening: Happening) -> dict[str, str]:
         "broker_order_id": happening.broker_order_id,
         "exchange_order_id": happening.exchange_order_id,
     }
-    return {name: value for name, value in names.items() if value and not getattr(order, name)}
+    return {name: value for name, value in names.items() if value and _is_free(order, name, value)}
+
+
+def _is_free(order: Order, name: str, value: str) -> bool:
+    """True while it has no such name, or a leg is known by its address alone."""
+    known = getattr(order, name)
+    return not known or (is_address(known) and not is_address(value))
 
 
 def _stage_times(order: Order, to: Status) -> dict[str, dt.datetime]:

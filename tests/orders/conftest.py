@@ -42,3 +42,10 @@ def working(place, account) -> Callable[..., Order]:
         return order
 
     return make
+
+
+@pytest.fixture
+def managed_here(account) -> None:
+    """The desk keeps target and stop itself, whatever the broker could."""
+    account.bracket_style = "MANAGED"
+    account.save(update_fields=["bracket_style"])

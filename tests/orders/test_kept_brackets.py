@@ -9,10 +9,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from apps.alerts.models import Alert
+from apps.brokers import quotes, reporting
 from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import Intent, LegName, OrderType, Side
+from apps.brokers.quotes import Picture
 from apps.orders import bracket_guard, brackets, look, services
 from apps.orders.bracket_check import breaks_of
 from apps.orders.bracket_machine import Part
@@ -72,7 +75,11 @@ def wanted(account, reliance):
 @pytest.fixture
 def place(wanted, trader, no_bells):
     def make(**different) -> Bracket:
-        return brackets.place(wanted(**different), trader, Source.COMMAND, "test")
+        bracket = brackets.place(wanted(**different), trader, Source.COMMAND, "test")
+        sweep_and_send()
+        bracket_guard.tend(bracket.pk)
+        bracket.refresh_from_db()
+        return bracket
 
     return make
 
@@ -233,7 +240,7 @@ def test_two_exits_that_fill_are_flattened_and_told(way, place, market, exchange
     exchange.control("faults", fault="both_exits_filled", times=1)
     bracket = place()
     until(bracket, is_held(bracket))
-    market(1431)
+    market(1430)
     until(bracket, is_over(bracket))
     assert held(account) == 0
     assert status_of(bracket, "TARGET") == status_of(bracket, "STOP_LOSS") == "FILLED"
@@ -267,7 +274,6 @@ def _settled(change) -> str:
 
 
 def super_orders(account) -> list[dict]:
-    from apps.brokers import reporting
 
     return [
         dict(report.raw)
@@ -378,7 +384,7 @@ def test_the_legs_quantity_is_nobodys_to_change(entered, trader):
     [
         {"target_price": None},
         {"stop_limit": Decimal(1375)},
-        {"order_type": OrderType.MARKET, "price": None, "target_price": Decimal("1401")},
+        {"order_type": OrderType.MARKET, "price": None, "target_price": Decimal(1401)},
     ],
     ids=["no target", "a limit of its own", "a target within the reach of the market entry"],
 )
@@ -392,7 +398,12 @@ def test_an_account_may_have_all_its_brackets_managed_here(wanted, account):
     assert brackets.style_of(wanted()) == "MANAGED"
 
 
-def test_a_bracket_at_the_market_is_a_super_order_too(place, market):
+def test_a_bracket_at_the_market_is_a_super_order_too(place, market, account, reliance):
+    now = timezone.now()
+    heard = Picture(
+        instrument_id=reliance.pk, market=account.market, last_price=Decimal(1400), as_of=now
+    )
+    quotes.keep([heard])
     bracket = place(order_type=OrderType.MARKET, price=None, target_price=Decimal(1450))
     assert bracket.style == "SUPER"
     until(bracket, is_held(bracket))

@@ -28,7 +28,10 @@ from tests.orders.closing import held
 from tests.orders.sweeping import sweep_and_send
 from tests.orders.telling import CANCELLED, report
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("quick_times", "managed_here"),
+]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def place(account, reliance, no_bells):
 def test_it_shows_the_bracket_and_its_legs(place):
     told = json.loads(place(json=True))
     assert told["what"] == "BUY 10 RELIANCE at 1400, stop 1390, target 1420"
-    assert (told["style"], told["status"]) == ("MANAGED", "ENTERING")
+    assert (told["style"], told["status"]) == ("SUPER", "ENTERING")
     assert [leg["leg"] for leg in told["legs"]] == ["ENTRY", "STOP_LOSS", "TARGET"]
     assert told["legs"][0]["correlation_id"] == Order.objects.get().correlation_id
 

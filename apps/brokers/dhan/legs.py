@@ -48,6 +48,7 @@ def as_part(report: OrderReport, part: LegName, whole_id: str = "") -> OrderRepo
         leg=True,
         broker_order_id=exit_id(whole_id, part) if shared else report.broker_order_id,
         correlation_id=None,
+        entry_correlation_id=report.correlation_id or report.entry_correlation_id,
         price=None if part is LegName.STOP_LOSS else report.price,
         state=words.state_of(report.state_word, part),
     )

@@ -8,6 +8,7 @@ are no news; the order book has its fills.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from apps.brokers.dhan.mapping import as_float, known, report_from_row, type_wor
 from apps.brokers.dhan.schemas import SuperLegRow, SuperRow, read
 from apps.brokers.port import (
     BadWire,
+    BracketKind,
     BrokerState,
     Exits,
     LegAddress,
@@ -41,11 +43,23 @@ def reports_from_supers(rows: Sequence[object], zone: ZoneInfo) -> list[OrderRep
         if entry.part in EXITS:
             raise BadWire(f"{what}: legName is not that of an entry")
         entry = as_part(entry, LegName.ENTRY)
-        found.append(entry)
-        for place, leg in enumerate(read(SuperRow, row, what).legs):
-            if not _is_entry(leg):
-                found.append(_exit(entry, leg, f"{what}, leg {place}"))
+        told = read(SuperRow, row, what)
+        legs = [
+            _exit(entry, leg, f"{what}, leg {place}")
+            for place, leg in enumerate(told.legs)
+            if not _is_entry(leg)
+        ]
+        found += [replace(entry, exits=_exits(legs)), *legs]
     return found
+
+
+def _exits(legs: Sequence[OrderReport]) -> Exits | None:
+    """Where the entry's ways out are. Not how the stop trails: the legs tell that differently."""
+    levels = {leg.part: leg.price or leg.trigger_price for leg in legs}
+    stop = levels.get(LegName.STOP_LOSS)
+    if stop is None:
+        return None
+    return Exits(kind=BracketKind.SUPER, stop=stop, target=levels.get(LegName.TARGET))
 
 
 def _is_entry(leg: object) -> bool:
