@@ -95,6 +95,10 @@ def _reconcile(account: BrokerAccount) -> None:
         settle_alert(f"books:{account.name}", "they can be read again", STEADY)
 
 
+class _DayTurned(Exception):
+    """Midnight passed while the book was read: it and our rows are not of the same day."""
+
+
 class _Run:
     """One comparison: order book, trade book, positions, funds, in this order."""
 
@@ -120,6 +124,8 @@ class _Run:
             self._read(certain=certain)
         except ReadFailed as error:
             self._failed(error)
+            return False
+        except _DayTurned:
             return False
         found = collapsed(self.differences)
         if quiet and not self.deferred:
@@ -155,11 +161,14 @@ class _Run:
         """Apply what says something new; our orders by the broker's ids, as they are then."""
         account = self.account
         orders = our_orders(account)
+        if trading_day(book.as_of) != trading_day():
+            raise _DayTurned
         news, strangers = sorted_out(orders, book.value)
         strangers, late = outside.without_ours(account, strangers)
         for report in news + late:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
+        strangers = outside.of_today(account, strangers) if strangers else []
         waiting = self._take_in(strangers, book.as_of, certain=certain) if strangers else []
         self.attributed = not waiting
         if waiting:
