@@ -20,7 +20,7 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
 from apps.orders.books import Difference
-from apps.orders.models import Break, BreakKind, BreakNote, Resolution
+from apps.orders.models import Break, BreakKind, BreakNote, Resolution, trading_day
 
 Rows = QuerySet[Break]
 DESK = "reconciliation"
@@ -31,15 +31,17 @@ class CannotResolve(Exception):
 
 
 def compare(
-    account: BrokerAccount, found: Iterable[Difference], suspects: dict[str, Any]
+    account: BrokerAccount,
+    found: Iterable[Difference],
+    suspects: dict[str, Any],
+    now: dt.datetime,
 ) -> dict[str, Any]:
     """List what was suspected before and is still the same; the suspects for the next time.
 
-    Only for reads that were all answered, begun when the account was quiet.
+    Only for reads that were all answered, begun at ``now``, when the account was quiet.
     """
     differences = {(one.kind.value, one.subject): one for one in found}
     listed = {(row.kind, row.subject): row for row in _there(account)}
-    now = timezone.now()
     still = [row for key, row in listed.items() if _is_same(row, differences.get(key))]
     Break.objects.filter(pk__in=[row.pk for row in still]).update(
         last_seen=now, times_seen=F("times_seen") + 1
@@ -47,7 +49,8 @@ def compare(
     lacking = any(kind == BreakKind.OURS_ONLY for kind, _ in differences)
     for key, row in listed.items():
         # A book that lacks an order of ours proves nothing of what it does not show.
-        if key not in differences and (row.kind == BreakKind.POSITION or not lacking):
+        proves = row.kind == BreakKind.POSITION or not lacking
+        if key not in differences and proves and _would_show(row, now):
             _gone(row)
     later = {}
     for key, one in differences.items():
@@ -60,6 +63,15 @@ def compare(
         else:
             later["|".join(key)] = suspect
     return later
+
+
+def _would_show(row: Break, now: dt.datetime) -> bool:
+    """True when books of ``now`` would still show the difference if it was there.
+
+    Orders, trades, most positions and contracts that expire leave them over night, whether they
+    agree or not. Then a person has to say how it was.
+    """
+    return not row.is_open or trading_day(row.last_seen) == trading_day(now)
 
 
 def _there(account: BrokerAccount) -> Iterable[Break]:

@@ -96,7 +96,13 @@ def _reconcile(account: BrokerAccount) -> None:
 
 
 class _DayTurned(Exception):
-    """Midnight passed while the book was read: it and our rows are not of the same day."""
+    """Midnight passed while the books were read: they and our rows are not of the same day."""
+
+
+def _same_day(book: Known[list[OrderReport]]) -> None:
+    """Raise ``_DayTurned`` when the reading of the book began before midnight, and it is past."""
+    if trading_day(book.as_of) != trading_day():
+        raise _DayTurned
 
 
 class _Run:
@@ -129,7 +135,9 @@ class _Run:
             return False
         found = collapsed(self.differences)
         if quiet and not self.deferred:
-            self.row.suspects = breaks.compare(self.account, found, self.row.suspects)
+            self.row.suspects = breaks.compare(
+                self.account, found, self.row.suspects, self.row.began_at
+            )
         if not found or (quiet and not self.deferred and not self.row.suspects):
             self.row.agreed_at = timezone.now()
         self._keep()
@@ -156,13 +164,13 @@ class _Run:
             *of_trades(ours, fills, trades),
             *of_positions(self.account, positions),
         ]
+        _same_day(book)
 
     def _apply_book(self, book: Known[list[OrderReport]], *, certain: bool) -> dict[str, Ours]:
         """Apply what says something new; our orders by the broker's ids, as they are then."""
         account = self.account
         orders = our_orders(account)
-        if trading_day(book.as_of) != trading_day():
-            raise _DayTurned
+        _same_day(book)
         news, strangers = sorted_out(orders, book.value)
         strangers, late = outside.without_ours(account, strangers)
         for report in news + late:

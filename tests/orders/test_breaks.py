@@ -12,12 +12,13 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Severity
+from apps.alerts.raising import raise_alert
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.port import Known, Product
 from apps.orders import breaks, ledger
 from apps.orders.ingest import FEED, apply_report
-from apps.orders.models import BooksRun, Break, BreakNote, OpeningEntry
+from apps.orders.models import BooksRun, Break, BreakKind, BreakNote, OpeningEntry
 from apps.orders.reconcile import reconcile
 from tests.orders.telling import FILLED, PARTLY, report, trade
 from tests.orders.test_outside_orders import stranger
@@ -162,6 +163,68 @@ def test_one_that_is_over_cannot_be_explained(account, entered, exchange, rita):
     compared(account, times=1)
     with pytest.raises(breaks.CannotResolve, match="gone by itself"):
         breaks.explain(row.pk, rita, "too late")
+
+
+@pytest.fixture
+def listed(account):
+    """A break that was listed, and last seen at that time."""
+
+    def make(kind: str, subject: str = "c0ffee", days_ago: int = 1) -> Break:
+        seen = timezone.now() - dt.timedelta(days=days_ago)
+        row = Break.objects.create(
+            account=account,
+            kind=kind,
+            subject=subject,
+            about=subject,
+            ours={"net": 5},
+            theirs={"net": 7},
+            first_seen=seen,
+            last_seen=seen,
+        )
+        raise_alert(f"break:{account.name}:{kind}:{subject}", "it differs", Severity.CRITICAL)
+        return row
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(kind, "c0ffee") for kind in BreakKind.values if kind != "POSITION"]
+    + [("POSITION", "NSE_EQ:2885:DELIVERY"), ("POSITION", "NSE_FNO:49081:MARGIN")],
+)
+def test_one_of_an_earlier_day_stays_open_though_todays_books_do_not_show_it(
+    account, exchange, listed, rita, kind, subject
+):
+    row = listed(kind, subject)
+    assert compared(account) == [row]
+    assert the(account).agreed_at is not None
+    assert Alert.objects.get(key__startswith="break:").acknowledged_at is None
+    breaks.explain(row.pk, rita, "the broker's statement shows it")
+    compared(account, times=1)
+    row.refresh_from_db()
+    assert (row.resolution, row.gone_at is None) == ("EXPLAINED", False)
+
+
+def test_one_that_was_seen_today_is_gone_when_the_books_show_it_no_more(account, exchange, listed):
+    row = listed("STATUS", days_ago=0)
+    assert compared(account, times=1) == []
+    row.refresh_from_db()
+    assert row.resolution == "GONE"
+    assert Alert.objects.get(key__startswith="break:").acknowledged_at is not None
+
+
+def test_books_read_across_midnight_are_compared_with_nothing(
+    account, entered, exchange, monkeypatch
+):
+    entered(5)
+    real = DhanReporting.order_book
+    book = [Known([], timezone.now() - dt.timedelta(days=1)), *[None] * 9]
+    monkeypatch.setattr(DhanReporting, "order_book", lambda self: book.pop(0) or real(self))
+    reconcile(account)
+    account.refresh_from_db()
+    assert account.reconcile_wanted
+    assert not BooksRun.objects.exclude(suspects={}).exists()
+    assert len(compared(account)) == 1
 
 
 def test_a_call_under_way_lets_nothing_be_listed(order, account, entered, exchange):
