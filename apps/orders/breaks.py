@@ -7,7 +7,7 @@ but timing. What is still the same after the broker's settle time is not.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -35,12 +35,14 @@ def compare(
     found: Iterable[Difference],
     suspects: dict[str, Any],
     now: dt.datetime,
+    untold: Collection[BreakKind] = (),
 ) -> dict[str, Any]:
     """List what was suspected before and is still the same; the suspects for the next time.
 
     Only for reads that were all answered, begun at ``now``, when the account was quiet.
+    ``untold``: kinds of which they prove nothing.
     """
-    differences = {(one.kind.value, one.subject): one for one in found}
+    differences = {(one.kind.value, one.subject): one for one in found if one.kind not in untold}
     listed = {(row.kind, row.subject): row for row in _there(account)}
     still = [row for key, row in listed.items() if _is_same(row, differences.get(key))]
     Break.objects.filter(pk__in=[row.pk for row in still]).update(
@@ -49,7 +51,7 @@ def compare(
     lacking = any(kind == BreakKind.OURS_ONLY for kind, _ in differences)
     for key, row in listed.items():
         # A book that lacks an order of ours proves nothing of what it does not show.
-        proves = row.kind == BreakKind.POSITION or not lacking
+        proves = row.kind not in untold and (row.kind == BreakKind.POSITION or not lacking)
         if key not in differences and proves and _would_show(row, now):
             _gone(row)
     later = {}

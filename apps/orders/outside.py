@@ -34,6 +34,9 @@ from apps.risk.models import OutsideTrade, RiskPolicy
 log = structlog.get_logger(__name__)
 
 
+_SHOWN_AGAIN = dt.timedelta(days=10)  # longer than any run of holidays
+
+
 class Stillness(NamedTuple):
     """Whether nothing of the account moves.
 
@@ -49,7 +52,7 @@ def stillness(account: BrokerAccount) -> Stillness:
     """How still the account is now.
 
     An answer that named the order leaves no doubt. One that did not leaves it until whatever the
-    call did must have shown in the books.
+    call did must have shown in the books; or until its day is over, and no book can show it.
     """
     settled = timezone.now() - dt.timedelta(seconds=settings.SETTLE_TIME)
     unsettled = Q(
@@ -63,7 +66,14 @@ def stillness(account: BrokerAccount) -> Stillness:
     quiet = not any(outcome == "" for _, outcome in found)
     if any(verb == Verb.PLACE for verb, _ in found):
         return Stillness(quiet, certain=False)
-    unnamed = Order.objects.filter(account=account, status__in=IN_DOUBT, broker_order_id="")
+    today = trading_day()
+    waits = Q(after_market=True, trading_day__gte=today - _SHOWN_AGAIN)
+    unnamed = Order.objects.filter(
+        Q(trading_day__gte=today) | waits,
+        account=account,
+        status__in=IN_DOUBT,
+        broker_order_id="",
+    )
     return Stillness(quiet, certain=not unnamed.exists())
 
 
@@ -93,9 +103,6 @@ def of_today(account: BrokerAccount, strangers: list[OrderReport]) -> list[Order
     )
     known = {row.broker_order_id: row for row in named.select_related("instrument")}
     return [one for one in strangers if not _is_history(one, known.get(one.broker_order_id))]
-
-
-_SHOWN_AGAIN = dt.timedelta(days=10)  # longer than any run of holidays
 
 
 def _is_history(report: OrderReport, known: Order | None) -> bool:

@@ -40,7 +40,15 @@ from apps.orders.books import (
 )
 from apps.orders.ingest import BOOK, apply_fills, apply_report, keep_unattributed
 from apps.orders.lifecycle import Terms
-from apps.orders.models import UNDER_WAY, BooksRun, Modification, Order, Unattributed, trading_day
+from apps.orders.models import (
+    UNDER_WAY,
+    BooksRun,
+    BreakKind,
+    Modification,
+    Order,
+    Unattributed,
+    trading_day,
+)
 from apps.orders.states import AT_BROKER, EVENT_OF, IN_DOUBT, Event
 from apps.risk import book as holds
 from apps.risk import footing
@@ -134,9 +142,10 @@ class _Run:
         except _DayTurned:
             return False
         found = collapsed(self.differences)
-        if quiet and not self.deferred:
+        if quiet:
+            untold = _OF_STRANGERS if self.deferred else ()
             self.row.suspects = breaks.compare(
-                self.account, found, self.row.suspects, self.row.began_at
+                self.account, found, self.row.suspects, self.row.began_at, untold
             )
         if not found or (quiet and not self.deferred and not self.row.suspects):
             self.row.agreed_at = timezone.now()
@@ -240,6 +249,7 @@ class _Run:
         )
 
 
+_OF_STRANGERS = (BreakKind.THEIRS_ONLY, BreakKind.POSITION)  # once they are known to be strangers
 _OF_THE_ROW = {"id", "account"}
 
 

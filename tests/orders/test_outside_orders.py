@@ -174,6 +174,48 @@ def test_while_an_order_is_in_doubt_nothing_is_imported_and_afterwards_it_is(
     assert not account.reconcile_wanted
 
 
+def test_a_doubt_of_an_earlier_day_hides_no_order_of_today(
+    doubtful, account, exchange, reliance, no_bells
+):
+    Order.objects.update(trading_day=trading_day() - dt.timedelta(days=1))
+    exchange.reset()
+    time.sleep(0.4)
+    made_outside(account, exchange)
+    reconcile(account)
+    assert len(outside_orders()) == 1
+    doubtful.refresh_from_db()
+    assert doubtful.status == "UNKNOWN"
+
+
+def test_a_doubt_of_an_after_market_order_lasts_until_its_session_is_long_over(
+    doubtful, account, shows, reliance
+):
+    time.sleep(0.4)
+    shows(stranger())
+    for days, imported in ((1, 0), (11, 1)):
+        day = trading_day() - dt.timedelta(days=days)
+        Order.objects.filter(pk=doubtful.pk).update(after_market=True, trading_day=day)
+        reconcile(account)
+        assert len(outside_orders()) == imported
+
+
+def test_while_strangers_wait_everything_else_is_compared(
+    working, place, account, exchange, shows, reliance
+):
+    known = working(quantity=2)
+    exchange.fault("drop_after_accept", "place", times=1)
+    assert sent(place()).status == "UNKNOWN"
+    told = report(known, BrokerState.FILLED, quantity=2, filled_quantity=2)
+    shows(stranger(state=BrokerState.FILLED, filled_quantity=2), told)
+    BooksRun.objects.update(agreed_at=None)
+    for _ in range(3):
+        reconcile(account)
+        time.sleep(0.35)
+    assert outside_orders() == []
+    assert [row.kind for row in Break.objects.all()] == ["FILL_MISSING"]
+    assert BooksRun.objects.get(account=account).agreed_at is None
+
+
 def test_a_stranger_that_turns_out_to_be_ours_is_merged(doubtful, account, shows):
     shows(stranger("900", side=Side.BUY, quantity=1, price=Decimal(1400)))
     reconcile(account)
