@@ -106,13 +106,13 @@ def _list(
     """A new row; or other figures for one that nobody has explained yet."""
     figures = f"{_said(one.ours)} here, {_said(one.theirs)} at the broker"
     with transaction.atomic():
-        if row is not None and row.is_open:
-            Break.objects.filter(pk=row.pk).update(
-                ours=dict(one.ours), theirs=dict(one.theirs), last_seen=now, about=one.about
-            )
+        open_one = Break.objects.filter(pk=row.pk if row else None, resolution="")
+        if row is not None and open_one.update(
+            ours=dict(one.ours), theirs=dict(one.theirs), last_seen=now, about=one.about
+        ):
             _note(row, DESK, f"now {figures}")
             return
-        if row is not None:  # explained, but this is something else
+        if row is not None:  # explained, perhaps just now, but this is something else
             _end(row, now, "other figures: a new break")
         made = Break.objects.create(
             account=account,
@@ -153,10 +153,15 @@ def take_on(pk: int, user: User) -> Break:
     return row
 
 
-def explain(pk: int, user: User, reason: str) -> Break:
-    """A person knows why; it stays listed until the books agree. Raises ``CannotResolve``."""
+def explain(pk: int, user: User, reason: str, seen: str) -> Break:
+    """A person knows why; it stays listed until the books agree.
+
+    ``seen`` are the ``figures`` that the person saw. Raises ``CannotResolve``.
+    """
     with transaction.atomic():
         row = _open(pk)
+        if row.figures != seen:
+            raise CannotResolve("its figures are others by now, look at them again")
         row.resolution, row.reason = Resolution.EXPLAINED, reason
         row.resolved_by, row.resolved_at = user, timezone.now()
         row.save(update_fields=["resolution", "reason", "resolved_by", "resolved_at"])

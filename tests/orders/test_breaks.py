@@ -128,7 +128,7 @@ def test_an_open_one_follows_its_figures(account, entered, exchange):
 def test_an_explained_one_stays_closed_while_its_figures_stay(account, entered, exchange, rita):
     entered(5)
     (row,) = compared(account)
-    breaks.explain(row.pk, rita, "bonus shares, due tomorrow")
+    breaks.explain(row.pk, rita, "bonus shares, due tomorrow", row.figures)
     assert compared(account) == []
     assert Break.objects.get().resolution == "EXPLAINED"
     assert [note.actor for note in row.notes.all()] == ["reconciliation", "rita"]
@@ -137,7 +137,7 @@ def test_an_explained_one_stays_closed_while_its_figures_stay(account, entered, 
 def test_other_figures_after_an_explanation_are_a_new_break(account, entered, exchange, rita):
     entered(5)
     (row,) = compared(account)
-    breaks.explain(row.pk, rita, "bonus shares")
+    breaks.explain(row.pk, rita, "bonus shares", row.figures)
     entered(1)
     (again,) = compared(account)
     assert (again.pk != row.pk, again.ours) == (True, {"net": 6})
@@ -148,12 +148,45 @@ def test_it_comes_back_as_a_new_break_after_it_was_explained_and_gone(
 ):
     entered(5)
     (row,) = compared(account)
-    breaks.explain(row.pk, rita, "bonus shares")
+    breaks.explain(row.pk, rita, "bonus shares", row.figures)
     entered(-5)
     compared(account, times=1)
     entered(5)
     (again,) = compared(account)
     assert again.pk != row.pk
+
+
+def test_figures_that_changed_since_a_person_saw_them_are_not_explained(
+    account, entered, exchange, rita
+):
+    entered(5)
+    (row,) = compared(account)
+    entered(2)
+    compared(account)
+    with pytest.raises(breaks.CannotResolve, match="its figures are others by now"):
+        breaks.explain(row.pk, rita, "bonus shares", row.figures)
+    assert [one.ours for one in open_breaks()] == [{"net": 7}]
+
+
+def test_other_figures_in_the_moment_of_an_explanation_are_a_new_break(
+    account, entered, exchange, rita, monkeypatch
+):
+    entered(5)
+    (row,) = compared(account)
+    entered(1)
+    compared(account, times=1)
+    read = breaks._there
+
+    def explained_meanwhile(account):
+        rows = list(read(account))
+        breaks.explain(row.pk, rita, "bonus shares", row.figures)
+        return rows
+
+    monkeypatch.setattr(breaks, "_there", explained_meanwhile)
+    reconcile(account)
+    row.refresh_from_db()
+    assert (row.ours, row.resolution) == ({"net": 5}, "EXPLAINED")
+    assert [one.ours for one in open_breaks()] == [{"net": 6}]
 
 
 def test_one_that_is_over_cannot_be_explained(account, entered, exchange, rita):
@@ -162,7 +195,7 @@ def test_one_that_is_over_cannot_be_explained(account, entered, exchange, rita):
     entered(-5)
     compared(account, times=1)
     with pytest.raises(breaks.CannotResolve, match="gone by itself"):
-        breaks.explain(row.pk, rita, "too late")
+        breaks.explain(row.pk, rita, "too late", row.figures)
 
 
 @pytest.fixture
@@ -199,7 +232,7 @@ def test_one_of_an_earlier_day_stays_open_though_todays_books_do_not_show_it(
     assert compared(account) == [row]
     assert the(account).agreed_at is not None
     assert Alert.objects.get(key__startswith="break:").acknowledged_at is None
-    breaks.explain(row.pk, rita, "the broker's statement shows it")
+    breaks.explain(row.pk, rita, "the broker's statement shows it", row.figures)
     compared(account, times=1)
     row.refresh_from_db()
     assert (row.resolution, row.gone_at is None) == ("EXPLAINED", False)
