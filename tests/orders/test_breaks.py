@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -350,6 +351,15 @@ def test_a_trade_of_other_figures_than_the_stored_one(working, account, exchange
     )
     (row,) = compared(account)
     assert (row.kind, row.theirs["price"]) == ("FILL", "1000")
+
+
+def test_a_price_of_many_decimals_differs_from_no_trade(working, account, exchange, says):
+    order = working(quantity=1)
+    exchange.control("fill", orderId=order.broker_order_id)
+    told = replace(trade(order, 1, 1400), price=Decimal("1400.12345678"))
+    says("trade_book", [told])
+    assert [row.kind for row in compared(account) if row.kind == "FILL"] == []
+    assert order.fills.get().price == Decimal("1400.1235")
 
 
 def test_a_trade_of_another_instrument_is_not_counted(working, account, exchange, says):
