@@ -266,14 +266,15 @@ def of_trades(
 
 
 def _of_trade(order: Ours, fill: Fill, known: tuple[int, Decimal] | None) -> Difference | None:
+    price = rows.Fill.price_of(fill.price)
     theirs = {
         "trade": fill.exchange_trade_id,
         "quantity": fill.quantity,
-        "price": _text(fill.price),
+        "price": _text(price),
         "side": fill.side.value,
         "instrument": f"{fill.segment}:{fill.security_id}",
     }
-    if known == (fill.quantity, fill.price) and _fits(order, fill):
+    if known == (fill.quantity, price) and _fits(order, fill):
         return None
     ours: dict[str, Any] = {
         "instrument": f"{order.segment}:{order.security_id}",

@@ -7,7 +7,7 @@ but timing. What is still the same after the broker's settle time is not.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +20,7 @@ from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
 from apps.orders.books import Difference
-from apps.orders.models import Break, BreakKind, BreakNote, Resolution
+from apps.orders.models import Break, BreakKind, BreakNote, Resolution, trading_day
 
 Rows = QuerySet[Break]
 DESK = "reconciliation"
@@ -31,15 +31,19 @@ class CannotResolve(Exception):
 
 
 def compare(
-    account: BrokerAccount, found: Iterable[Difference], suspects: dict[str, Any]
+    account: BrokerAccount,
+    found: Iterable[Difference],
+    suspects: dict[str, Any],
+    now: dt.datetime,
+    untold: Collection[BreakKind] = (),
 ) -> dict[str, Any]:
     """List what was suspected before and is still the same; the suspects for the next time.
 
-    Only for reads that were all answered, begun when the account was quiet.
+    Only for reads that were all answered, begun at ``now``, when the account was quiet.
+    ``untold``: kinds of which they prove nothing.
     """
-    differences = {(one.kind.value, one.subject): one for one in found}
+    differences = {(one.kind.value, one.subject): one for one in found if one.kind not in untold}
     listed = {(row.kind, row.subject): row for row in _there(account)}
-    now = timezone.now()
     still = [row for key, row in listed.items() if _is_same(row, differences.get(key))]
     Break.objects.filter(pk__in=[row.pk for row in still]).update(
         last_seen=now, times_seen=F("times_seen") + 1
@@ -47,7 +51,8 @@ def compare(
     lacking = any(kind == BreakKind.OURS_ONLY for kind, _ in differences)
     for key, row in listed.items():
         # A book that lacks an order of ours proves nothing of what it does not show.
-        if key not in differences and (row.kind == BreakKind.POSITION or not lacking):
+        proves = row.kind not in untold and (row.kind == BreakKind.POSITION or not lacking)
+        if key not in differences and proves and _would_show(row, now):
             _gone(row)
     later = {}
     for key, one in differences.items():
@@ -60,6 +65,15 @@ def compare(
         else:
             later["|".join(key)] = suspect
     return later
+
+
+def _would_show(row: Break, now: dt.datetime) -> bool:
+    """True when books of ``now`` would still show the difference if it was there.
+
+    Orders, trades, most positions and contracts that expire leave them over night, whether they
+    agree or not. Then a person has to say how it was.
+    """
+    return not row.is_open or trading_day(row.last_seen) == trading_day(now)
 
 
 def _there(account: BrokerAccount) -> Iterable[Break]:
@@ -92,13 +106,13 @@ def _list(
     """A new row; or other figures for one that nobody has explained yet."""
     figures = f"{_said(one.ours)} here, {_said(one.theirs)} at the broker"
     with transaction.atomic():
-        if row is not None and row.is_open:
-            Break.objects.filter(pk=row.pk).update(
-                ours=dict(one.ours), theirs=dict(one.theirs), last_seen=now, about=one.about
-            )
+        open_one = Break.objects.filter(pk=row.pk if row else None, resolution="")
+        if row is not None and open_one.update(
+            ours=dict(one.ours), theirs=dict(one.theirs), last_seen=now, about=one.about
+        ):
             _note(row, DESK, f"now {figures}")
             return
-        if row is not None:  # explained, but this is something else
+        if row is not None:  # explained, perhaps just now, but this is something else
             _end(row, now, "other figures: a new break")
         made = Break.objects.create(
             account=account,
@@ -139,10 +153,15 @@ def take_on(pk: int, user: User) -> Break:
     return row
 
 
-def explain(pk: int, user: User, reason: str) -> Break:
-    """A person knows why; it stays listed until the books agree. Raises ``CannotResolve``."""
+def explain(pk: int, user: User, reason: str, seen: str) -> Break:
+    """A person knows why; it stays listed until the books agree.
+
+    ``seen`` are the ``figures`` that the person saw. Raises ``CannotResolve``.
+    """
     with transaction.atomic():
         row = _open(pk)
+        if row.figures != seen:
+            raise CannotResolve("its figures are others by now, look at them again")
         row.resolution, row.reason = Resolution.EXPLAINED, reason
         row.resolved_by, row.resolved_at = user, timezone.now()
         row.save(update_fields=["resolution", "reason", "resolved_by", "resolved_at"])

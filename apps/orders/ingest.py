@@ -254,7 +254,7 @@ def _row_of(order: Order, fill: Fill) -> rows.Fill:
         broker_order_id=fill.broker_order_id,
         exchange_trade_id=fill.exchange_trade_id,
         quantity=fill.quantity,
-        price=fill.price,
+        price=rows.Fill.price_of(fill.price),
         traded_at=fill.traded_at,
         raw=dict(fill.raw),
     )

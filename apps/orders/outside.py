@@ -27,11 +27,14 @@ from apps.orders import lifecycle
 from apps.orders.ingest import BOOK, apply_report
 from apps.orders.lifecycle import Happening
 from apps.orders.models import OUTSIDE, Order, Source, Unattributed, trading_day
-from apps.orders.states import IN_DOUBT, Event
+from apps.orders.states import EVENT_OF, IN_DOUBT, Event
 from apps.risk import book, footing, switch
 from apps.risk.models import OutsideTrade, RiskPolicy
 
 log = structlog.get_logger(__name__)
+
+
+_SHOWN_AGAIN = dt.timedelta(days=10)  # longer than any run of holidays
 
 
 class Stillness(NamedTuple):
@@ -49,7 +52,7 @@ def stillness(account: BrokerAccount) -> Stillness:
     """How still the account is now.
 
     An answer that named the order leaves no doubt. One that did not leaves it until whatever the
-    call did must have shown in the books.
+    call did must have shown in the books; or until its day is over, and no book can show it.
     """
     settled = timezone.now() - dt.timedelta(seconds=settings.SETTLE_TIME)
     unsettled = Q(
@@ -63,7 +66,14 @@ def stillness(account: BrokerAccount) -> Stillness:
     quiet = not any(outcome == "" for _, outcome in found)
     if any(verb == Verb.PLACE for verb, _ in found):
         return Stillness(quiet, certain=False)
-    unnamed = Order.objects.filter(account=account, status__in=IN_DOUBT, broker_order_id="")
+    today = trading_day()
+    waits = Q(after_market=True, trading_day__gte=today - _SHOWN_AGAIN)
+    unnamed = Order.objects.filter(
+        Q(trading_day__gte=today) | waits,
+        account=account,
+        status__in=IN_DOUBT,
+        broker_order_id="",
+    )
     return Stillness(quiet, certain=not unnamed.exists())
 
 
@@ -78,6 +88,39 @@ def without_ours(
         mine = set(named.values_list("correlation_id", flat=True))
     others = [one for one in strangers if one.correlation_id not in mine]
     return others, [one for one in strangers if one.correlation_id in mine]
+
+
+def of_today(account: BrokerAccount, strangers: list[OrderReport]) -> list[OrderReport]:
+    """Those that are news. A broker may still show yesterday's book after midnight: an order that
+    has its row on an earlier day, or ended on one, would be counted a second time.
+    """
+    today = trading_day()
+    named = Order.objects.filter(
+        account=account,
+        broker_order_id__in=[one.broker_order_id for one in strangers],
+        trading_day__gte=today - _SHOWN_AGAIN,
+        trading_day__lt=today,
+    )
+    known = {row.broker_order_id: row for row in named.select_related("instrument")}
+    return [one for one in strangers if not _is_history(one, known.get(one.broker_order_id))]
+
+
+def _is_history(report: OrderReport, known: Order | None) -> bool:
+    """True when ``known``, of an earlier day, is it, or its last news is of an earlier day."""
+    if known is not None:
+        if report.placed_at is not None:
+            same = trading_day(report.placed_at) <= known.trading_day
+        else:  # ids are unique in a day alone
+            terms = (known.instrument.segment, known.instrument.security_id, known.side)
+            same = terms == (report.segment, report.security_id, report.side)
+        if same:
+            return True
+    last = report.reported_at or report.placed_at
+    over = EVENT_OF[report.state] in _ENDINGS
+    return over and last is not None and trading_day(last) < trading_day()
+
+
+_ENDINGS = {Event.FILL, Event.CANCEL, Event.REJECT, Event.EXPIRE}
 
 
 def strangers_to_import(

@@ -40,7 +40,15 @@ from apps.orders.books import (
     sorted_out,
 )
 from apps.orders.ingest import BOOK, apply_fills, apply_report, keep_unattributed, terms_of
-from apps.orders.models import UNDER_WAY, BooksRun, Modification, Order, Unattributed, trading_day
+from apps.orders.models import (
+    UNDER_WAY,
+    BooksRun,
+    BreakKind,
+    Modification,
+    Order,
+    Unattributed,
+    trading_day,
+)
 from apps.orders.states import AT_BROKER, EVENT_OF, IN_DOUBT, Event
 from apps.risk import book as holds
 from apps.risk import footing
@@ -95,6 +103,16 @@ def _reconcile(account: BrokerAccount) -> None:
         settle_alert(f"books:{account.name}", "they can be read again", STEADY)
 
 
+class _DayTurned(Exception):
+    """Midnight passed while the books were read: they and our rows are not of the same day."""
+
+
+def _same_day(book: Known[list[OrderReport]]) -> None:
+    """Raise ``_DayTurned`` when the reading of the book began before midnight, and it is past."""
+    if trading_day(book.as_of) != trading_day():
+        raise _DayTurned
+
+
 class _Run:
     """One comparison: order book, trade book, positions, funds, in this order."""
 
@@ -121,9 +139,14 @@ class _Run:
         except ReadFailed as error:
             self._failed(error)
             return False
+        except _DayTurned:
+            return False
         found = collapsed(self.differences)
-        if quiet and not self.deferred:
-            self.row.suspects = breaks.compare(self.account, found, self.row.suspects)
+        if quiet:
+            untold = _OF_STRANGERS if self.deferred else ()
+            self.row.suspects = breaks.compare(
+                self.account, found, self.row.suspects, self.row.began_at, untold
+            )
         if not found or (quiet and not self.deferred and not self.row.suspects):
             self.row.agreed_at = timezone.now()
         self._keep()
@@ -153,16 +176,19 @@ class _Run:
             *of_trades(ours, fills, trades),
             *of_positions(self.account, positions),
         ]
+        _same_day(book)
 
     def _apply_book(self, book: Known[list[OrderReport]], *, certain: bool) -> dict[str, Ours]:
         """Apply what says something new; our orders by the broker's ids, as they are then."""
         account = self.account
         orders = our_orders(account)
+        _same_day(book)
         news, strangers = sorted_out(orders, book.value)
         strangers, late = outside.without_ours(account, strangers)
         for report in news + late:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
             _told(account, report.broker_order_id, apply)
+        strangers = outside.of_today(account, strangers) if strangers else []
         waiting = self._take_in(strangers, book.as_of, certain=certain) if strangers else []
         self.attributed = not waiting
         if waiting:
@@ -226,6 +252,7 @@ class _Run:
         )
 
 
+_OF_STRANGERS = (BreakKind.THEIRS_ONLY, BreakKind.POSITION)  # once they are known to be strangers
 _OF_THE_ROW = {"id", "account"}
 
 

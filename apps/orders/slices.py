@@ -12,7 +12,8 @@ from functools import partial
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Sum, When
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.alerts.raising import settle_alert
@@ -70,7 +71,17 @@ def moved() -> list[Slicing]:
     slices: dict[int, list[Order]] = {}
     for order in Order.objects.filter(parent__in=open_ones).order_by("slice_number"):
         slices.setdefault(order.parent_id or 0, []).append(order)
-    return [whole for whole in open_ones if _has_moved(whole, slices.get(whole.pk, []))]
+    found = [whole for whole in open_ones if _has_moved(whole, slices.get(whole.pk, []))]
+    return found + list(_overshot())
+
+
+def _overshot() -> QuerySet[Slicing]:
+    """Wholes of today that are over, of which a slice has shown up that nobody counted on."""
+    filled, quantity = F("slices__filled_quantity"), F("slices__quantity")
+    over = When(slices__status__in=sorted(TERMINAL), then=filled)
+    takes = Sum(Case(over, default=Greatest(filled, quantity)))
+    ended = Slicing.objects.filter(status__in=sorted(ENDS), trading_day__gte=trading_day())
+    return ended.annotate(takes=takes).filter(takes__gt=F("total") - F("dropped"))
 
 
 def _has_moved(parent: Slicing, orders: list[Order]) -> bool:
@@ -84,9 +95,16 @@ def _has_moved(parent: Slicing, orders: list[Order]) -> bool:
 
 
 def settle(slicing_id: int) -> None:
-    """Let one whole follow its slices."""
+    """Let one whole follow its slices, and wish cancelled what of them is too much."""
     with transaction.atomic():
-        wholes.settle(wholes.locked(slicing_id))
+        parent = wholes.locked(slicing_id)
+        surplus = wholes.too_many(parent, wholes.settle(parent))
+    for order in surplus:
+        with suppress(TooLate):
+            services.cancel(order, _DESK, "its whole has more at work than was asked for")
+
+
+_DESK = Actor(name=wholes.DESK)
 
 
 def resume(parent: Slicing, actor: Actor, reason: str, stop: int | None = None) -> Slicing:

@@ -48,7 +48,8 @@ class Piece:
 @dataclass(frozen=True)
 class Standing:
     """Where a whole is. ``left`` is the exact remainder: neither filled, nor at work, nor given
-    up; ``unplaced`` what the plan has still to place of it; ``surplus`` what is too much."""
+    up; ``unplaced`` what the plan has still to place of it; ``surplus`` what is too much, also of
+    what was given up."""
 
     filled: int
     at_work: int
@@ -73,6 +74,6 @@ def standing(total: int, dropped: int, plan: Sequence[int], placed: Iterable[Pie
         at_work=sum(piece.takes - piece.filled for piece in pieces if not piece.over),
         left=left,
         unplaced=min(sum(plan[len(pieces) :]), left),
-        surplus=max(taken - total, 0),
+        surplus=max(taken + dropped - total, 0),
         alive=any(not piece.over for piece in pieces),
     )

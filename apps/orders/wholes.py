@@ -18,7 +18,7 @@ from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.port import Side
 from apps.brokers.rows import insert_row, read_row, with_related
 from apps.orders import queue
-from apps.orders.models import ENDS, Order, Progress, Slicing, SlicingEvent, trading_day
+from apps.orders.models import ENDS, Order, OrderEvent, Progress, Slicing, SlicingEvent, trading_day
 from apps.orders.splitting import Piece, Standing, split, standing
 from apps.orders.states import Status
 from apps.risk.models import Decision
@@ -104,11 +104,11 @@ def wants(parent: Slicing, number: int, quantity: int) -> bool:
 def settle(parent: Slicing) -> list[Order]:
     """Let the whole, which this transaction has locked, follow its slices; they come back."""
     orders = slices_of(parent)
-    if parent.status in ENDS:
-        return orders
     seen = standing_of(parent, orders)
     if seen.surplus:
         _alert_surplus(parent, seen)
+    if parent.status in ENDS:
+        return orders
     if parent.status == Progress.STOPPED:
         if not seen.left:
             _finish(parent, seen, "nothing is left of it after all")
@@ -239,6 +239,37 @@ def _alert_surplus(parent: Slicing, seen: Standing) -> None:
     write(parent, "SURPLUS", text)
     about = f"{parent.in_words} on {parent.account.name} ({parent.public_id})"
     raise_alert(f"surplus:{parent.public_id}", f"{about}: {text}", Severity.CRITICAL)
+
+
+def too_many(parent: Slicing, orders: list[Order]) -> list[Order]:
+    """Slices at work that should stop because of a surplus, and were not asked to.
+
+    Those that have shown up after all; and of the others so many as nothing falls short without.
+    """
+    surplus = standing_of(parent, orders).surplus
+    if not surplus:
+        return []
+    alive = [order for order in orders if not order.over]
+    events = OrderEvent.objects.filter(order__in=alive, before__in=_NOT_THERE)
+    late = set(events.exclude(after__in=_NOT_THERE).values_list("order", flat=True))
+    alive.sort(key=lambda one: (not one.cancel_wanted_at, one.pk not in late, -_rest(one), -one.pk))
+    found = []
+    for order in alive:
+        if not order.cancel_wanted_at:
+            if order.pk not in late and _rest(order) > surplus:
+                continue
+            found.append(order)
+        surplus -= _rest(order)
+        if surplus <= 0:
+            break
+    return found
+
+
+def _rest(order: Order) -> int:
+    return max(order.quantity - order.filled_quantity, 0)
+
+
+_NOT_THERE = [Status.NEVER_ARRIVED, Status.LAPSED, Status.DENIED, Status.REJECTED]
 
 
 def replan(parent: Slicing, orders: list[Order]) -> None:

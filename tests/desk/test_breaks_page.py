@@ -63,11 +63,25 @@ def test_filters_choose(made, rita):
 def test_taking_on_and_explaining_are_kept_with_the_name(made, rita):
     row, client = made(), entered(rita)
     client.post(reverse("desk:take_on_break", args=[row.pk]))
-    client.post(reverse("desk:explain_break", args=[row.pk]), {"reason": "bonus shares"})
+    said = {"reason": "bonus shares", "seen": row.figures}
+    assert f'name="seen" value="{row.figures}"' in shown(client)
+    client.post(reverse("desk:explain_break", args=[row.pk]), said)
     row.refresh_from_db()
     assert (row.assigned_to, row.resolved_by) == (rita, rita)
     assert (row.resolution, row.reason) == ("EXPLAINED", "bonus shares")
     assert [note.actor for note in row.notes.all()] == ["rita", "rita"]
+
+
+def test_other_figures_than_those_that_were_shown_are_not_explained(made, rita):
+    row, client = made(), entered(rita)
+    said = {"reason": "bonus shares", "seen": row.figures}
+    Break.objects.update(ours={"net": 60})
+    address = reverse("desk:explain_break", args=[row.pk])
+    for post in (said, {"reason": "bonus shares"}):
+        page = client.post(address, post, follow=True).content.decode()
+        assert "its figures are others by now" in page
+    row.refresh_from_db()
+    assert row.is_open
 
 
 def test_without_a_reason_nothing_is_explained(made, rita):

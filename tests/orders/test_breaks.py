@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,12 +13,13 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Severity
+from apps.alerts.raising import raise_alert
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.port import Known, Product
 from apps.orders import breaks, ledger
 from apps.orders.ingest import FEED, apply_report
-from apps.orders.models import BooksRun, Break, BreakNote, OpeningEntry
+from apps.orders.models import BooksRun, Break, BreakKind, BreakNote, OpeningEntry
 from apps.orders.reconcile import reconcile
 from tests.orders.telling import FILLED, PARTLY, report, trade
 from tests.orders.test_outside_orders import stranger
@@ -127,7 +129,7 @@ def test_an_open_one_follows_its_figures(account, entered, exchange):
 def test_an_explained_one_stays_closed_while_its_figures_stay(account, entered, exchange, rita):
     entered(5)
     (row,) = compared(account)
-    breaks.explain(row.pk, rita, "bonus shares, due tomorrow")
+    breaks.explain(row.pk, rita, "bonus shares, due tomorrow", row.figures)
     assert compared(account) == []
     assert Break.objects.get().resolution == "EXPLAINED"
     assert [note.actor for note in row.notes.all()] == ["reconciliation", "rita"]
@@ -136,7 +138,7 @@ def test_an_explained_one_stays_closed_while_its_figures_stay(account, entered, 
 def test_other_figures_after_an_explanation_are_a_new_break(account, entered, exchange, rita):
     entered(5)
     (row,) = compared(account)
-    breaks.explain(row.pk, rita, "bonus shares")
+    breaks.explain(row.pk, rita, "bonus shares", row.figures)
     entered(1)
     (again,) = compared(account)
     assert (again.pk != row.pk, again.ours) == (True, {"net": 6})
@@ -147,12 +149,45 @@ def test_it_comes_back_as_a_new_break_after_it_was_explained_and_gone(
 ):
     entered(5)
     (row,) = compared(account)
-    breaks.explain(row.pk, rita, "bonus shares")
+    breaks.explain(row.pk, rita, "bonus shares", row.figures)
     entered(-5)
     compared(account, times=1)
     entered(5)
     (again,) = compared(account)
     assert again.pk != row.pk
+
+
+def test_figures_that_changed_since_a_person_saw_them_are_not_explained(
+    account, entered, exchange, rita
+):
+    entered(5)
+    (row,) = compared(account)
+    entered(2)
+    compared(account)
+    with pytest.raises(breaks.CannotResolve, match="its figures are others by now"):
+        breaks.explain(row.pk, rita, "bonus shares", row.figures)
+    assert [one.ours for one in open_breaks()] == [{"net": 7}]
+
+
+def test_other_figures_in_the_moment_of_an_explanation_are_a_new_break(
+    account, entered, exchange, rita, monkeypatch
+):
+    entered(5)
+    (row,) = compared(account)
+    entered(1)
+    compared(account, times=1)
+    read = breaks._there
+
+    def explained_meanwhile(account):
+        rows = list(read(account))
+        breaks.explain(row.pk, rita, "bonus shares", row.figures)
+        return rows
+
+    monkeypatch.setattr(breaks, "_there", explained_meanwhile)
+    reconcile(account)
+    row.refresh_from_db()
+    assert (row.ours, row.resolution) == ({"net": 5}, "EXPLAINED")
+    assert [one.ours for one in open_breaks()] == [{"net": 6}]
 
 
 def test_one_that_is_over_cannot_be_explained(account, entered, exchange, rita):
@@ -161,7 +196,69 @@ def test_one_that_is_over_cannot_be_explained(account, entered, exchange, rita):
     entered(-5)
     compared(account, times=1)
     with pytest.raises(breaks.CannotResolve, match="gone by itself"):
-        breaks.explain(row.pk, rita, "too late")
+        breaks.explain(row.pk, rita, "too late", row.figures)
+
+
+@pytest.fixture
+def listed(account):
+    """A break that was listed, and last seen at that time."""
+
+    def make(kind: str, subject: str = "c0ffee", days_ago: int = 1) -> Break:
+        seen = timezone.now() - dt.timedelta(days=days_ago)
+        row = Break.objects.create(
+            account=account,
+            kind=kind,
+            subject=subject,
+            about=subject,
+            ours={"net": 5},
+            theirs={"net": 7},
+            first_seen=seen,
+            last_seen=seen,
+        )
+        raise_alert(f"break:{account.name}:{kind}:{subject}", "it differs", Severity.CRITICAL)
+        return row
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(kind, "c0ffee") for kind in BreakKind.values if kind != "POSITION"]
+    + [("POSITION", "NSE_EQ:2885:DELIVERY"), ("POSITION", "NSE_FNO:49081:MARGIN")],
+)
+def test_one_of_an_earlier_day_stays_open_though_todays_books_do_not_show_it(
+    account, exchange, listed, rita, kind, subject
+):
+    row = listed(kind, subject)
+    assert compared(account) == [row]
+    assert the(account).agreed_at is not None
+    assert Alert.objects.get(key__startswith="break:").acknowledged_at is None
+    breaks.explain(row.pk, rita, "the broker's statement shows it", row.figures)
+    compared(account, times=1)
+    row.refresh_from_db()
+    assert (row.resolution, row.gone_at is None) == ("EXPLAINED", False)
+
+
+def test_one_that_was_seen_today_is_gone_when_the_books_show_it_no_more(account, exchange, listed):
+    row = listed("STATUS", days_ago=0)
+    assert compared(account, times=1) == []
+    row.refresh_from_db()
+    assert row.resolution == "GONE"
+    assert Alert.objects.get(key__startswith="break:").acknowledged_at is not None
+
+
+def test_books_read_across_midnight_are_compared_with_nothing(
+    account, entered, exchange, monkeypatch
+):
+    entered(5)
+    real = DhanReporting.order_book
+    book = [Known([], timezone.now() - dt.timedelta(days=1)), *[None] * 9]
+    monkeypatch.setattr(DhanReporting, "order_book", lambda self: book.pop(0) or real(self))
+    reconcile(account)
+    account.refresh_from_db()
+    assert account.reconcile_wanted
+    assert not BooksRun.objects.exclude(suspects={}).exists()
+    assert len(compared(account)) == 1
 
 
 def test_a_call_under_way_lets_nothing_be_listed(order, account, entered, exchange):
@@ -254,6 +351,15 @@ def test_a_trade_of_other_figures_than_the_stored_one(working, account, exchange
     )
     (row,) = compared(account)
     assert (row.kind, row.theirs["price"]) == ("FILL", "1000")
+
+
+def test_a_price_of_many_decimals_differs_from_no_trade(working, account, exchange, says):
+    order = working(quantity=1)
+    exchange.control("fill", orderId=order.broker_order_id)
+    told = replace(trade(order, 1, 1400), price=Decimal("1400.12345678"))
+    says("trade_book", [told])
+    assert [row.kind for row in compared(account) if row.kind == "FILL"] == []
+    assert order.fills.get().price == Decimal("1400.1235")
 
 
 def test_a_trade_of_another_instrument_is_not_counted(working, account, exchange, says):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, DataError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +71,23 @@ def traded(order: Order, number: int, quantity: int, price: object, second: int 
 def rows() -> list[tuple[Any, ...]]:
     names = ("owner", "product", "net", "cost", "realised", "bought", "sold", "last_key")
     return list(LedgerPosition.objects.order_by("owner", "product").values_list(*names))
+
+
+@pytest.mark.parametrize("price", ["100.00005", "99.99994999", "0.00005", "1234567.12345678"])
+def test_it_counts_a_price_as_it_is_stored(at_broker, price):
+    order = at_broker()
+    for number in (1, 2):
+        apply_fills(order.pk, [traded(order, number, 7, price, second=number)])
+    assert rows()[0][3] == 14 * order.fills.first().price
+    call_command("rebuild_ledger", "--check", stdout=StringIO())
+    assert ledger.rebuild() == []
+
+
+def test_a_price_beyond_all_columns_is_left_for_the_database_to_refuse(at_broker):
+    order = at_broker()
+    with pytest.raises(DataError):
+        apply_fills(order.pk, [traded(order, 1, 7, "1E+40")])
+    assert rows() == []
 
 
 def test_a_fill_counts_for_the_owner_of_its_order(at_broker):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -30,9 +31,9 @@ from apps.brokers.port import (
 from apps.orders import outside, services
 from apps.orders.cancels import send_cancel
 from apps.orders.ingest import FEED, apply_report
-from apps.orders.models import Order, Source, Unattributed, trading_day
+from apps.orders.models import BooksRun, Break, Order, Source, Unattributed, trading_day
 from apps.orders.reconcile import reconcile
-from apps.risk.models import Hold, StateChange, TradingState
+from apps.risk.models import Hold, OwnedPosition, StateChange, TradingState
 from tests.orders.telling import report, sent
 from tests.orders.test_endings import proved
 from tests.orders.test_what_the_database_refuses import permit_of, written
@@ -171,6 +172,48 @@ def test_while_an_order_is_in_doubt_nothing_is_imported_and_afterwards_it_is(
     assert order.quantity == 3
     account.refresh_from_db()
     assert not account.reconcile_wanted
+
+
+def test_a_doubt_of_an_earlier_day_hides_no_order_of_today(
+    doubtful, account, exchange, reliance, no_bells
+):
+    Order.objects.update(trading_day=trading_day() - dt.timedelta(days=1))
+    exchange.reset()
+    time.sleep(0.4)
+    made_outside(account, exchange)
+    reconcile(account)
+    assert len(outside_orders()) == 1
+    doubtful.refresh_from_db()
+    assert doubtful.status == "UNKNOWN"
+
+
+def test_a_doubt_of_an_after_market_order_lasts_until_its_session_is_long_over(
+    doubtful, account, shows, reliance
+):
+    time.sleep(0.4)
+    shows(stranger())
+    for days, imported in ((1, 0), (11, 1)):
+        day = trading_day() - dt.timedelta(days=days)
+        Order.objects.filter(pk=doubtful.pk).update(after_market=True, trading_day=day)
+        reconcile(account)
+        assert len(outside_orders()) == imported
+
+
+def test_while_strangers_wait_everything_else_is_compared(
+    working, place, account, exchange, shows, reliance
+):
+    known = working(quantity=2)
+    exchange.fault("drop_after_accept", "place", times=1)
+    assert sent(place()).status == "UNKNOWN"
+    told = report(known, BrokerState.FILLED, quantity=2, filled_quantity=2)
+    shows(stranger(state=BrokerState.FILLED, filled_quantity=2), told)
+    BooksRun.objects.update(agreed_at=None)
+    for _ in range(3):
+        reconcile(account)
+        time.sleep(0.35)
+    assert outside_orders() == []
+    assert [row.kind for row in Break.objects.all()] == ["FILL_MISSING"]
+    assert BooksRun.objects.get(account=account).agreed_at is None
 
 
 def test_a_stranger_that_turns_out_to_be_ours_is_merged(doubtful, account, shows):
@@ -357,6 +400,85 @@ def test_a_run_that_is_killed_imports_it_once_the_next_time(
     assert outside_orders() == []
     reconcile(account)
     assert len(outside_orders()) == 1
+
+
+@pytest.fixture
+def of_yesterday(account, exchange, reliance) -> Order:
+    """Imported and filled on a day that is over; the broker still shows that day's book."""
+    broker_id = made_outside(account, exchange)
+    exchange.control("fill", orderId=broker_id)
+    reconcile(account)
+    (order,) = outside_orders()
+    assert order.status == "FILLED"
+    Order.objects.update(trading_day=trading_day() - dt.timedelta(days=1))
+    return order
+
+
+def told_by(order: Order, **different: Any) -> OrderReport:
+    """The order as the book of its day ended; neither time is told."""
+    told = stranger(
+        order.broker_order_id,
+        side=Side.BUY,
+        state=BrokerState.FILLED,
+        state_word="TRADED",
+        quantity=3,
+        filled_quantity=3,
+        price=order.price,
+    )
+    return replace(told, **different)
+
+
+def test_after_midnight_yesterdays_book_imports_and_counts_nothing_again(
+    of_yesterday, account, shows
+):
+    last_night = timezone.now() - dt.timedelta(days=1)
+    for told in ({}, {"placed_at": last_night}, {"placed_at": last_night, "reported_at": None}):
+        shows(told_by(of_yesterday, **told))
+        reconcile(account)
+    assert outside_orders() == [of_yesterday]
+    assert OwnedPosition.objects.get(owner="external").net == 3
+    assert Alert.objects.get(key__startswith="outside:").times == 1
+    assert not Break.objects.filter(kind="THEIRS_ONLY").exists()
+
+
+@pytest.mark.parametrize("different", [{"side": Side.SELL}, {"placed_at": "now"}])
+def test_an_id_that_the_broker_uses_again_on_another_day_names_another_order(
+    of_yesterday, account, shows, different
+):
+    if "placed_at" in different:
+        different = {"placed_at": timezone.now()}
+    shows(told_by(of_yesterday, **different))
+    reconcile(account)
+    assert len(outside_orders()) == 2
+
+
+@pytest.mark.parametrize(
+    ("different", "imported"),
+    [
+        ({"state": BrokerState.FILLED, "filled_quantity": 2}, False),
+        ({"state": BrokerState.CANCELLED}, False),
+        ({"state": BrokerState.FILLED, "filled_quantity": 2, "reported_at": "now"}, True),
+        ({}, True),
+    ],
+)
+def test_what_ended_on_an_earlier_day_is_not_taken_in_today_and_what_works_is(
+    account, exchange, reliance, shows, different, imported
+):
+    if "reported_at" in different:
+        different = different | {"reported_at": timezone.now()}
+    shows(stranger(placed_at=timezone.now() - dt.timedelta(days=1), **different))
+    reconcile(account)
+    assert len(outside_orders()) == imported
+
+
+def test_a_book_begun_before_midnight_is_read_again(account, exchange, reliance, monkeypatch):
+    before = timezone.now() - dt.timedelta(days=1)
+    monkeypatch.setattr(DhanReporting, "order_book", lambda self: Known([stranger()], before))
+    reconcile(account)
+    assert (outside_orders(), Unattributed.objects.count()) == ([], 0)
+    assert not BooksRun.objects.filter(agreed_at__isnull=False).exists()
+    account.refresh_from_db()
+    assert account.reconcile_wanted
 
 
 def _killed(*_: Any) -> None:

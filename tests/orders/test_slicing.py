@@ -18,13 +18,14 @@ from apps.brokers import reporting
 from apps.brokers.models import Instrument, WireCall
 from apps.brokers.port import Intent, OrderType, Side
 from apps.orders import dispatch, lifecycle, services, slices, wholes
+from apps.orders.ingest import apply_report
 from apps.orders.lifecycle import Happening
 from apps.orders.models import Order, Slicing, Source
 from apps.orders.services import BadOrder, TooLate
 from apps.orders.states import Event
 from apps.orders.sweep import sweep
 from apps.risk.models import Decision, Hold, Permit, RiskPolicy
-from tests.orders.telling import sent, settled
+from tests.orders.telling import FILLED, report, sent, settled
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -506,6 +507,85 @@ class TestPeople:
         sweep(direct=True)
         assert stopped.events.filter(event="SURPLUS").count() == 1
         assert "4 more than was asked" in Alert.objects.get(key__startswith="surplus:").text
+
+
+class TestASliceThatShowsUpAfterAll:
+    """Slice 2 was proved absent; then the broker shows it after all."""
+
+    @pytest.fixture
+    def lacking(self, begin, account, exchange) -> Slicing:
+        whole = begin(10)
+        sent(orders_of(whole)[0])
+        exchange.fault("drop_after_accept", "place", times=1)
+        slices.advance(whole.pk)
+        second = orders_of(whole)[1]
+        assert second.status == "UNKNOWN"
+        lifecycle.apply(second.pk, Happening(event=Event.PROVE_ABSENT, origin="look", text="no"))
+        slices.settle(whole.pk)
+        assert left_of(whole) == 6
+        assert whole.status == "STOPPED"
+        return whole
+
+    def arrives(self, whole: Slicing, account, exchange, *, filled: int = 0) -> None:
+        second = orders_of(whole)[1]
+        assert second.status == "NEVER_ARRIVED"
+        if filled:
+            (there,) = exchange.accepted(second.correlation_id)
+            exchange.control("fill", orderId=there["orderId"])
+        settled(account)
+        for _ in range(2):
+            sweep(direct=True)
+
+    def told(self, whole: Slicing) -> str:
+        assert whole.events.filter(event="SURPLUS").count() == 1
+        alert = Alert.objects.get(key=f"surplus:{whole.public_id}")
+        assert alert.severity == "CRITICAL"
+        return alert.text
+
+    def test_after_the_rest_was_dropped_it_is_told_and_cancelled(
+        self, lacking, trader, account, exchange
+    ):
+        slices.drop(lacking, trader, "enough")
+        self.arrives(lacking, account, exchange)
+        assert "4 more than was asked" in self.told(lacking)
+        assert [bool(one.cancel_wanted_at) for one in orders_of(lacking)] == [False, True]
+        settled(account)
+        assert statuses(lacking) == ["OPEN", "CANCELLED"]
+        assert not slices.moved()
+
+    @pytest.mark.parametrize("filled", [0, 4])
+    def test_after_all_of_it_was_done_it_is_told(self, lacking, trader, account, exchange, filled):
+        slices.resume(lacking, trader, "again")
+        slices.advance(lacking.pk)
+        for order in orders_of(lacking):
+            if not order.over:
+                exchange.control("fill", orderId=order.broker_order_id)
+                size = {"quantity": order.quantity, "filled_quantity": order.quantity}
+                apply_report(account, report(order, FILLED, **size), "feed")
+        sweep(direct=True)
+        lacking.refresh_from_db()
+        assert lacking.status == "DONE"
+        self.arrives(lacking, account, exchange, filled=filled)
+        assert "4 more than was asked" in self.told(lacking)
+        settled(account)
+        assert statuses(lacking)[1] == ("FILLED" if filled else "CANCELLED")
+
+    def test_when_it_has_filled_what_replaced_it_is_cancelled(
+        self, lacking, trader, account, exchange
+    ):
+        slices.resume(lacking, trader, "again")
+        slices.advance(lacking.pk)
+        self.arrives(lacking, account, exchange, filled=4)
+        assert "4 more than was asked" in self.told(lacking)
+        settled(account)
+        assert statuses(lacking) == ["OPEN", "FILLED", "CANCELLED", "OPEN"]
+
+    def test_while_nothing_replaced_it_it_may_stay(self, lacking, account, exchange):
+        self.arrives(lacking, account, exchange)
+        assert statuses(lacking) == ["OPEN", "OPEN"]
+        assert left_of(lacking) == 2
+        assert lacking.status == "STOPPED"
+        assert not Order.objects.filter(cancel_wanted_at__isnull=False).exists()
 
 
 class TestExits:

@@ -95,5 +95,9 @@ def test_a_slice_that_shows_up_beside_its_replacement_is_a_surplus():
     assert (seen.surplus, seen.left) == (5, 0)
 
 
+def test_what_was_given_up_and_shows_up_after_all_is_a_surplus():
+    assert standing(10, 5, [5, 5], [Piece(5, 0, False), Piece(5, 5, True)]).surplus == 5
+
+
 def test_overfilled_counts_as_what_it_filled():
     assert standing(10, 0, [5, 5], [Piece(5, 7, False)]).left == 3

@@ -79,7 +79,8 @@ def explain(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "Nothing was explained: a reason is needed, up to 300 letters.")
         return redirect("desk:breaks")
     try:
-        row = breaks.explain(_known(pk), user_of(request), form.cleaned_data["reason"])
+        reason, seen = form.cleaned_data["reason"], request.POST.get("seen", "")
+        row = breaks.explain(_known(pk), user_of(request), reason, seen)
     except breaks.CannotResolve as error:
         messages.error(request, f"Not explained: {error}.")
         return redirect("desk:breaks")

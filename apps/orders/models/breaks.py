@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -82,6 +85,12 @@ class Break(models.Model):
     def is_open(self) -> bool:
         """True while nobody has explained it and the books still disagree."""
         return self.resolution == ""
+
+    @property
+    def figures(self) -> str:
+        """Names what both sides show: whoever explains it says which figures were meant."""
+        both = json.dumps([self.ours, self.theirs], sort_keys=True)
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
 
 
 class BreakNote(models.Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 from django.db import models
 from django.utils import timezone
 
@@ -68,6 +70,17 @@ class Fill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} @ {self.price}"
+
+    @staticmethod
+    def price_of(stated: Decimal) -> Decimal:
+        """A broker's price in rupees as its column keeps it: whatever counts a trade before it is
+        stored must count what is read back later. One that the column cannot hold stays as it is.
+        """
+        fits = stated.is_finite() and stated.adjusted() < _WHOLE_DIGITS
+        return stated.quantize(_SMALLEST, ROUND_HALF_UP) if fits else stated
+
+
+_WHOLE_DIGITS, _SMALLEST = 10, Decimal("0.0001")
 
 
 class Unattributed(models.Model):

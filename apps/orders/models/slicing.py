@@ -91,7 +91,8 @@ class Slicing(models.Model):
                 fields=["status"],
                 condition=~models.Q(status__in=sorted(ENDS)),
                 name="slicing_open",
-            )
+            ),
+            models.Index(fields=["trading_day"], name="slicing_day"),
         ]
 
     def __str__(self) -> str:
