@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -83,7 +83,7 @@ def _close_all(row: KillAccount) -> int:
     """
     report = footing.read_positions(row.account, retries=False)
     held = set()
-    for key, net in footing.keys_open(report):
+    for key, net in [*footing.keys_open(report), *_stopped_parts(row)]:
         instrument = _instrument(key)
         if instrument is None:
             held.add(key)
@@ -102,6 +102,13 @@ def _close_all(row: KillAccount) -> int:
     for goal in open_goals.select_related("instrument"):
         held.add((goal.instrument.segment, goal.instrument.security_id, goal.product))
     return len(held)
+
+
+def _stopped_parts(row: KillAccount) -> Iterator[tuple[footing.Key, int]]:
+    """Positions of which one owner's part could not be closed: all of them is to be, now."""
+    parts = ExitGoal.objects.filter(account=row.account, state=GoalState.STOPPED)
+    for goal in parts.exclude(owner="").select_related("instrument"):
+        yield (goal.instrument.segment, goal.instrument.security_id, goal.product), goal.net
 
 
 def _instrument(key: footing.Key) -> Instrument | None:
