@@ -11,14 +11,14 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from apps.brokers.models import PositionsReport
+from apps.brokers.models import PositionsReport as Read
 from apps.brokers.port import STRATEGY, Intent, OrderType, Product, Side
 from apps.orders import goals, inputs, services
 from apps.orders.models import Order, Source
 from apps.orders.services import Actor, BadOrder, OrderIntent, TooLate
 from apps.orders.splitting import split
 from apps.orders.states import AT_BROKER, Status
-from apps.risk import leaving
+from apps.risk import book, leaving
 from apps.risk.models import ExitGoal, OwnedPosition
 
 log = structlog.get_logger(__name__)
@@ -28,19 +28,21 @@ def _actor(goal: ExitGoal) -> Actor:
     return Actor(name=f"desk: closing #{goal.pk}", user=goal.user)
 
 
-def ask(goal: ExitGoal, net: int, quantity: int, report: PositionsReport) -> None:
-    """Place exits for so many units, or as many as every measure leaves; each owner its own."""
+def ask(goal: ExitGoal, net: int, quantity: int, at_work: list[Order], read: Read) -> bool:
+    """Place exits for so many units beyond those at work, each owner its own, or as many as every
+    measure leaves. False when they leave nothing now.
+    """
     if goal.not_before is not None and goal.not_before > timezone.now():
-        return
+        return True
     side = Side.SELL if net > 0 else Side.BUY
-    denied = False
-    for owner, wanted in _shares(goal, net, quantity):
+    denied, asked = False, False
+    for owner, wanted in _shares(goal, net, quantity, at_work):
         intent = _intent(goal, side, owner)
         order = _row(intent)
-        left = min(wanted, leaving.left(goal.account, order.request(), report))
+        left = min(wanted, leaving.left(goal.account, order.request(), read))
         if left <= 0:
-            goals.say(goal, "waits until the position is confirmed: its measures leave nothing")
             continue
+        asked = True
         instrument = goal.instrument
         for piece in split(left, instrument.lot_size, instrument.freeze_quantity):
             placed = _place(goal, replace(intent, quantity=piece))
@@ -49,10 +51,23 @@ def ask(goal: ExitGoal, net: int, quantity: int, report: PositionsReport) -> Non
         _try_later(goal)
     elif goal.denials:
         ExitGoal.objects.filter(pk=goal.pk).update(denials=0, not_before=None)
+    return asked
 
 
-def _shares(goal: ExitGoal, net: int, quantity: int) -> Iterator[tuple[str, int]]:
-    """Whose part each piece is: the largest first, what nobody's orders explain as a person's."""
+def in_the_way(goal: ExitGoal, net: int, read: Read) -> list[str]:
+    """Orders of other owners that may take what this one would leave."""
+    side = Side.SELL if net > 0 else Side.BUY
+    wanted = _row(_intent(goal, side, goal.owner))
+    return book.in_the_way(goal.account, wanted.request(), read)
+
+
+def _shares(
+    goal: ExitGoal, net: int, quantity: int, at_work: list[Order]
+) -> Iterator[tuple[str, int]]:
+    """Whose part each piece is: the largest first, what nobody's orders explain as a person's.
+
+    What is at work already takes its owner's part.
+    """
     if goal.owner:
         yield goal.owner, quantity
         return
@@ -63,12 +78,15 @@ def _shares(goal: ExitGoal, net: int, quantity: int) -> Iterator[tuple[str, int]
         product=goal.product,
         owner__startswith=STRATEGY,
     )
-    same_side = [row for row in its.order_by("owner") if row.net * net > 0]
-    for row in sorted(same_side, key=lambda row: -abs(row.net)):
-        share = min(abs(row.net), quantity)
-        if share:
-            yield row.owner, share
-        quantity -= share
+    parts = {row.owner: abs(row.net) for row in its.order_by("owner") if row.net * net > 0}
+    for order in at_work:
+        if order.owner in parts:
+            parts[order.owner] -= order.open_quantity
+    for owner, part in sorted(parts.items(), key=lambda one: -one[1]):
+        share = min(part, quantity)
+        if share > 0:
+            yield owner, share
+            quantity -= share
     if quantity:
         yield "", quantity
 

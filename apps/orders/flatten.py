@@ -33,6 +33,7 @@ from apps.risk.models import ExitGoal, GoalState, Hold, OwnedPosition
 log = structlog.get_logger(__name__)
 SENDING_VERBS = (Verb.PLACE, Verb.MODIFY, Verb.CANCEL)
 PROOFS_NEEDED = 2
+BY_OTHERS = "orders of other owners"
 
 
 def accounts_due() -> list[BrokerAccount]:
@@ -132,17 +133,21 @@ def _net(goal: ExitGoal, shown: Shown) -> int:
         net = max(net, 0)
     if not goal.owner:
         return net
+    part = _part(goal)
+    return min(part, net, key=abs) if part * net > 0 else 0
+
+
+def _part(goal: ExitGoal) -> int:
+    """Net units of the goal's owner by the desk's own count."""
+    segment, security_id, product = _key(goal)
     its = OwnedPosition.objects.filter(
         account=goal.account,
-        segment=instrument.segment,
-        security_id=instrument.security_id,
-        product=goal.product,
+        segment=segment,
+        security_id=security_id,
+        product=product,
         owner=goal.owner,
     ).first()
-    part = its.net if its else 0
-    if (part > 0) != (net > 0):
-        return 0
-    return min(part, net, key=abs)
+    return its.net if its else 0
 
 
 def _pass(goal: ExitGoal, shown: Shown) -> None:
@@ -210,10 +215,23 @@ def _close(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
         return
     for order in seen.mine:
         attempts.price_anew(order, goal)
-    if at_work < wanted and not seen.moving:
-        attempts.ask(goal, seen.net, wanted - at_work, shown.positions)
-    if seen.mine:
+    missing = wanted - at_work
+    asks = missing > 0 and not seen.moving
+    if asks and not attempts.ask(goal, seen.net, missing, seen.mine, shown.positions):
+        _wait(goal, _why_nothing_is_left(goal, seen, shown))
+    else:
         _waits_no_more(goal)
+
+
+def _why_nothing_is_left(goal: ExitGoal, seen: _Sight, shown: Shown) -> str:
+    """Orders of others may take it, or the position or its fills are not confirmed."""
+    names = attempts.in_the_way(goal, seen.net, shown.positions) if goal.owner else []
+    if names:
+        names = ", ".join(names[:5])
+        return f"{BY_OTHERS} may take the position: {names}; cancel them, or close all of it"
+    if not _explained(goal, shown):
+        return "waits until the position is confirmed: the reads and the desk's own count differ"
+    return "waits until the broker has told what its orders have filled"
 
 
 def _prove(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
@@ -236,8 +254,25 @@ def _prove(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
     goal.proofs = [*goal.proofs, {"mark": mark, "as_of": at, "net": seen.net}]
     ExitGoal.objects.filter(pk=goal.pk).update(proofs=goal.proofs)
     goals.say(goal, f"{len(goal.proofs)} of {PROOFS_NEEDED} reads show it closed")
-    if len(goal.proofs) >= PROOFS_NEEDED:
+    if len(goal.proofs) < PROOFS_NEEDED:
+        return
+    if why := _why_not_reached(goal, key):
+        goals.stop(goal, why)
+    else:
         goals.reach(goal)
+
+
+def _why_not_reached(goal: ExitGoal, key: footing.Key) -> str:
+    """A part that is still there, though the account has nothing left of it to close.
+
+    Of DELIVERY what was delivered earlier is no part of a goal without holdings.
+    """
+    delivered = goal.product == Product.DELIVERY and not goal.holdings
+    part = _part(goal) if goal.owner and not delivered else 0
+    if not _to_close(goal, part):
+        return ""
+    total = footing.total(goal.account, key)
+    return f"{goal.owner} has {part} of it, and the account {total} in all: others hold against it"
 
 
 def _explained(goal: ExitGoal, shown: Shown) -> bool:

@@ -19,21 +19,32 @@ from apps.risk.models import KillAccount, KillNote, KillStage
 LOOK_AGAIN = dt.timedelta(seconds=2)
 
 
+class TakenOver(Exception):
+    """A later use of the kill switch has the row now: what this pass has found counts no more."""
+
+
 def actor(row: KillAccount) -> Actor:
     """In whose name orders are cancelled and positions closed."""
     return Actor(name=f"kill switch #{row.run_id}", user=row.run.user)
 
 
+def keep(row: KillAccount, **values: object) -> None:
+    """Write what a pass has found. Raises ``TakenOver``: each use begins with work of its own."""
+    mine = KillAccount.objects.filter(pk=row.pk, run_id=row.run_id)
+    if not mine.update(**values):
+        raise TakenOver(f"{row.account.name} is being stopped anew")
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
 def pause(row: KillAccount) -> None:
     """The next pass comes later, whatever becomes of this one."""
-    row.not_before = timezone.now() + LOOK_AGAIN
-    row.save(update_fields=["not_before"])
+    keep(row, not_before=timezone.now() + LOOK_AGAIN)
 
 
 def move(row: KillAccount, stage: KillStage, text: str) -> None:
     """On to another stage, and rung for at once."""
-    row.stage, row.not_before, row.waits_since = stage, None, None
-    row.save(update_fields=["stage", "not_before", "waits_since"])
+    keep(row, stage=stage, not_before=None, waits_since=None)
     say(row, f"{stage.label}: {text}")
     settle_alert(f"kill:{row.account.name}:waits", text)
     transaction.on_commit(partial(queue.ring_kill, row.pk))
@@ -43,9 +54,8 @@ def say(row: KillAccount, text: str, facts: dict[str, Any] | None = None) -> Non
     """What happens now, on the row and in its history; the same words again are no news."""
     if text[:400] == row.note:
         return
-    row.note = text[:400]
     with transaction.atomic():
-        row.save(update_fields=["note"])
+        keep(row, note=text[:400])
         KillNote.objects.create(on=row, text=row.note, facts=facts or {})
 
 
@@ -54,8 +64,7 @@ def wait(row: KillAccount, why: str) -> None:
     say(row, why)
     now = timezone.now()
     if row.waits_since is None:
-        row.waits_since = now
-        row.save(update_fields=["waits_since"])
+        keep(row, waits_since=now)
     elif now - row.waits_since > dt.timedelta(seconds=settings.FLATTEN_LOUD_AFTER):
         text = f"the kill switch on {row.account.name} waits: {why}"
         raise_alert(f"kill:{row.account.name}:waits", text, Severity.CRITICAL)

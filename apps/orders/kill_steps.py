@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -39,32 +39,41 @@ _WORKING = {BrokerState.IN_TRANSIT, BrokerState.WORKING, BrokerState.PARTIALLY_F
 
 def _stop(row: KillAccount) -> None:
     """Cancel what works, open a goal for every position, until there is neither."""
-    if not _broker_lets_go(row):
+    if row.broker_switch and _is_needed(row) and not _broker_lets_go(row):
         return
     orders = _cancel_all(row)
     positions = _close_all(row) if row.flatten else 0
-    row.orders_left, row.positions_left = orders, positions
-    row.save(update_fields=["orders_left", "positions_left"])
+    kill_rows.keep(row, orders_left=orders, positions_left=positions)
     if orders or positions:
         closing = f", positions to close: {positions}" if row.flatten else ""
-        kill_rows.wait(row, f"orders to cancel: {orders}{closing}")
+        kill_rows.wait(row, f"orders left: {orders}{closing}")
         return
-    row.stopped_at = row.stopped_at or timezone.now()
-    row.save(update_fields=["stopped_at"])
+    kill_rows.keep(row, stopped_at=row.stopped_at or timezone.now())
     kill_rows.move(
         row, KillStage.PROVING, "nothing works" + (" and nothing is held" if row.flatten else "")
     )
 
 
+def _is_needed(row: KillAccount) -> bool:
+    """True while something is to be cancelled or closed."""
+    if Order.objects.alive().filter(account=row.account).exists():
+        return True
+    report = footing.read_positions(row.account, retries=False)
+    return row.flatten and any(footing.keys_open(report))
+
+
 def _cancel_all(row: KillAccount) -> int:
-    """Wish every order cancelled but those that close; how many are left, those in doubt too."""
+    """Wish every order cancelled but those that close; how many are left, these and those in doubt
+    too.
+    """
     clearing.cancel_wholes(kill_rows.actor(row), row.run.reason, account=row.account)
     alive = Order.objects.alive().filter(account=row.account)
     closing = ExitGoal.objects.filter(account=row.account, state=GoalState.WORKING)
     prefixes = tuple(goal.key_prefix for goal in closing)
     orders = alive.select_related("account", "instrument").order_by("pk")
     others = [one for one in orders if not (one.request_key or "").startswith(prefixes)]
-    return clearing.cancel_each(others, kill_rows.actor(row), row.run.reason)
+    closes = len(orders) - len(others)
+    return closes + clearing.cancel_each(others, kill_rows.actor(row), row.run.reason)
 
 
 def _close_all(row: KillAccount) -> int:
@@ -74,7 +83,7 @@ def _close_all(row: KillAccount) -> int:
     """
     report = footing.read_positions(row.account, retries=False)
     held = set()
-    for key, net in footing.keys_open(report):
+    for key, net in [*footing.keys_open(report), *_stopped_parts(row)]:
         instrument = _instrument(key)
         if instrument is None:
             held.add(key)
@@ -95,6 +104,13 @@ def _close_all(row: KillAccount) -> int:
     return len(held)
 
 
+def _stopped_parts(row: KillAccount) -> Iterator[tuple[footing.Key, int]]:
+    """Positions of which one owner's part could not be closed: all of them is to be, now."""
+    parts = ExitGoal.objects.filter(account=row.account, state=GoalState.STOPPED)
+    for goal in parts.exclude(owner="").select_related("instrument"):
+        yield (goal.instrument.segment, goal.instrument.security_id, goal.product), goal.net
+
+
 def _instrument(key: footing.Key) -> Instrument | None:
     """The contract that the broker means by the id: today's, else the last that had it."""
     named = Instrument.objects.filter(segment=key[0], security_id=key[1])
@@ -105,26 +121,28 @@ def _prove(row: KillAccount) -> None:
     """Two reads of the broker's books, begun after everything had ended, must show nothing."""
     book = reporting.reports_of(row.account, retries=False).order_book()
     report = footing.read_positions(row.account, retries=False)
-    working = sum(found.state in _WORKING for found in book.value)
+    working = [found.broker_order_id for found in book.value if found.state in _WORKING]
     held = list(footing.keys_open(report)) if row.flatten else []
     alive = Order.objects.alive().filter(account=row.account).count()
     if working or held or alive:
-        row.proofs = []
-        row.save(update_fields=["proofs"])
-        text = f"at the broker: orders {working}, positions {len(held)}; orders of ours: {alive}"
+        kill_rows.keep(row, proofs=[])
+    if held or alive:
+        text = f"positions at the broker: {len(held)}; orders of ours: {alive}"
         kill_rows.move(row, KillStage.STOPPING, text)
+        return
+    if working:
+        kill_rows.pause(row)
+        kill_rows.wait(row, f"at work at the broker, and not here: {', '.join(working[:9])}")
         return
     if not flatten.is_quiet(row.account, report) or not _explained(row, report):
         kill_rows.wait(row, "nothing is shown; a read begun after the last call must show it")
         return
     if any(proof["mark"] == report.mark for proof in row.proofs):
         return
-    row.proofs = [*row.proofs, _proof(report, len(book.value))]
-    row.save(update_fields=["proofs"])
+    kill_rows.keep(row, proofs=[*row.proofs, _proof(report, len(book.value))])
     kill_rows.say(row, f"{len(row.proofs)} of {PROOFS_NEEDED} reads show nothing", row.proofs[-1])
     if len(row.proofs) >= PROOFS_NEEDED:
-        row.proved_at = timezone.now()
-        row.save(update_fields=["proved_at"])
+        kill_rows.keep(row, proved_at=timezone.now())
         kill_rows.move(row, KillStage.SWITCHING, "proved by two reads")
 
 
@@ -155,38 +173,34 @@ def _switch(row: KillAccount) -> None:
 
 def _turn_broker_switch(row: KillAccount, *, on: bool) -> str | None:
     """Empty when it stands as asked, by the broker's own read; a refusal; None: try again."""
+    before = row.broker_switch
+    kill_rows.keep(row, broker_switch=True)  # until the broker says otherwise
     sent = gate.turn_broker_switch(row.account, on=on)
     if isinstance(sent, gate.Deferred):
+        kill_rows.keep(row, broker_switch=before)
         return None
-    row.broker_switch = True  # until the broker says otherwise
     close_with(sent.call, sent.outcome)
-    row.tries += 1
-    row.save(update_fields=["tries", "broker_switch"])
-    if isinstance(sent.outcome, Refused):
-        row.broker_switch = not on
-        row.save(update_fields=["broker_switch"])
-        return f"{sent.outcome.code} {sent.outcome.text}".strip()
+    kill_rows.keep(row, tries=row.tries + 1)
     stands = reporting.reports_of(row.account, retries=False).kill_switch().value
     if stands is on:
-        row.broker_switch = on
-        row.save(update_fields=["broker_switch"])
+        kill_rows.keep(row, broker_switch=on)
         return ""
+    if isinstance(sent.outcome, Refused):
+        kill_rows.keep(row, broker_switch=stands)
+        return f"{sent.outcome.code} {sent.outcome.text}".strip()
     if isinstance(sent.outcome, Accepted):
         kill_rows.say(row, "the broker said yes to its own switch, and does not show it yet")
     return None
 
 
 def _lock(row: KillAccount, text: str) -> None:
-    row.locked_at = row.locked_at or timezone.now()
-    row.tries = 0
-    row.save(update_fields=["locked_at", "tries"])
+    kill_rows.keep(row, locked_at=row.locked_at or timezone.now(), tries=0)
     kill_rows.move(row, KillStage.LOCKED, text)
 
 
 def _watch(row: KillAccount) -> None:
     """Locked: what appears now is stopped again; two people may have cleared it."""
-    switches = TradingState.objects.filter(Q(account=row.account) | Q(scope=DESK))
-    if all(state.switch == SwitchState.ACTIVE for state in switches):
+    if _is_cleared(row):
         kill_rows.move(row, KillStage.CLEARING, "two people have cleared it")
         return
     alive = Order.objects.alive().filter(account=row.account).exclude(status=Status.UNKNOWN)
@@ -195,19 +209,27 @@ def _watch(row: KillAccount) -> None:
     if alive.exists() or held:
         text = f"{row.account.name} is locked, and something appeared: it is stopped again"
         raise_alert(f"kill:{row.account.name}:violation", text, Severity.CRITICAL)
-        row.proofs = []
-        row.save(update_fields=["proofs"])
+        kill_rows.keep(row, proofs=[])
         kill_rows.move(row, KillStage.STOPPING, "something appeared while it was locked")
         return
     kill_rows.pause(row)
 
 
+def _is_cleared(row: KillAccount) -> bool:
+    """True once two people have turned every switch of the account back."""
+    switches = TradingState.objects.filter(Q(account=row.account) | Q(scope=DESK))
+    return all(state.switch == SwitchState.ACTIVE for state in switches)
+
+
 def _clear(row: KillAccount) -> None:
-    """Turn the broker's own switch back, if we had turned it."""
+    """Turn the broker's own switch back, if we had turned it; unless it is halted again."""
+    if not _is_cleared(row):
+        kill_rows.keep(row, proofs=[], tries=0)
+        kill_rows.move(row, KillStage.STOPPING, "it was halted again")
+        return
     if not _broker_lets_go(row):
         return
-    row.cleared_at = timezone.now()
-    row.save(update_fields=["cleared_at"])
+    kill_rows.keep(row, cleared_at=timezone.now())
     kill_rows.move(row, KillStage.CLEARED, "cleared")
     for what in ("waits", "late", "broker", "violation", "broke"):
         settle_alert(f"kill:{row.account.name}:{what}", "the kill switch was cleared")
@@ -220,6 +242,7 @@ def _broker_lets_go(row: KillAccount) -> bool:
     kill_rows.pause(row)
     said = _turn_broker_switch(row, on=False)
     if said == "":
+        kill_rows.keep(row, tries=0)
         return True
     text = f"the broker's own switch of {row.account.name} is still on: {said or 'asking'}"
     raise_alert(f"kill:{row.account.name}:broker", text, Severity.CRITICAL)

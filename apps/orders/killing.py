@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import partial
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -22,6 +23,7 @@ from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import ReadFailed
 from apps.orders import kill_rows, queue
+from apps.orders.kill_rows import TakenOver
 from apps.orders.kill_steps import STEPS
 from apps.orders.services import Actor
 from apps.risk import switch
@@ -35,6 +37,16 @@ from apps.risk.models import (
 log = structlog.get_logger(__name__)
 
 
+_ANEW: dict[str, Any] = {
+    "stage": KillStage.STOPPING,
+    "proofs": [],
+    "tries": 0,
+    **dict.fromkeys(("orders_left", "positions_left", "not_before")),
+    **dict.fromkeys(("stopped_at", "proved_at", "locked_at", "cleared_at")),
+}
+"""What an account has that begins anew. Since when it waits, stays: asking again is no news."""
+
+
 class CannotKill(Exception):
     """What was asked cannot be done; the text says what would be right."""
 
@@ -42,7 +54,7 @@ class CannotKill(Exception):
 def kill(
     scope: str, actor: Actor, reason: str, *, with_positions: bool, drill: bool = False
 ) -> KillRun:
-    """Halt now, and work off the rest: the halt is committed when this returns.
+    """Halt now, whatever becomes of the rest; then leave rows that the passes work off.
 
     ``scope`` is an account's name or ``desk``. A drill touches simulated accounts alone. Raises
     ``CannotKill``.
@@ -50,11 +62,11 @@ def kill(
     if not reason.strip():
         raise CannotKill("say why, for the record")
     accounts = _accounts(scope, drill=drill)
+    scopes = [account.name for account in accounts] if drill else [scope]
+    _halt(scopes, actor, reason)
     deadline = timezone.now() + dt.timedelta(seconds=settings.FLATTEN_DEADLINE)
     with transaction.atomic():
-        halted = [account.name for account in accounts] if drill else [scope]
-        for name in halted:
-            switch.halt(name, f"kill switch: {reason}"[:300], actor.name, actor.user)
+        _halt(scopes, actor, reason)  # nobody resumes between the halt and the rows
         run = KillRun.objects.create(
             scope=scope,
             flatten=with_positions,
@@ -67,6 +79,11 @@ def kill(
         for account in accounts:
             _begin(run, account)
     return run
+
+
+def _halt(scopes: list[str], actor: Actor, reason: str) -> None:
+    for scope in scopes:
+        switch.halt(scope, f"kill switch: {reason}"[:300], actor.name, actor.user)
 
 
 def _accounts(scope: str, *, drill: bool) -> list[BrokerAccount]:
@@ -82,19 +99,19 @@ def _accounts(scope: str, *, drill: bool) -> list[BrokerAccount]:
 
 
 def _begin(run: KillRun, account: BrokerAccount) -> None:
-    """A row of this account; one that is under way already is only made to close as well."""
-    row = KillAccount.objects.select_for_update().filter(account=account)
-    under_way = row.exclude(stage=KillStage.CLEARED).first()
-    if under_way is None:
-        under_way = KillAccount.objects.create(run=run, account=account, flatten=run.flatten)
-        kill_rows.say(under_way, f"halted by {run.actor}: {run.reason}")
-    elif run.flatten and not under_way.flatten:
-        under_way.flatten, under_way.proofs = True, []
-        under_way.save(update_fields=["flatten", "proofs"])
-        kill_rows.move(
-            under_way, KillStage.STOPPING, f"{run.actor} asks to close as well: {run.reason}"
-        )
-    transaction.on_commit(partial(queue.ring_kill, under_way.pk))
+    """A row of this account. One that is under way begins anew, for this run, closing if asked."""
+    BrokerAccount.objects.select_for_update(no_key=True).get(pk=account.pk)  # one at a time
+    rows = KillAccount.objects.select_for_update().filter(account=account)
+    row = rows.exclude(stage=KillStage.CLEARED).first()
+    if row is None:
+        row = KillAccount.objects.create(run=run, account=account, flatten=run.flatten)
+    else:
+        flatten = row.flatten or run.flatten
+        KillAccount.objects.filter(pk=row.pk).update(run=run, flatten=flatten, **_ANEW)
+        row.refresh_from_db()
+    said = f"#{run.pk}: halted by {run.actor}: {run.reason}"
+    kill_rows.say(row, said, {"run": run.pk})
+    transaction.on_commit(partial(queue.ring_kill, row.pk))
 
 
 def due() -> list[KillAccount]:
@@ -120,14 +137,22 @@ def advance(row_id: int) -> None:
         row.refresh_from_db()
         try:
             if row.stage in STEPS:
-                STEPS[KillStage(row.stage)](row)
-        except ReadFailed as error:
-            kill_rows.wait(row, f"the broker's books cannot be read: {error}")
+                _step(row)
+        except TakenOver as error:
+            log.info("taken over", account=row.account.name, why=str(error))
+            return
         except Exception as error:
             log.exception("kill switch broke", account=row.account.name)
             text = f"the kill switch broke on {row.account.name}: {type(error).__name__}"
             raise_alert(f"kill:{row.account.name}:broke", text, Severity.CRITICAL)
         _watch_deadline(row)
+
+
+def _step(row: KillAccount) -> None:
+    try:
+        STEPS[KillStage(row.stage)](row)
+    except ReadFailed as error:
+        kill_rows.wait(row, f"the broker's books cannot be read: {error}")
 
 
 def _watch_deadline(row: KillAccount) -> None:

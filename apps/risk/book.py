@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, HoldingsReport, PositionsReport
-from apps.brokers.port import OrderRequest
+from apps.brokers.port import STRATEGY, Intent, OrderRequest, Product
 from apps.brokers.rows import update_rows
 from apps.risk.models import Hold, TradingState
 
@@ -213,19 +213,34 @@ class Taken:
 # read began after them. One that ended after the read began counts whole, and so does one that
 # ended by news that do not say what it filled, until a book has told. An order for the day cannot
 # fill after it.
-_TAKEN = """
+#
+# A strategy's exit is bounded by its own part, so another strategy's entry the same way that is
+# at work, with nothing about it in doubt, takes no more than that one holds: the rest of it opens
+# a position of its own, and is no part of what the exit leaves. Its fills count as any others'.
+_MINE = """
     WITH mine AS (
-        SELECT owner, COALESCE(NULLIF("group", ''), correlation_id) AS bundle,
-               quantity - filled AS remaining,
+        SELECT owner, correlation_id,
+               COALESCE(NULLIF("group", ''), correlation_id) AS bundle,
+               least(greatest(quantity - filled, 0),
+                     CASE WHEN %(opens_pass)s AND intent = 'ENTRY'
+                               AND owner LIKE 'strategy:%%' AND owner <> %(owner)s
+                               AND reached_mark IS NOT NULL AND released_at IS NULL
+                               AND claim_id IS NULL AND change_claim IS NULL
+                          THEN greatest(coalesce(part.net, 0) * %(way)s, 0)
+                          ELSE quantity END) AS remaining,
                CASE WHEN filled_mark < %(since)s
                          AND (released_at IS NULL OR released_mark < %(since)s)
                     THEN 0 ELSE filled END AS unseen
         FROM risk_hold
+        LEFT JOIN risk_ownedposition part USING (account_id, segment, security_id, product, owner)
         WHERE account_id = %(account)s AND segment = %(segment)s AND security_id = %(security)s
           AND product = %(product)s AND side = %(side)s AND correlation_id <> %(own)s
           AND taken_at >= %(midnight)s
           AND (released_at IS NULL OR released_mark >= %(since)s OR NOT fills_known)
-    ), bundles AS (
+    )
+"""
+_TAKEN = """
+    , bundles AS (
         SELECT bundle, max(remaining) AS most, sum(unseen) AS unseen,
                max(remaining) FILTER (WHERE owner = %(owner)s) AS owners
         FROM mine GROUP BY bundle
@@ -240,7 +255,34 @@ def taken(
     account: BrokerAccount, request: OrderRequest, report: PositionsReport | HoldingsReport
 ) -> Taken:
     """What other orders of the request's side may take of its position; see ``Taken``."""
-    values: dict[str, Any] = {
+    with connection.cursor() as cursor:
+        cursor.execute(_MINE + _TAKEN, _values(account, request, report))
+        return Taken(*map(int, cursor.fetchone()))
+
+
+_OTHERS = """
+    SELECT correlation_id FROM mine WHERE owner <> %(owner)s AND remaining + unseen > 0
+    ORDER BY correlation_id
+"""
+
+
+def in_the_way(
+    account: BrokerAccount, request: OrderRequest, report: PositionsReport | HoldingsReport
+) -> list[str]:
+    """Correlation ids of other owners' orders that may take of its position."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MINE + _OTHERS, _values(account, request, report))
+        return [row[0] for row in cursor.fetchall()]
+
+
+_CAN_BE_SHORT = {Product.INTRADAY, Product.MARGIN}  # of the others a sale takes what is there
+
+
+def _values(
+    account: BrokerAccount, request: OrderRequest, report: PositionsReport | HoldingsReport
+) -> dict[str, Any]:
+    bounded = request.intent is Intent.EXIT and request.owner.startswith(STRATEGY)
+    return {
         "account": account.pk,
         "segment": request.segment,
         "security": request.security_id,
@@ -251,10 +293,9 @@ def taken(
         "group": request.group,
         "midnight": day_of(report.as_of or timezone.now()),
         "since": report.mark,
+        "way": -request.side.sign,
+        "opens_pass": bounded and request.product in _CAN_BE_SHORT,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKEN, values)
-        return Taken(*map(int, cursor.fetchone()))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from apps.brokers.models import BrokerAccount
 from apps.brokers.port import STRATEGY, Intent
 from apps.orders import goals, killing
 from apps.orders.books import our_positions
+from apps.orders.flatten import BY_OTHERS
 from apps.orders.goals import Closing
 from apps.orders.models import Break, Order, Source
 from apps.orders.services import BadOrder
@@ -80,11 +81,10 @@ def _somebody(account: BrokerAccount, security_id: str) -> str:
 def still_open() -> list[str]:
     """What is being closed, and is not closed yet.
 
-    A strategy's part waits while orders of others that rest may take the position: that is said.
+    A strategy's part waits while orders of others that rest may take the position: it says so.
     """
     working = ExitGoal.objects.filter(state=GoalState.WORKING)
-    said = "waits until the position is confirmed"
-    working = working.exclude(owner__gt="", note__startswith=said).count()
+    working = working.exclude(note__startswith=BY_OTHERS).count()
     stages = [KillStage.LOCKED, KillStage.CLEARING, KillStage.CLEARED]
     kills = KillAccount.objects.exclude(stage__in=stages).count()
     return [f"{number} {name}" for name, number in (("goals", working), ("kills", kills)) if number]

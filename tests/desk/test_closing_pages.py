@@ -148,9 +148,25 @@ def test_progress_and_evidence_are_on_one_page(signed_in, account, no_bells):
     for query in ({}, {"rows": "1"}):
         page = client.get(reverse("desk:kill_run", args=[run.pk]), query)
         text = page.content.decode()
-        assert "Orders left to cancel" in text
+        assert "Orders left" in text
         assert "cannot be read" in text
         assert "halted by Alice: storm" in text
+
+
+@pytest.mark.parametrize("scope", ["desk", "paper-one"])
+def test_an_older_use_says_who_goes_on_with_its_accounts(signed_in, account, no_bells, scope):
+    older = killing.kill(scope, Actor(name="Alice"), "storm", with_positions=False)
+    newer = killing.kill(account.name, Actor(name="Bob"), "again", with_positions=True)
+    client = signed_in("viewer")
+    text = client.get(reverse("desk:kill_run", args=[older.pk])).content.decode()
+    assert "stopping 1 account" in text
+    assert f"kill switch #{newer.pk}</a> works it off" in text
+    assert "Proved" not in text
+    text = client.get(reverse("desk:kill_run", args=[newer.pk])).content.decode()
+    assert "stopping 1 account" in text
+    assert "0 of 2 reads" in text
+    text = client.get(reverse("desk:kill")).content.decode()
+    assert f">#{newer.pk}</a>" in text
 
 
 def test_an_unknown_run_is_not_found(signed_in):

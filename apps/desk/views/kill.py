@@ -60,7 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
         run = _pull(request, form)
         if run is not None:
             return redirect("desk:kill_run", run.pk)
-    runs = KillRun.objects.prefetch_related("accounts__account")[:LATELY]
+    runs = KillRun.objects.all()[:LATELY]
     return show(
         request,
         "kill",
@@ -107,11 +107,8 @@ def _open() -> list[KillAccount]:
 
 def _sheets(found: KillRun) -> list[dict[str, Any]]:
     """Each account with its history, and the positions that were closed for it."""
-    rows = found.accounts.select_related("account").prefetch_related("notes")
-    if not rows and found.scope != DESK:
-        rows = KillAccount.objects.filter(account__name=found.scope).select_related("account")
     sheets = []
-    for row in rows:
+    for row in found.rows.prefetch_related("notes"):
         goals = ExitGoal.objects.filter(account=row.account, opened_at__gte=found.started_at)
         sheets.append({"row": row, "goals": goals.select_related("instrument")[:100]})
     return sheets

@@ -33,10 +33,17 @@ class KillRun(models.Model):
         return f"#{self.pk} on {self.scope}"
 
     @property
+    def rows(self) -> models.QuerySet[KillAccount]:
+        """Its accounts, also those that a later use has taken over since."""
+        begun = KillNote.objects.filter(facts__run=self.pk)
+        its = models.Q(run=self) | models.Q(pk__in=begun.values("on"))
+        return KillAccount.objects.filter(its).select_related("account", "run")
+
+    @property
     def at_work(self) -> int:
         """Accounts that are not locked yet."""
         done = {KillStage.LOCKED, KillStage.CLEARING, KillStage.CLEARED}
-        return sum(row.stage not in done for row in self.accounts.all())
+        return sum(row.stage not in done for row in self.rows)
 
 
 class KillStage(models.TextChoices):

@@ -81,7 +81,7 @@ class Command(BaseCommand):
         """Print every change until all accounts are locked; False when the time is up."""
         deadline, shown = time.monotonic() + timeout, dict[int, str]()
         while True:
-            rows = _rows(run)
+            rows = list(run.rows)
             for row in rows:
                 said = f"{row.account.name}: {row.get_stage_display()}. {row.note}"
                 if shown.get(row.pk) != said:
@@ -99,12 +99,6 @@ class Command(BaseCommand):
             times = {"stopped": row.stopped_at, "proved": row.proved_at, "locked": row.locked_at}
             said = [f"{what} after {_seconds(run, at)}" for what, at in times.items() if at]
             self.stdout.write(f"{row.account.name}: {', '.join(said)}")
-
-
-def _rows(run: KillRun) -> list[KillAccount]:
-    """The accounts in the run's scope, also those that an earlier run had begun with."""
-    rows = KillAccount.objects.exclude(stage=KillStage.CLEARED).select_related("account")
-    return list(rows if run.scope == DESK else rows.filter(account__name=run.scope))
 
 
 def _seconds(run: KillRun, at: dt.datetime) -> str:
