@@ -22,10 +22,11 @@ from apps.orders.legacy.keeping import Keeper
 from apps.orders.legacy.past_brackets import PastBrackets
 from apps.orders.legacy.past_orders import PastOrders
 from apps.orders.legacy.report import Report
-from apps.orders.legacy.rows import check_storable
+from apps.orders.legacy.rows import check_storable, name_of
 from apps.orders.legacy.schema import INSTRUMENTS, LEGS, ORDERS, Layout
 from apps.orders.legacy.source import Fingerprint, Refused, opened
 from apps.orders.legacy.tables import Filling, new_ids, renew_statistics, take_time
+from apps.orders.legacy.traded import Traded
 from apps.orders.legacy.words import ROLES, CannotCarry
 from apps.orders.models import LeftOut, LegacyImport
 
@@ -88,7 +89,7 @@ def _carry_all(
     contracts = Contracts(_named(database, layout))
     number = new_ids(LegacyImport, 1)[0]
     keeper = Keeper(number, wish.accounts, report)
-    orders = PastOrders(keeper, contracts, wish, _traded(database, layout))
+    orders = PastOrders(keeper, contracts, wish, Traded(database, layout))
     each = partial(_each_chunk, database, report, tell)
     each(ORDERS, orders.take)
     brackets = PastBrackets(keeper, orders)
@@ -149,23 +150,11 @@ def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, dict[str, 
                 check_storable(row)
             except CannotCarry:
                 continue
-            key = (str(row["exchange_segment"]).strip().upper(), str(row["security_id"]).strip())
+            key = (str(row["exchange_segment"]).strip().upper(), name_of(row["security_id"]))
             if key in named and named[key] != row:
                 twice.add(key)
             named[key] = row
     return {key: row for key, row in named.items() if key not in twice}
-
-
-def _traded(database: sqlite3.Connection, layout: Layout) -> dict[str, int]:
-    """What the file's trades of an order add up to, in units, where they are whole numbers."""
-    if not {"order_id", "quantity"} <= set(layout.tables.get("trades", ())):
-        return {}
-    rows = database.execute(
-        "SELECT order_id, sum(quantity) FROM (SELECT DISTINCT * FROM trades NOT INDEXED)"
-        " WHERE typeof(quantity) = 'integer' AND quantity BETWEEN 1 AND 2000000000"
-        " GROUP BY order_id"
-    )
-    return {str(order_id).strip(): int(total) for order_id, total in rows if order_id is not None}
 
 
 def _facts(wish: Wish, was: Fingerprint) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 from apps.brokers.port import OrderType
 from apps.orders.legacy.keeping import CHANGED, Keeper
@@ -94,8 +93,9 @@ class PastBrackets:
         for legacy_id, row in chunk:
             try:
                 past = past_leg(row)
-                name = identity(LEGS, past.role, past.parent, past.leg, past.leg_order_id)
                 parent = self._orders.find(past.role, past.parent, "parent_order_id")
+                role = parent.past.role
+                name = identity(LEGS, role, past.parent, past.leg, past.leg_order_id)
                 said = digest(row)
                 if why := self._keeper.again(name, said):
                     raise CannotCarry(why)
@@ -141,7 +141,7 @@ class PastBrackets:
         past = ref.past
         if past.leg and past.parent and past.parent != past.legacy_id:
             self._try(ref, partial(self._leg_of_order, ref, row))
-        elif past.is_bracket:
+        elif past.is_bracket and ref.pk not in self._used:
             self._try(ref, partial(self._entry, ref, row))
 
     def _try(self, ref: Ref, do: Callable[[], None]) -> None:
@@ -265,17 +265,39 @@ def _key(parent: Ref) -> Key:
 
 
 def _asked(past: PastOrder) -> dict[str, Decimal | None]:
-    """Prices of a bracket order; target and stop are distances from its limit (DhanHQ, orders)."""
+    """Prices of a bracket or cover order: what it says for certain, and nothing for what may be."""
     entry = past.price if past.order_type is OrderType.LIMIT else None
-    prices: dict[str, Any] = {"entry_price": entry, "target_price": None}
-    prices["stop_price"] = past.stop_trigger
+    prices: dict[str, Decimal | None] = {
+        "entry_price": entry, "target_price": None, "stop_price": past.co_trigger,
+    }  # fmt: skip
     if entry is not None:
-        away = past.side.sign
-        if past.target_distance:
-            prices["target_price"] = _price(entry + away * past.target_distance)
-        if past.stop_distance:
-            prices["stop_price"] = _price(entry - away * past.stop_distance)
+        gain, loss = past.side.sign, -past.side.sign
+        prices["target_price"] = _level_or_distance(entry, gain, past.bo_profit)
+        prices["stop_price"] = (
+            past.co_trigger
+            or _level(entry, loss, past.co_stop_loss)
+            or _level_or_distance(entry, loss, past.bo_stop_loss)
+        )
     return prices
+
+
+def _level_or_distance(entry: Decimal, way: int, value: Decimal | None) -> Decimal | None:
+    """The broker's parameter is a distance (DhanHQ, orders); the file's schema says level."""
+    level = _level(entry, way, value)
+    if level is None and value is not None and value < entry * _FAR:
+        return _price(entry + way * value)
+    return level
+
+
+def _level(entry: Decimal, way: int, value: Decimal | None) -> Decimal | None:
+    """The value if it is a price near the entry, above it (``way`` 1) or below it (-1)."""
+    if value is None or not 0 < way * (value - entry) <= entry * _NEAR:
+        return None
+    return value
+
+
+# Of the entry's price: a level lies no further from it, and a distance is smaller.
+_NEAR, _FAR = Decimal("0.2"), Decimal("0.5")
 
 
 def _price(value: Decimal) -> Decimal | None:
@@ -292,6 +314,6 @@ def _prices(leg: str, price: Decimal | None, trigger: Decimal | None) -> dict[st
 
 
 def _filled(past: PastLeg | PastOrder, order: Ref | None, quantity: int) -> int:
-    if order is not None:
-        return order.filled
-    return quantity if past.outcome is Outcome.FILLED else 0
+    """The writer of orders may never come back to one: a leg that traded is filled all the same."""
+    own = quantity if past.outcome is Outcome.FILLED else 0
+    return max(own, order.filled) if order is not None else own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from django.utils import timezone
 from apps.brokers.port import Intent
 from apps.orders.legacy.contracts import Contracts
 from apps.orders.legacy.keeping import CHANGED, Keeper, Known
-from apps.orders.legacy.rows import PastOrder, Row, digest, identity, past_order
+from apps.orders.legacy.rows import PastOrder, Row, digest, identity, name_of, past_order
 from apps.orders.legacy.schema import ORDERS
 from apps.orders.legacy.tables import Filling, fetched, new_ids
+from apps.orders.legacy.traded import Traded
 from apps.orders.legacy.words import CannotCarry, Outcome
 from apps.orders.models import ImportedRow, Order, OrderEvent, Source, trading_day
 from apps.orders.states import Event, Status
@@ -61,9 +62,7 @@ class _New:
 class PastOrders:
     """Takes the rows of ``orders`` and knows afterwards which became what."""
 
-    def __init__(
-        self, keeper: Keeper, contracts: Contracts, wish: Wish, traded: Mapping[str, int]
-    ) -> None:
+    def __init__(self, keeper: Keeper, contracts: Contracts, wish: Wish, traded: Traded) -> None:
         self._keeper = keeper
         self._contracts = contracts
         self._wish = wish
@@ -89,7 +88,7 @@ class PastOrders:
 
     def find(self, role: str, legacy_id: object, column: str) -> Ref:
         """The order of that name. Raises ``CannotCarry`` when there is none, or more than one."""
-        name = "" if legacy_id is None else str(legacy_id).strip()
+        name = name_of(legacy_id)
         if not name:
             raise CannotCarry(f"{column} is missing")
         roles = [role] if role else ["leader", "follower"]
@@ -172,7 +171,7 @@ class PastOrders:
     def _filled(self, past: PastOrder) -> int:
         if past.outcome is Outcome.FILLED:
             return past.quantity
-        return min(self._traded.get(past.legacy_id, 0), past.quantity)
+        return min(self._traded.of(past.role, past.legacy_id), past.quantity)
 
     def _store(self, missing: list[_New]) -> None:
         count = len(missing)

@@ -30,8 +30,11 @@ Row = Mapping[str, Any]
 _FIRST = 946_684_800  # 2000-01-01, seconds
 _LAST = 4_102_444_800  # 2100-01-01
 _MOST_UNITS = 2_000_000_000
+_NO_QUANTITY = {None, "", 0, "0"}
 MOST_RUPEES = Decimal(10_000_000_000)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_WAS_A_NUMBER = re.compile(r"(\d+)\.0", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +61,10 @@ class PastOrder:
     updated_at: dt.datetime | None
     parent: str
     leg: str
-    target_distance: Decimal | None
-    stop_distance: Decimal | None
-    stop_trigger: Decimal | None
+    bo_profit: Decimal | None
+    bo_stop_loss: Decimal | None
+    co_stop_loss: Decimal | None
+    co_trigger: Decimal | None
 
     @property
     def is_bracket(self) -> bool:
@@ -70,7 +74,7 @@ class PastOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class PastLeg:
-    """A leg as the other system kept it."""
+    """A leg as the other system kept it. ``role`` is empty where its writer named no account."""
 
     parent: str
     leg_order_id: str
@@ -110,9 +114,10 @@ def past_order(row: Row) -> PastOrder:
         updated_at=_moment_if_any(row, "updated_at"),
         parent=_text(row, "parent_order_id"),
         leg=translated(LEGS, leg, "leg_type") if leg else "",
-        target_distance=_price(row, "bo_profit_value"),
-        stop_distance=_price(row, "bo_stop_loss_value") or _price(row, "co_stop_loss_value"),
-        stop_trigger=_price(row, "co_trigger_price"),
+        bo_profit=_price(row, "bo_profit_value"),
+        bo_stop_loss=_price(row, "bo_stop_loss_value"),
+        co_stop_loss=_price(row, "co_stop_loss_value"),
+        co_trigger=_price(row, "co_trigger_price"),
     )
 
 
@@ -120,15 +125,15 @@ def past_leg(row: Row) -> PastLeg:
     """Raises ``CannotCarry``. Some writers put the leg's id into a column ``order_id``."""
     check_storable(row)
     parent = identifier(row, "parent_order_id")
-    quantity = row.get("quantity")
+    quantity, role = row.get("quantity"), row.get("account_type")
     return PastLeg(
         parent=parent,
         leg_order_id=_id_of_leg(row, parent),
         leg=translated(LEGS, row.get("leg_type"), "leg_type"),
-        role=translated(ROLES, row.get("account_type"), "account_type"),
+        role="" if role in {None, ""} else translated(ROLES, role, "account_type"),
         word=str(row.get("status") or "").strip()[:40],
         outcome=translated(OUTCOMES, row.get("status"), "status"),
-        quantity=units(quantity, "quantity") if quantity not in {None, ""} else None,
+        quantity=None if quantity in _NO_QUANTITY else units(quantity, "quantity"),
         price=_price(row, "price"),
         trigger_price=_price(row, "trigger_price"),
         created_at=_moment_if_any(row, "created_at"),
@@ -170,7 +175,14 @@ def _text(row: Row, column: str) -> str:
     value = row.get(column)
     if isinstance(value, bytes):
         raise CannotCarry(f"{column} is damaged: it is not text")
-    return "" if value is None else str(value).strip()
+    return name_of(value)
+
+
+def name_of(value: object) -> str:
+    """An id as text; SQLite turns 2885 into 2885.0 in a column of another kind."""
+    text = "" if value is None else str(value).strip()
+    number = _WAS_A_NUMBER.fullmatch(text)
+    return number[1] if number else text
 
 
 def units(value: object, column: str) -> int:
@@ -183,7 +195,7 @@ def units(value: object, column: str) -> int:
 
 def _disclosed(row: Row) -> int:
     value = row.get("disclosed_qty")
-    if value in {None, "", 0, "0"}:
+    if value in _NO_QUANTITY:
         return 0
     return units(value, "disclosed_qty")
 
@@ -194,19 +206,21 @@ def _price(row: Row, column: str) -> Decimal | None:
     if value is None or value == "":
         return None
     number = _number(value, column)
-    if not 0 <= number < MOST_RUPEES:
+    price = round(number, 4) if 0 <= number < MOST_RUPEES else MOST_RUPEES
+    if price >= MOST_RUPEES:
         raise CannotCarry(f"{column} {str(value)[:40]!r} is not a price in rupees")
-    return round(number, 4) or None
+    return price or None
 
 
 def _number(value: object, column: str) -> Decimal:
     if value is None or value == "":
         raise CannotCarry(f"{column} is missing")
+    text = str(value).strip()
     try:
-        number = Decimal(str(value))
+        number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite():
+    if not number.is_finite() or (isinstance(value, str) and not _NUMBER.fullmatch(text)):
         raise CannotCarry(f"{column} {str(value)[:40]!r} is not a number")
     return number
 
@@ -221,7 +235,7 @@ def moment(value: object, column: str) -> dt.datetime:
 
 def _moment_if_any(row: Row, column: str) -> dt.datetime | None:
     value = row.get(column)
-    return None if value is None or value == "" else moment(value, column)
+    return None if value in {None, "", 0, "0"} else moment(value, column)
 
 
 def identity(*parts: object) -> str:

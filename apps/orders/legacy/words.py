@@ -42,15 +42,23 @@ OUTCOMES = {
     "PLACED": Outcome.UNRECORDED,
     "MODIFIED": Outcome.UNRECORDED,
     "PART_TRADED": Outcome.UNRECORDED,
+    "PARTIAL": Outcome.UNRECORDED,
     "PARTIALLY_FILLED": Outcome.UNRECORDED,
     "TRIGGERED": Outcome.UNRECORDED,
+    "CONFIRM": Outcome.UNRECORDED,
+    "CONFIRMED": Outcome.UNRECORDED,
+    "CLOSED": Outcome.UNRECORDED,  # the broker's word for a bracket whose legs are all placed
 }
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+# MIS, NRML, SL and SL-M are the words of the copy trader's own schema, the others the broker's.
 # Bracket and cover orders are intraday by the broker's rule; that they were such is kept besides.
 PRODUCTS = {
     "CNC": Product.DELIVERY,
     "INTRADAY": Product.INTRADAY,
+    "INTRA": Product.INTRADAY,
+    "MIS": Product.INTRADAY,
     "MARGIN": Product.MARGIN,
+    "NRML": Product.MARGIN,
     "MTF": Product.MTF,
     "BO": Product.INTRADAY,
     "CO": Product.INTRADAY,
@@ -60,10 +68,14 @@ ORDER_TYPES = {
     "LIMIT": OrderType.LIMIT,
     "MARKET": OrderType.MARKET,
     "STOP_LOSS": OrderType.STOP_LIMIT,
+    "SL": OrderType.STOP_LIMIT,
     "STOP_LOSS_MARKET": OrderType.STOP_MARKET,
+    "SL-M": OrderType.STOP_MARKET,
+    "SLM": OrderType.STOP_MARKET,
 }
 VALIDITIES = {"DAY": Validity.DAY, "IOC": Validity.IOC}
 SEGMENTS = {segment.value: segment for segment in Segment if segment is not Segment.INDEX}
+SEGMENTS["CDS_FUT"] = Segment.NSE_CURRENCY
 LEGS = {
     "ENTRY": "ENTRY",
     "ENTRY_LEG": "ENTRY",
