@@ -85,10 +85,8 @@ class Migration(migrations.Migration):
             index=models.Index(
                 models.Func(
                     models.F("request_key"),
-                    models.Value(":"),
-                    models.Value(2),
-                    function="split_part",
                     output_field=models.CharField(),
+                    template="split_part(%(expressions)s, ':', 2)",
                 ),
                 condition=models.Q(("request_key__startswith", "bracket:")),
                 name="order_bracket",

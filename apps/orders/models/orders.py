@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Func, Value
+from django.db.models import F, Func
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
@@ -60,8 +60,8 @@ PREFIX = "bracket:"  # of the request keys of a bracket's orders: ``bracket:ID:P
 
 def number_in_key() -> Func:
     """The id, as text, of the bracket that an order is a part of: the second part of its key."""
-    out = models.CharField()
-    return Func(F("request_key"), Value(":"), Value(2), function="split_part", output_field=out)
+    words = "split_part(%(expressions)s, ':', 2)"
+    return Func(F("request_key"), template=words, output_field=models.CharField())
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
