@@ -1,22 +1,49 @@
 """The order blotter: which rows a page shows, and what changed since it was read.
 
-A change number belongs to an account and counts committed changes. The numbers are read before
-the rows, so a page never claims to have seen more than it has.
+A change number belongs to an account and counts committed changes. Numbers and rows are read as
+they are at one moment, so a page never claims to have seen more than it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
+from django.db import connection, transaction
+from django.db.models import (
+    BooleanField,
+    Case,
+    CharField,
+    Exists,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast
 
 from apps.brokers.models import BrokerAccount, Instrument
-from apps.orders.models import DeskSequence, Order, Slicing, Source, trading_day
+from apps.desk import units
+from apps.desk.units import Unit
+from apps.orders.models import (
+    Bracket,
+    BracketLeg,
+    BracketStatus,
+    DeskSequence,
+    LegStatus,
+    Order,
+    OrderQuerySet,
+    Slicing,
+    Source,
+    trading_day,
+)
 from apps.orders.states import TERMINAL, Status
 from apps.people.typed import row_number
 
-LIMIT = 200
+LIMIT = 200  # orders
+BRACKETS = 100
 ALIVE = ~Q(status__in=sorted(TERMINAL))  # as the partial index has it
 GROUPS: dict[str, tuple[str, Q]] = {
     "all": ("All orders", Q()),
@@ -36,6 +63,14 @@ GROUPS: dict[str, tuple[str, Q]] = {
         ),
     ),
 }
+# What a leg without an order must be, by group.
+BARE: dict[str, Q] = {
+    "unknown": Q(status=LegStatus.UNKNOWN),
+    "filled": Q(status=LegStatus.FILLED),
+    "ended": Q(status__in=[LegStatus.CANCELLED, LegStatus.EXPIRED]),
+    "refused": Q(status=LegStatus.REJECTED),
+}
+OVER = Q(status__in=[BracketStatus.OVER, BracketStatus.IMPORTED])  # as the partial index has it
 Seen = dict[int, int]  # account → change number
 
 
@@ -92,22 +127,64 @@ class Filters:
             )
         return wanted
 
+    def of_brackets(self) -> Q:
+        """The same on brackets: one order that the page shows of it matches, or a bare leg."""
+        if not self.chosen:
+            return Q()
+        orders = Order.objects.of_brackets().filter(number=Cast(OuterRef("pk"), CharField()))
+        current = Q(Exists(BracketLeg.objects.filter(order=OuterRef("pk"))))
+        extra = Q(request_key__contains=":OUT:") | Q(request_key__contains=":BACK:")
+        orders = orders.filter(self.condition()).filter(current | extra | ALIVE)
+        return Q(Exists(orders)) | self._of_bare_legs()
+
+    def _of_bare_legs(self) -> Q:
+        wanted = Q()
+        if self.group == "working":
+            wanted &= ~OVER
+        elif self.group in BARE:
+            bare = BracketLeg.objects.filter(bracket=OuterRef("pk"), order=None)
+            wanted &= Q(Exists(bare.filter(BARE[self.group])))
+        if self.account is not None:
+            wanted &= Q(account=self.account)
+        if self.source:
+            wanted &= Q(source=self.source)
+        if self.strategy:
+            wanted &= Q(strategy=self.strategy)
+        if self.text:
+            named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
+            legs = BracketLeg.objects.filter(bracket=OuterRef("pk"))
+            wanted &= (
+                Q(instrument__in=named)
+                | Q(strategy__icontains=self.text)
+                | Q(Exists(legs.filter(leg_order_id__istartswith=self.text)))
+            )
+        return wanted
+
 
 @dataclass(frozen=True)
 class Sheet:
-    """The rows of a page, and the change numbers that they are at least as new as."""
+    """What a page shows, the change numbers it is as new as, and of what there is more below."""
 
-    orders: list[Order]
+    units: list[Unit]
     seen: Seen
-    full: bool
+    full: dict[str, bool]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Orders changed since, oldest change first, with whether the page shows them."""
+    """Units changed since, oldest change first, with whether the page shows them."""
 
-    orders: list[tuple[Order, bool]]
+    units: list[tuple[Unit, bool]]
     seen: Seen
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Everything that is read within is as it was at one moment."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def strategies(filters: Filters) -> list[str]:
@@ -124,39 +201,72 @@ def numbers() -> Seen:
 
 
 def read(filters: Filters) -> Sheet:
-    """A whole page: unknown orders first, then the newest."""
-    seen = numbers()
-    wanted = _orders().filter(filters.condition())
-    unknown = list(wanted.filter(ALIVE, status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
-    others = list(wanted.exclude(status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
-    return Sheet(unknown + others, seen, full=len(others) == LIMIT)
+    """A whole page: what is unknown first, then the newest."""
+    with one_moment():
+        seen = numbers()
+        wanted = _orders().alone().filter(filters.condition())
+        unknown = list(wanted.filter(ALIVE, status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
+        others = list(wanted.exclude(status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
+        doubtful = _doubtful_brackets()
+        brackets = _brackets().filter(filters.of_brackets(), origin=None).order_by("-pk")
+        pinned = list(brackets.filter(pk__in=doubtful)[:BRACKETS])
+        calm = list(brackets.exclude(pk__in=doubtful)[:BRACKETS])
+        found = [*units.of_orders(unknown + others), *units.of_brackets(pinned + calm)]
+    full = {"order": len(others) == LIMIT, "bracket": len(calm) == BRACKETS}
+    return Sheet(sorted(found, key=lambda unit: unit.place, reverse=True), seen, full)
 
 
 def changes(filters: Filters, seen: Seen) -> Changes | None:
     """What changed since ``seen``; None when a page had better be read anew."""
-    now = numbers()
-    behind = {account: seen.get(account, 0) for account in now if now[account] != seen.get(account)}
-    if any(was > now[account] for account, was in behind.items()):
+    with one_moment():
+        now = numbers()
+        behind = {
+            account: seen.get(account, 0) for account in now if now[account] != seen.get(account)
+        }
+        if any(was > now[account] for account, was in behind.items()):
+            return None
+        if not behind:
+            return Changes([], now)
+        since = Q(pk__in=[])
+        for account, was in behind.items():
+            since |= Q(account=account, live_seq__gt=was)
+        found = _changed(filters, since)
+    if found is None:
         return None
-    if not behind:
-        return Changes([], now)
-    condition = Q(pk__in=[])
-    for account, was in behind.items():
-        condition |= Q(account=account, live_seq__gt=was)
-    shown = Case(
-        When(Q(pk__gt=0) & filters.condition(), then=Value(True)),
-        default=Value(False),
-        output_field=BooleanField(),
-    )
-    orders = list(
-        _orders().filter(condition).annotate(shown=shown).order_by("live_seq")[: LIMIT + 1]
-    )
-    if len(orders) > LIMIT:
-        return None
-    for order in orders:
-        now[order.account_id] = max(now[order.account_id], order.live_seq)
-    return Changes([(order, bool(order.shown)) for order in orders], now)
+    return Changes(sorted(found, key=lambda changed: changed[0].seq), now)
 
 
-def _orders() -> QuerySet[Order]:
+def _changed(filters: Filters, since: Q) -> list[tuple[Unit, bool]] | None:
+    """Units of which an order, or the bracket itself, changed; None when they are too many."""
+    orders = list(_orders().filter(since).annotate(shown=_either(filters.condition()))[: LIMIT + 1])
+    theirs = {order.bracket_number for order in orders} - {None}
+    changed = _brackets().filter(since | Q(pk__in=theirs)).filter(origin=None)
+    brackets = list(changed.annotate(shown=_either(filters.of_brackets()))[: LIMIT + 1])
+    if max(len(orders), len(brackets)) > LIMIT:
+        return None
+    alone = [order for order in orders if order.bracket_number is None]
+    shown = [bool(row.shown) for row in (*alone, *brackets)]
+    found = [*units.of_orders(alone), *units.of_brackets(brackets)]
+    return list(zip(found, shown, strict=True))
+
+
+def _either(condition: Q) -> Case:
+    """The condition as a column."""
+    when = When(Q(pk__gt=0) & condition, then=Value(True))
+    return Case(when, default=Value(False), output_field=BooleanField())
+
+
+def _doubtful_brackets() -> set[int]:
+    """Brackets of which something is unknown."""
+    orders = Order.objects.of_brackets().filter(ALIVE, status=Status.UNKNOWN).only("request_key")
+    legs = BracketLeg.objects.filter(order=None, status=LegStatus.UNKNOWN)
+    numbers = {order.bracket_number or 0 for order in orders}
+    return numbers | set(legs.values_list("bracket_id", flat=True))
+
+
+def _orders() -> OrderQuerySet:
     return Order.objects.select_related("account", "instrument")
+
+
+def _brackets() -> QuerySet[Bracket]:
+    return Bracket.objects.select_related("account", "instrument")

@@ -1,7 +1,7 @@
 """What the live page's socket sends, read from the rows. Everything here talks to the database.
 
-Each row names the change number ``after`` which it comes. A page that is not there yet has missed
-something and asks; numbers that a later change of the same order has overtaken are no gap.
+Each unit names the change number ``after`` which it comes. A page that is not there yet has missed
+something and asks; numbers that a later change of the same unit has overtaken are no gap.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from apps.desk import blotter, rights, switches
 from apps.desk.blotter import Filters, Seen
 from apps.desk.rights import Rights
 from apps.desk.rows import html_of
-from apps.orders.models import Order
+from apps.desk.units import Unit
 from apps.people import entry
 from apps.people.entry import Step, step_of
 
@@ -75,7 +75,7 @@ def snapshot(filters: Filters, its: Rights) -> Message:
     sheet = blotter.read(filters)
     return {
         "type": "snapshot",
-        "rows": [_row(order, its) for order in sheet.orders],
+        "rows": [_row(unit, its) for unit in sheet.units],
         "seq": sheet.seen,
         "full": sheet.full,
         "filters": filters.as_json(),
@@ -89,10 +89,10 @@ def news(filters: Filters, seen: Seen, its: Rights) -> Batch | None:
         return None
     last = dict(seen)
     messages = []
-    for order, shown in found.orders:
-        after = last.get(order.account_id, 0)
-        last[order.account_id] = order.live_seq
-        row = _row(order, its) if shown else _gone(order)
+    for unit, shown in found.units:
+        after = last.get(unit.account_id, 0)
+        last[unit.account_id] = unit.seq
+        row = _row(unit, its) if shown else _gone(unit)
         messages.append({"type": "row", "after": after, **row})
     skipped = {account: seq for account, seq in found.seen.items() if last.get(account) != seq}
     if skipped:
@@ -109,16 +109,10 @@ def pulse() -> Message:
     }
 
 
-def _row(order: Order, its: Rights) -> Message:
-    return {**_gone(order), "html": html_of(order, its)}
+def _row(unit: Unit, its: Rights) -> Message:
+    return {**_gone(unit), "html": html_of(unit, its)}
 
 
-def _gone(order: Order) -> Message:
-    """The order without its row: the page's filters do not show it (any more)."""
-    return {
-        "id": order.pk,
-        "account": order.account_id,
-        "seq": order.live_seq,
-        "status": order.status,
-        "html": None,
-    }
+def _gone(unit: Unit) -> Message:
+    """The unit without its rows: the page's filters do not show it (any more)."""
+    return {"id": unit.key, "account": unit.account_id, "seq": unit.seq, "html": None}

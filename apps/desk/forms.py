@@ -13,7 +13,7 @@ from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import Intent, OrderType, Product, Side, Validity
 from apps.orders import brackets
 from apps.orders.brackets import BracketIntent
-from apps.orders.models import Bracket, Order
+from apps.orders.models import Bracket, Leg, Order
 from apps.orders.services import BadOrder, OrderIntent
 
 PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT)
@@ -88,17 +88,20 @@ class ModifyForm(forms.Form):
 
 
 class BracketForm(forms.Form):
-    """New prices of a bracket's stop and target."""
+    """New prices of a bracket's stop and target; the leg that was asked for comes first to hand."""
 
     stop_price = _rupees("Stop-loss ₹")
     target_price = _rupees("Target ₹")
     reason = _reason()
 
-    def __init__(self, bracket: Bracket, data: Any = None) -> None:  # noqa: ANN401
+    def __init__(self, bracket: Bracket, data: Any = None, first: str = "") -> None:  # noqa: ANN401
         self.terms_now = {name: getattr(bracket, name) for name in ("stop_price", "target_price")}
         super().__init__(data, initial=self.terms_now)
         if bracket.target_price is None:
             del self.fields["target_price"]
+        asked = "target_price" if first == Leg.TARGET else "stop_price"
+        if asked in self.fields:
+            self.fields[asked].widget.attrs["autofocus"] = True
 
     def terms(self) -> dict[str, Any]:
         """What is asked for, without the reason."""

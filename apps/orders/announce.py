@@ -14,6 +14,8 @@ import structlog
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
+from apps.orders.models import Bracket
+
 GROUP = "desk.orders"
 MOMENT = 0.03  # seconds
 log = structlog.get_logger(__name__)
@@ -34,6 +36,14 @@ def changed(account_id: int, sequence: int) -> None:
         _news[account_id] = max(sequence, _news.get(account_id, 0))
     if alone:
         _running_loop().call_soon_threadsafe(_announce_soon)
+
+
+def bracket(as_read: Bracket) -> None:
+    """Announce a bracket that shows more than when it was read."""
+    numbers = Bracket.objects.filter(pk=as_read.pk).values_list("live_seq", flat=True)
+    sequence = numbers.first() or 0
+    if sequence > as_read.live_seq:
+        changed(as_read.account_id, sequence)
 
 
 def _announce_soon() -> None:

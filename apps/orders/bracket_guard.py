@@ -18,7 +18,7 @@ from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.locks import turn_if_free
 from apps.brokers.port import Intent, OrderType, Product, Side
-from apps.orders import bracket_terms, queue, services
+from apps.orders import announce, bracket_terms, queue, services
 from apps.orders.bracket_machine import Do, Part, Patience, Sight, Step, decide, is_odd, waits
 from apps.orders.bracket_sight import (
     Orders,
@@ -99,6 +99,7 @@ def tend(bracket_id: int) -> None:
             log.exception("bracket broke", bracket=bracket.pk)
             text = f"the guardian of {bracket.name} broke: {type(error).__name__}"
             raise_alert(f"{bracket.name}:broke", text, Severity.CRITICAL)
+        announce.bracket(bracket)
 
 
 def _look(bracket: Bracket) -> None:

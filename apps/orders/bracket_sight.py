@@ -190,7 +190,7 @@ def show_legs(bracket: Bracket, orders: Orders, legs: Iterable[BracketLeg]) -> N
     """Bring the leg rows up to date with the orders."""
     for leg in legs:
         found = orders[Part(leg.leg)]
-        fresh = _columns(bracket, leg, found) if found else _unplaced(bracket, leg)
+        fresh = _columns(bracket, leg, found) if found else unplaced(bracket, leg)
         changed = {name: new for name, new in fresh.items() if getattr(leg, name) != new}
         if changed:
             BracketLeg.objects.filter(pk=leg.pk).update(**changed)
@@ -217,7 +217,8 @@ def _columns(bracket: Bracket, leg: BracketLeg, orders: list[Order]) -> dict[str
     }
 
 
-def _unplaced(bracket: Bracket, leg: BracketLeg) -> dict[str, object]:
+def unplaced(bracket: Bracket, leg: BracketLeg) -> dict[str, object]:
+    """What a leg says while nothing of it was placed: awaited, or given up."""
     prices = {
         Leg.ENTRY: (bracket.entry_price, None),
         Leg.TARGET: (bracket.target_price, None),
@@ -226,7 +227,11 @@ def _unplaced(bracket: Bracket, leg: BracketLeg) -> dict[str, object]:
     price, trigger = prices[Leg(leg.leg)]
     fresh: dict[str, object] = {"price": price, "trigger_price": trigger}
     if bracket.over:
-        fresh |= {"status": LegStatus.CANCELLED, "finished_at": bracket.finished_at}
+        return fresh | {"status": LegStatus.CANCELLED, "finished_at": bracket.finished_at}
+    if leg.leg == Leg.TARGET and bracket.style == Style.MANAGED:
+        fresh |= {"status": LegStatus.AWAITED, "reason": ""}
+        if price is None:
+            fresh |= {"status": LegStatus.CANCELLED, "reason": "the target was dropped"}
     return fresh
 
 

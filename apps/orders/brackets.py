@@ -20,7 +20,7 @@ from apps.brokers.models import BrokerAccount, Instrument
 from apps.brokers.port import BracketKind, Intent, LegName, OrderType, Product, Side
 from apps.orders import bracket_guard, inputs, queue, services
 from apps.orders.bracket_machine import Part
-from apps.orders.bracket_sight import key_of, orders_of, price_now, why_it_ends
+from apps.orders.bracket_sight import key_of, orders_of, price_now, unplaced, why_it_ends
 from apps.orders.models import (
     Bracket,
     BracketLeg,
@@ -120,9 +120,12 @@ def _store(
         )
         wanted = [Leg.ENTRY, Leg.STOP_LOSS] + ([Leg.TARGET] if intent.target_price else [])
         for leg in wanted:
-            BracketLeg.objects.create(
+            row = BracketLeg(
                 bracket=bracket, account=intent.account, leg=leg, quantity=intent.quantity
             )
+            for name, value in unplaced(bracket, row).items():
+                setattr(row, name, value)
+            row.save()
         bracket.note(actor.name, f"asked for: {in_words(bracket)}. {cause}".strip())
         turn.enter_context(turn_if_free(bracket.name))
     return bracket

@@ -1,7 +1,8 @@
 """The one pen: every change of an order's status is written here, with its event.
 
 One transaction holds the event, the status, the hold and the account's change number. Lock
-order everywhere: order row, risk row, hold, change number. Touch one order per transaction.
+order everywhere: order row, risk row, hold, bracket row, change number. Touch one order per
+transaction.
 """
 
 from __future__ import annotations

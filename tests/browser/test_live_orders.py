@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def rows(page):
     return page.eval_on_selector_all(
-        "#desk-rows tr",
+        "#desk-orders tbody tr",
         "rows => rows.map(row => { const twin = row.cloneNode(true);"
         " twin.classList.remove('desk-fresh', 'desk-selected');"
         " twin.querySelectorAll('time').forEach(time => time.textContent = '');"
@@ -42,9 +42,9 @@ def test_rows_appear_and_change_in_place(sign_in, operator, new_order):
     lost = new_order()
     new_order()
     unknown(lost)
-    expect(page.locator("#desk-rows tr").first).to_have_id(f"order-{lost.pk}")
+    expect(page.locator("#desk-orders tbody tr").first).to_have_id(f"order-{lost.pk}")
     assert page.evaluate("window.neverReloaded")
-    expect(page.locator("#desk-rows tr")).to_have_count(3)
+    expect(page.locator("#desk-orders tbody tr")).to_have_count(3)
     old = rows(page)
     page.reload()
     live(page)
@@ -233,18 +233,18 @@ def test_filters_survive_a_reload(sign_in, operator, new_order, account):
     page.reload()
     live(page)
     expect(page.locator(f"#order-{mine.pk}")).to_be_visible()
-    expect(page.locator("#desk-rows tr")).to_have_count(1)
+    expect(page.locator("#desk-orders tbody tr")).to_have_count(1)
     for name, value in (("strategy", "momentum"), ("source", "ADMIN"), ("text", "reli")):
         expect(page.locator(f"#desk-filters [name={name}]")).to_have_value(value)
     late = new_order(strategy="late comer")
-    expect(page.locator("#desk-rows tr")).to_have_count(1)
+    expect(page.locator("#desk-orders tbody tr")).to_have_count(1)
     page.get_by_role("link", name="Show all").click()
     live(page)
     expect(page.locator(f"#order-{late.pk}")).to_be_visible()
     fresh = new_order(strategy="newest")
     expect(page.locator(f"#order-{fresh.pk}")).to_be_visible()
     page.select_option("#desk-filters [name=strategy]", "newest")
-    expect(page.locator("#desk-rows tr")).to_have_count(1)
+    expect(page.locator("#desk-orders tbody tr")).to_have_count(1)
 
 
 def test_a_filter_holds_for_news_too(sign_in, operator, new_order):

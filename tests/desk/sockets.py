@@ -27,50 +27,50 @@ def signed_in(user):
     return client
 
 
-class _Rows(HTMLParser):
-    """The rows of a page, each as the list of what the parser meets in it."""
+class _Units(HTMLParser):
+    """The units of a page, each as the list of what the parser meets in it."""
 
     def __init__(self):
         super().__init__()
-        self.rows, self.row = [], None
+        self.units, self.unit = [], None
 
     def handle_starttag(self, tag, attrs):
-        if tag == "tr" and dict(attrs).get("id", "").startswith("order-"):
-            self.row = []
-            self.rows.append((int(dict(attrs)["data-id"]), int(dict(attrs)["data-seq"]), self.row))
-        if self.row is not None:
-            self.row.append((tag, sorted(attrs)))
+        if tag == "tbody" and "data-unit" in (said := dict(attrs)):
+            self.unit = []
+            self.units.append((said["data-unit"], int(said["data-seq"]), self.unit))
+        if self.unit is not None:
+            self.unit.append((tag, sorted(attrs)))
 
     def handle_endtag(self, tag):
-        if self.row is not None:
-            self.row.append(tag)
-        if tag == "tr":
-            self.row = None
+        if self.unit is not None:
+            self.unit.append(tag)
+        if tag == "tbody":
+            self.unit = None
 
     def handle_data(self, data):
-        if self.row is not None and data.strip():
-            self.row.append(data.strip())
+        if self.unit is not None and data.strip():
+            self.unit.append(data.strip())
 
 
-def rows_in(html):
-    parser = _Rows()
+def units_in(html):
+    parser = _Units()
     parser.feed(html)
-    return parser.rows
+    return parser.units
 
 
 class Page:
-    """What the browser's module does, in few words: rows by id, change numbers by account."""
+    """What the browser's module does, in few words: units by name, change numbers by account."""
 
     def __init__(self, html, seen):
-        self.rows = {pk: (seq, row) for pk, seq, row in rows_in(html)}
+        self.units = {key: (seq, unit) for key, seq, unit in units_in(html)}
         self.seen = dict(seen)
 
     def take(self, message):
         """Apply one message; the answer is True when something is missing before it."""
         kind = message["type"]
         if kind == "snapshot":
-            rows = rows_in("".join(row["html"] for row in message["rows"]))
-            self.rows = {pk: (seq, row) for pk, seq, row in rows}
+            units = units_in("".join(row["html"] for row in message["rows"]))
+            self.units = {key: (seq, unit) for key, seq, unit in units}
             self.seen = {int(account): seq for account, seq in message["seq"].items()}
         elif kind == "upto":
             self.seen |= {int(account): seq for account, seq in message["seq"].items()}
@@ -83,18 +83,22 @@ class Page:
         if message["after"] > self.seen.get(account, 0):
             return True
         self.seen[account] = max(seq, self.seen.get(account, 0))
-        if self.rows.get(message["id"], (-1, None))[0] >= seq:
+        if self.units.get(message["id"], (-1, None))[0] >= seq:
             return False
         if message["html"] is None:
-            self.rows.pop(message["id"], None)
+            self.units.pop(message["id"], None)
         else:
-            ((pk, drawn, row),) = rows_in(message["html"])
-            assert (pk, drawn) == (message["id"], seq)
-            self.rows[pk] = (seq, row)
+            ((key, drawn, unit),) = units_in(message["html"])
+            assert (key, drawn) == (message["id"], seq)
+            self.units[key] = (seq, unit)
         return False
 
     def drawn(self):
-        """Rows in the order in which the page shows them."""
-        pinned = {pk for pk, (_, row) in self.rows.items() if "desk-pinned" in str(row[0])}
-        order = sorted(self.rows, key=lambda pk: (pk in pinned, pk), reverse=True)
-        return [(pk, *self.rows[pk]) for pk in order]
+        """Units in the order in which the page shows them."""
+
+        def place(key):
+            said = dict(self.units[key][1][0][1])
+            return said["data-pinned"], int(said["data-rank"]), int(said["data-pk"])
+
+        order = sorted(self.units, key=place, reverse=True)
+        return [(key, *self.units[key]) for key in order]

@@ -6,13 +6,8 @@ import re
 
 import pytest
 
-from apps.desk import blotter, rights
-from apps.desk.blotter import Filters
-from apps.desk.rows import html_of
 from apps.orders.models import Bracket, Order
-from apps.orders.states import Event
 from apps.people import roles
-from tests.desk.conftest import happens
 from tests.desk.sockets import signed_in
 from tests.desk.test_place_page import confirm_page, filled_in, key_in  # noqa: F401 - fixture
 from tests.people.conftest import member
@@ -74,17 +69,10 @@ def test_the_page_shows_every_leg(tara, bracket):
         assert words in said
 
 
-def test_its_orders_say_so_in_every_row_and_the_row_after_news_is_the_fresh_one(bracket, tara):
+def test_its_entry_leads_to_it_from_the_live_page_and_from_its_own(bracket, tara):
     order = Order.objects.get()
-    seen = rights.Rights(may_view=True)
-    assert f"entry of bracket {bracket.pk}" in html_of(order, seen)
-    happens(order, Event.NOTE, text="news")
-    (fresh,) = [row for row in blotter.read(Filters()).orders if row.pk == order.pk]
-    assert html_of(fresh, seen) == html_of(Order.objects.get(pk=order.pk), seen)
-    assert (
-        f"Entry of bracket {bracket.pk}".lower()
-        in text_of(tara, f"/admin/live/order/{order.pk}/").lower()
-    )
+    assert f"entry of bracket {bracket.pk}" in text_of(tara, "/admin/live/")
+    assert f"Bracket {bracket.pk}" in text_of(tara, f"/admin/live/order/{order.pk}/")
 
 
 def test_leaving_needs_a_reason_and_is_kept(tara, bracket):

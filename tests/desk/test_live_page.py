@@ -137,7 +137,7 @@ def test_two_hundred_rows_need_as_many_queries_as_one(
         assert len(ids(client)) == 200
 
 
-QUERIES = 11
+QUERIES = 17
 
 
 def test_a_halt_is_said_on_every_page(client, operator, account):

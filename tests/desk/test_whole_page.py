@@ -129,26 +129,26 @@ def test_the_slices_page_leads_to_the_whole(tara, sliced):
 def test_the_live_row_says_which_slice_and_stays_true_after_a_resume(tara, sliced):
     """A row that no change of its order touches must read the same when the page is read anew."""
     its = rights.Rights(may_view=True)
-    orders = {order.slice_number: order for order in blotter.read(Filters()).orders}
-    before = {number: html_of(order, its) for number, order in orders.items()}
+    found = {unit.orders[0].slice_number: unit for unit in blotter.read(Filters()).units}
+    before = {number: html_of(unit, its) for number, unit in found.items()}
     assert "slice 1/3" in before[1]
     assert address(sliced) in before[1]
     slices.resume(sliced, services.Actor(name="x"), "go")
     from apps.desk import rows
 
     rows._drawn.cache_clear()
-    for order in blotter.read(Filters()).orders:
-        assert html_of(order, its) == before[order.slice_number]
+    for unit in blotter.read(Filters()).units:
+        assert html_of(unit, its) == before[unit.orders[0].slice_number]
 
 
 def test_found_by_the_id_of_the_whole(tara, sliced, new_order):
     new_order()
-    found = blotter.read(Filters.parse({"text": sliced.public_id[:8]})).orders
-    assert {order.parent_id for order in found} == {sliced.pk}
+    found = blotter.read(Filters.parse({"text": sliced.public_id[:8]})).units
+    assert {unit.orders[0].parent_id for unit in found} == {sliced.pk}
     assert len(found) == 2
     seen = {sliced.account_id: 0}
     shown = blotter.changes(Filters.parse({"text": sliced.public_id}), seen)
-    assert sum(yes for _, yes in shown.orders) == 2
+    assert sum(yes for _, yes in shown.units) == 2
     listed = tara.get("/admin/orders/order/", {"q": sliced.public_id}).content.decode()
     assert listed.count("BUY") >= 2
 

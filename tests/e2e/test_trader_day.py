@@ -58,7 +58,7 @@ def enter(browser, house):
 def row_of(page, correlation_id, house):
     """The order's row, found as a person would: by its id in the search box."""
     page.fill("#desk-filters [name=text]", correlation_id)
-    rows = page.locator("#desk-rows tr")
+    rows = page.locator("#desk-orders tbody tr")
     expect(rows).to_have_count(1, timeout=SOON)
     return page.locator(f"#{rows.get_attribute('id')}")
 

@@ -261,7 +261,7 @@ class TestTheFence:
         assert now["orders_orderevent"] == there["orders_orderevent"]
         assert not look.due().exists()
         assert accounts_due() == []
-        assert blotter.read(blotter.Filters.parse({})).orders == []
+        assert blotter.read(blotter.Filters.parse({})).units == []
         assert named(accounts["first"], "5") is None
 
     def test_its_proof_is_its_row_in_the_file(self, brought):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.alerts.models import SEVERITY_TONES, Severity
 from apps.desk import timeline, words
-from apps.orders.models import Order, Slicing
+from apps.orders.models import Bracket, Order, Slicing
 
 register = template.Library()
 register.filter("rupees", words.rupees)
@@ -44,8 +44,8 @@ def pretty(value: Any) -> str:  # noqa: ANN401
 
 
 @register.filter
-def in_one_line(order: Order | Slicing) -> str:
-    """The order, or the whole, as a dialog names it, with the kind of account it is on."""
+def in_one_line(order: Order | Slicing | Bracket) -> str:
+    """The order, whole or bracket as a dialog names it, with the kind of account it is on."""
     where = f"{order.account.name} ({order.account.environment.upper()})"
     quantity = order.total if isinstance(order, Slicing) else order.quantity
     return f"{order.side} {words.grouped(quantity)} {order.instrument.symbol} on {where}"

@@ -10,16 +10,16 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.desk import rights
+from apps.desk import rights, rows, units
 from apps.desk.forms import BracketForm, ReasonForm
 from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show
 from apps.desk.views import prices
 from apps.orders import brackets
 from apps.orders.bracket_machine import Part
 from apps.orders.bracket_sight import orders_of
-from apps.orders.models import Bracket, BracketLeg, BracketStatus, Order
+from apps.orders.models import Bracket, BracketStatus, Order
 from apps.orders.services import BadOrder, TooLate
-from apps.orders.words import BRACKETS, LEGS
+from apps.orders.words import BRACKETS
 
 
 @desk_page("orders.view_order")
@@ -41,32 +41,20 @@ def _bracket(pk: int) -> Bracket:
 def _context(request: HttpRequest, bracket: Bracket) -> dict[str, Any]:
     its = rights.of(request.user)
     orders = orders_of(bracket)
-    may_ask = not bracket.over and bracket.leaving_at is None
-    legs = list(bracket.legs.select_related("order").order_by("pk"))
     return {
         "bracket": bracket,
         "words": brackets.in_words(bracket),
-        "legs": [(leg, LEGS[leg.status]) for leg in legs],
-        "others": orders[Part.OUT] + orders[Part.BACK] + _replaced(orders, legs),
+        "rows": rows.of_bracket(units.of_bracket(bracket), its),
         "held": _held(orders),
         "tone": BRACKETS[BracketStatus(bracket.status)][0],
         "explained": BRACKETS[BracketStatus(bracket.status)][1],
         "bare": _bare(bracket),
         "history": bracket.notes.all(),
         "now": prices.seen(bracket.account, bracket.instrument),
-        "can_leave": its.may_place and may_ask,
-        "can_drop": its.may_cancel and may_ask and bracket.target_price is not None,
-        "can_change": its.may_modify and may_ask,
+        **rows.offers_of_bracket(bracket, its),
         "rights": its,
         "scopes": [bracket.account.name],
     }
-
-
-def _replaced(orders: dict[Part, list[Order]], legs: list[BracketLeg]) -> list[Order]:
-    """Orders of the legs for which newer ones stand."""
-    current = {leg.order_id for leg in legs}
-    of_legs = (Part.ENTRY, Part.TARGET, Part.STOP_LOSS)
-    return [order for part in of_legs for order in orders[part] if order.pk not in current]
 
 
 def _held(orders: dict[Part, list[Order]]) -> int:
@@ -118,7 +106,7 @@ def _ask(
 def change(request: HttpRequest, pk: int) -> HttpResponse:
     """New prices of stop and target: filled in, looked at once more, sent."""
     bracket = _bracket(pk)
-    form = BracketForm(bracket, request.POST or None)
+    form = BracketForm(bracket, request.POST or None, first=request.GET.get("leg", ""))
     valid = request.method == "POST" and form.is_valid()
     if valid and "confirmed" in request.POST:
         try:

@@ -14,14 +14,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.brokers.budget import changes_used
-from apps.desk import rights, rows, timeline, words
+from apps.desk import blotter, rights, rows, timeline, units, words
 from apps.desk.doubts import OF_AN_EARLIER_DAY
 from apps.desk.forms import ModifyForm, ReasonForm, ReleaseForm
 from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show, user_of
 from apps.desk.rights import Rights
+from apps.desk.units import Unit
 from apps.desk.views import prices
 from apps.orders import releasing, services
-from apps.orders.models import PREFIX, Modification, Order, OrderQuerySet, trading_day
+from apps.orders.models import Bracket, Modification, Order, OrderQuerySet, trading_day
 from apps.orders.services import BadOrder, TooLate
 from apps.orders.states import Status
 from apps.risk.approvals import NotAllowed, NotOpen
@@ -42,6 +43,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     """All that is known of one order."""
     order = _order(pk, Order.every.all())
     its = rights.of(request.user)
+    unit = _unit_of(order)
     return show(
         request,
         "order",
@@ -55,7 +57,9 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         explained=_explained(order),
         rights=its,
         scopes=[order.account.name],
-        legs=_other_legs(order),
+        unit=unit,
+        bracket=unit.bracket,
+        bracket_rows=rows.of_bracket(unit, its) if unit.bracket else [],
         replaced_by=Order.objects.filter(replaces=order),
         **rows.offers(order, its),
         **_release_of(order, its),
@@ -63,13 +67,12 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _other_legs(order: Order) -> OrderQuerySet:
-    """The other orders of the bracket that it is a part of."""
-    if order.bracket_number is None:
-        return Order.objects.none()
-    prefix = f"{PREFIX}{order.bracket_number}:"
-    others = Order.objects.filter(request_key__startswith=prefix).exclude(pk=order.pk)
-    return others.select_related("instrument").order_by("pk")
+def _unit_of(order: Order) -> Unit:
+    """What the live page shows it in: its bracket, or the order by itself."""
+    brackets = Bracket.objects.select_related("account", "instrument")
+    with blotter.one_moment():
+        bracket = brackets.filter(pk=order.bracket_number or 0, origin=None).first()
+        return units.of_bracket(bracket) if bracket else Unit([order])
 
 
 def _explained(order: Order) -> str:

@@ -136,6 +136,11 @@ class Bracket(models.Model):
         null=True, help_text="Something is due that is the broker's to do."
     )
     looked_at = models.DateTimeField(null=True, help_text="By the guardian.")
+    live_seq = models.BigIntegerField(
+        default=0,
+        editable=False,
+        help_text="The account's change number of what pages show of it; the database counts.",
+    )
     origin = models.OneToOneField(
         ImportedRow, null=True, on_delete=models.PROTECT, related_name="bracket"
     )
@@ -189,6 +194,7 @@ class Bracket(models.Model):
                 condition=~Q(status__in=["OVER", "IMPORTED"]),
                 name="bracket_alive",
             ),
+            models.Index(fields=["account", "live_seq"], name="bracket_live"),
         ]
 
     def __str__(self) -> str:
@@ -287,6 +293,13 @@ class BracketLeg(models.Model):
             ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="leg_quantity_is_positive"),
             models.CheckConstraint(condition=_IMPORTED | _OURS, name="imported_legs_are_history"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["bracket"],
+                condition=Q(status="UNKNOWN", order__isnull=True),
+                name="leg_unknown",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
+from django.db.models import F, Func
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
@@ -61,8 +62,22 @@ MANUAL, OUTSIDE = "manual", "external"  # owners that are no strategy
 PREFIX = "bracket:"  # of the request keys of a bracket's orders: ``bracket:ID:PART:number``
 
 
+def number_in_key() -> Func:
+    """The id, as text, of the bracket that an order is a part of: the second part of its key."""
+    words = "split_part(%(expressions)s, ':', 2)"
+    return Func(F("request_key"), template=words, output_field=models.CharField())
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     """Questions asked of the orders."""
+
+    def of_brackets(self) -> OrderQuerySet:
+        """Parts of brackets, each with the ``number`` of its bracket, as text."""
+        return self.filter(request_key__startswith=PREFIX).annotate(number=number_in_key())
+
+    def alone(self) -> OrderQuerySet:
+        """Orders that are no part of a bracket."""
+        return self.exclude(request_key__startswith=PREFIX)
 
     def working(self) -> OrderQuerySet:
         """Orders that the broker has and that may still trade."""
@@ -252,6 +267,11 @@ class Order(models.Model):
                 name="order_alive",
             ),
             models.Index(fields=["account", "trading_day"], name="order_day"),
+            models.Index(
+                number_in_key(),
+                condition=models.Q(request_key__startswith=PREFIX),
+                name="order_bracket",
+            ),
         ]
         permissions = [
             ("place_order", "Can place orders"),

@@ -1,28 +1,34 @@
-// Keys of the live page: j k ↓ ↑ choose a row, Enter opens it, m c e h act on it, p places an
-// order, / searches, ? helps. A key does what the row's own button does, or nothing.
+// Keys of the live page: j k ↓ ↑ choose a row, Enter opens it, ← → fold its bracket, m c e h act on
+// it, p places an order, / searches, ? helps. A key does what the row's own button does, or nothing.
 
 import { openDialog } from "./dialogs.js";
+import { fold } from "./legs.js";
 
-export function startKeys(page, body, form) {
+export function startKeys(page, table, form) {
   const help = document.getElementById("desk-help");
   document.getElementById("desk-help-open").addEventListener("click", () => help.showModal());
 
   const move = (step) => {
-    const rows = [...body.rows];
+    const rows = [...table.querySelectorAll("tbody tr:not([hidden])")];
     const at = rows.findIndex((row) => row.classList.contains("desk-selected"));
     const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
     if (next) select(next);
   };
   const select = (row) => {
-    body.querySelector(".desk-selected")?.classList.remove("desk-selected");
+    table.querySelector(".desk-selected")?.classList.remove("desk-selected");
     row.classList.add("desk-selected");
     row.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
   };
-  const selected = () => body.querySelector(".desk-selected");
-  const act = (where, name) => {
-    const link = where?.querySelector(`[data-act="${name}"]`);
+  const selected = () => table.querySelector(".desk-selected");
+  const act = (where, ...names) => {
+    const link = where?.querySelector(names.map((name) => `[data-act="${name}"], [data-go="${name}"]`).join());
     if (link) openDialog(link);
+  };
+  const turn = (open) => {
+    const row = selected();
+    const unit = row?.closest("tbody");
+    if (fold(unit, open) && row.hidden) select(unit.rows[0]);
   };
   const search = form.elements.text;
   const acts = {
@@ -30,18 +36,20 @@ export function startKeys(page, body, form) {
     ArrowDown: () => move(1),
     k: () => move(-1),
     ArrowUp: () => move(-1),
+    ArrowLeft: () => turn(false),
+    ArrowRight: () => turn(true),
     Enter: () => selected()?.querySelector("a.desk-link").click(),
     m: () => act(selected(), "modify"),
-    c: () => act(selected(), "cancel"),
-    e: () => act(selected(), "exit"),
+    c: () => act(selected(), "cancel", "drop"),
+    e: () => act(selected(), "exit", "stop"),
     h: () => act(selected() ?? page, "halt"),
     p: () => document.getElementById("desk-place-link")?.click(),
     "/": () => search.focus(),
     "?": () => help.showModal(),
   };
 
-  body.addEventListener("click", (event) => {
-    const row = event.target.closest("tr");
+  table.addEventListener("click", (event) => {
+    const row = event.target.closest("tbody tr");
     if (row && !event.target.closest("a, button")) select(row);
   });
   search.addEventListener("keydown", (event) => {

@@ -3,22 +3,24 @@
 import { tickAges } from "./ages.js";
 import { setUpDialogs } from "./dialogs.js";
 import { startKeys } from "./keys.js";
+import { foldByButton, settleLegs } from "./legs.js";
 import { Sheet } from "./sheet.js";
 import { LiveSocket } from "./socket.js";
 
 const page = document.getElementById("desk-live");
-const body = document.getElementById("desk-rows");
+const table = document.getElementById("desk-orders");
 const empty = document.getElementById("desk-empty");
 const form = document.getElementById("desk-filters");
 const stateLine = document.getElementById("desk-state");
 const stateText = document.getElementById("desk-state-text");
-const sheet = new Sheet(body, {
-  seen: JSON.parse(page.dataset.seen),
-  limit: Number(page.dataset.limit),
-  full: page.dataset.full === "1",
-});
 let filters = JSON.parse(page.dataset.filters);
 let asking = false;
+const sheet = new Sheet(table, {
+  seen: JSON.parse(page.dataset.seen),
+  limits: JSON.parse(page.dataset.limits),
+  full: JSON.parse(page.dataset.full),
+  settle: (unit) => settleLegs(unit, filtered()),
+});
 
 const socket = new LiveSocket(page.dataset.socket, {
   hello: () => ask("hello"),
@@ -41,9 +43,9 @@ function catchUp(snapshot = false) {
 function take(message) {
   if (message.type === "snapshot") {
     if (message.filters && !same(message.filters, filters)) return;
-    const selected = body.querySelector(".desk-selected")?.dataset.id;
+    const selected = table.querySelector(".desk-selected")?.id;
     sheet.replace(message);
-    document.getElementById(`order-${selected}`)?.classList.add("desk-selected");
+    if (selected) document.getElementById(selected)?.classList.add("desk-selected");
     asking = false;
   } else if (message.type === "row") {
     const lack = sheet.apply(message);
@@ -56,9 +58,13 @@ function take(message) {
     if (sheet.behind(message.seq)) catchUp();
   }
   if (message.type === "row" || message.type === "snapshot") offerStrategies();
-  empty.hidden = body.rows.length > 0;
+  empty.hidden = table.tBodies.length > 0;
   page.setAttribute("aria-busy", "false");
-  tickAges(body);
+  tickAges(table);
+}
+
+function filtered() {
+  return Object.entries(filters).some(([name, value]) => value && !(name === "group" && value === "all"));
 }
 
 function showState(state, heard) {
@@ -98,8 +104,8 @@ function same(one, other) {
 function offerStrategies() {
   const choice = form.elements.strategy;
   const known = new Set([...choice.options].map((option) => option.value));
-  for (const row of body.rows) {
-    const name = row.dataset.strategy;
+  for (const unit of table.tBodies) {
+    const name = unit.dataset.strategy;
     if (!name || known.has(name)) continue;
     known.add(name);
     const after = [...choice.options].slice(1).find((option) => option.value > name);
@@ -132,6 +138,7 @@ document.addEventListener("keydown", here);
 
 document.getElementById("desk-show").hidden = true; // choices count at once from here on
 setUpDialogs(page);
-startKeys(page, body, form);
-setInterval(() => tickAges(body), 1000);
-tickAges(body);
+foldByButton(table);
+startKeys(page, table, form);
+setInterval(() => tickAges(table), 1000);
+tickAges(table);

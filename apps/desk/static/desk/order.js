@@ -26,7 +26,7 @@ new LiveSocket(page.dataset.socket, {
   hello: () => ({ type: "hello", seen, filters: { account, text: page.dataset.correlation } }),
   message: (message) => {
     const rows = message.type === "row" ? [message] : (message.rows ?? []);
-    const mine = rows.find((row) => row.id === Number(page.dataset.id));
+    const mine = rows.find((row) => row.id === page.dataset.unit);
     if (mine && mine.seq > Number(page.dataset.seq)) changed.hidden = false;
   },
   state: () => {},

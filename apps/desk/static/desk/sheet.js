@@ -1,13 +1,27 @@
-// The rows of the page. Unknown orders first, then the newest; a row never goes back in time.
+// What the page shows. A unit is an order, or a bracket with its legs: one <tbody>, whose rows stay
+// together. Unknown ones first, then the newest; a unit never goes back in time.
 
 export class Sheet {
-  constructor(body, { seen, limit, full }) {
-    this.body = body;
+  // ``settle`` is told of every unit that was drawn anew.
+  constructor(table, { seen, limits, full, settle }) {
+    this.table = table;
     this.seen = new Map(Object.entries(seen).map(([account, seq]) => [Number(account), seq]));
-    this.limit = limit;
+    this.limits = limits;
     this.full = full;
-    this.rows = new Map();
-    for (const row of body.rows) this.rows.set(Number(row.dataset.id), row);
+    this.settle = settle;
+    this.drawn = new WeakMap(); // row → its HTML as it came
+    this.gather();
+  }
+
+  gather() {
+    this.units = new Map();
+    for (const unit of this.table.tBodies) this.keep(unit);
+  }
+
+  keep(unit) {
+    this.units.set(unit.dataset.unit, unit);
+    for (const row of unit.rows) this.drawn.set(row, row.innerHTML);
+    this.settle(unit);
   }
 
   seenAsObject() {
@@ -20,18 +34,19 @@ export class Sheet {
 
   // Everything anew.
   replace(message) {
-    this.body.innerHTML = message.rows.map((row) => row.html).join("\n");
-    this.rows = new Map([...this.body.rows].map((row) => [Number(row.dataset.id), row]));
+    for (const unit of [...this.table.tBodies]) unit.remove();
+    this.table.append(...parsed(message.rows.map((row) => row.html).join("\n")));
     this.seen = new Map(Object.entries(message.seq).map(([a, seq]) => [Number(a), seq]));
     this.full = message.full;
+    this.gather();
   }
 
-  // One row. Returns "gap" when something before it is missing, "short" when a row has to come
+  // One unit. Returns "gap" when something before it is missing, "short" when another has to come
   // from below the last one, else "".
   apply(message) {
     if (message.after > this.last(message.account)) return "gap";
     this.seen.set(message.account, Math.max(message.seq, this.last(message.account)));
-    const old = this.rows.get(message.id);
+    const old = this.units.get(message.id);
     if (old && Number(old.dataset.seq) >= message.seq) return "";
     if (message.html === null) return this.drop(message.id);
     return this.put(message, old);
@@ -48,59 +63,77 @@ export class Sheet {
   }
 
   drop(id) {
-    const row = this.rows.get(id);
-    if (!row) return "";
-    row.remove();
-    this.rows.delete(id);
-    return this.full && !pinned(row) ? "short" : "";
+    const unit = this.units.get(id);
+    if (!unit) return "";
+    unit.remove();
+    this.units.delete(id);
+    return this.full[unit.dataset.kind] && !pinned(unit) ? "short" : "";
   }
 
   put(message, old) {
-    const holder = document.createElement("tbody");
-    holder.innerHTML = message.html;
-    const fresh = holder.rows[0];
+    const [fresh] = parsed(message.html);
     const stays = old && pinned(old) === pinned(fresh);
-    this.rows.set(message.id, fresh);
+    const focused = old?.contains(document.activeElement) ? document.activeElement : null;
+    this.keep(fresh);
+    for (const row of fresh.rows) this.follow(row, old);
     if (stays) {
-      fresh.classList.toggle("desk-selected", old.classList.contains("desk-selected"));
-      const focused = old.contains(document.activeElement);
       old.replaceWith(fresh);
-      if (focused) fresh.focus({ preventScroll: true });
     } else {
       old?.remove();
-      this.body.insertBefore(fresh, this.placeFor(fresh));
+      this.table.insertBefore(fresh, this.placeFor(fresh));
     }
-    flash(fresh);
-    const lacks = old && !stays && this.full && pinned(fresh);
-    this.trim();
+    if (focused) twinOf(focused, fresh)?.focus({ preventScroll: true });
+    const lacks = old && !stays && this.full[fresh.dataset.kind] && pinned(fresh);
+    this.trim(fresh.dataset.kind);
     return lacks ? "short" : "";
   }
 
+  // A row takes over from the one that it replaces, and flashes when it says something else.
+  follow(row, old) {
+    const before = old && [...old.rows].find((one) => one.id === row.id);
+    row.classList.toggle("desk-selected", before?.classList.contains("desk-selected") ?? false);
+    if (before && this.drawn.get(before) === this.drawn.get(row)) return;
+    row.classList.add("desk-fresh");
+    setTimeout(() => row.classList.remove("desk-fresh"), 1200);
+  }
+
   placeFor(fresh) {
-    const key = rank(fresh);
-    for (const row of this.body.rows) if (key > rank(row)) return row;
+    for (const unit of this.table.tBodies) if (above(fresh, unit)) return unit;
     return null;
   }
 
-  trim() {
-    const others = [...this.body.rows].filter((row) => !pinned(row));
-    if (others.length >= this.limit) this.full = true;
-    for (const row of others.slice(this.limit)) {
-      this.rows.delete(Number(row.dataset.id));
-      row.remove();
+  // Of each kind the page keeps so many of the newest.
+  trim(kind) {
+    const others = [...this.table.tBodies]
+      .filter((unit) => unit.dataset.kind === kind && !pinned(unit))
+      .sort((one, other) => other.dataset.pk - one.dataset.pk);
+    if (others.length >= this.limits[kind]) this.full[kind] = true;
+    for (const unit of others.slice(this.limits[kind])) {
+      this.units.delete(unit.dataset.unit);
+      unit.remove();
     }
   }
 }
 
-function pinned(row) {
-  return row.classList.contains("desk-pinned");
+function parsed(html) {
+  const holder = document.createElement("table");
+  holder.innerHTML = html;
+  return [...holder.tBodies];
 }
 
-function rank(row) {
-  return (pinned(row) ? 2 ** 52 : 0) + Number(row.dataset.id);
+function pinned(unit) {
+  return unit.dataset.pinned === "1";
 }
 
-function flash(row) {
-  row.classList.add("desk-fresh");
-  setTimeout(() => row.classList.remove("desk-fresh"), 1200);
+function above(one, other) {
+  if (pinned(one) !== pinned(other)) return pinned(one);
+  const later = one.dataset.rank - other.dataset.rank;
+  return later === 0 ? one.dataset.pk - other.dataset.pk > 0 : later > 0;
+}
+
+// What stands in a fresh unit where ``element`` stood in the old one: a fold, or else a row.
+function twinOf(element, fresh) {
+  if (element.matches(".desk-fold")) return fresh.querySelector(".desk-fold");
+  const row = element.closest("tr");
+  return [...fresh.rows].find((one) => one.id === row?.id && !one.hidden) ?? fresh.rows[0];
 }

@@ -1,4 +1,5 @@
-// The page of a sliced order: its parts are read anew every few seconds; dialogs, keys, copying.
+// The page of a sliced order or of a bracket: its parts are read anew every few seconds; dialogs,
+// keys, copying.
 
 import { askAgain, clock } from "./again.js";
 import { openDialog, setUpDialogs } from "./dialogs.js";
@@ -8,7 +9,15 @@ const page = document.getElementById("desk-whole");
 const parts = document.getElementById("desk-parts");
 const stateLine = document.getElementById("desk-state");
 const stateText = document.getElementById("desk-state-text");
-const KEYS = { r: "resume", d: "drop", c: "stop" };
+const KEYS = {
+  r: '[data-act="resume"]',
+  d: '[data-act="drop"]',
+  c: '[data-act="stop"]',
+  m: '[data-leg="ENTRY"] [data-act="modify"]',
+  x: '[data-leg="ENTRY"] [data-act="cancel"]',
+  t: '[data-leg="TARGET"] [data-go="modify"]',
+  s: '[data-leg="STOP_LOSS"] [data-go="modify"]',
+};
 
 function show(state, words, time) {
   stateLine.dataset.state = state;
@@ -37,7 +46,7 @@ page.addEventListener("click", async (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.closest("input, select, textarea")) return;
-  const link = KEYS[event.key] && page.querySelector(`[data-act="${KEYS[event.key]}"]`);
+  const link = KEYS[event.key] && page.querySelector(KEYS[event.key]);
   if (!link) return;
   event.preventDefault();
   openDialog(link);
