@@ -36,6 +36,12 @@ class Exchange:
     def control(self, path: str, **body: Any) -> Any:
         return requests.post(f"{self.url}/_sim/{path}", json=body, timeout=5).json()
 
+    def ask(self, path: str, **body: Any) -> requests.Response:
+        """The same, whatever it answers; without a body a question."""
+        return requests.request(
+            "POST" if body else "GET", f"{self.url}/_sim/{path}", json=body or None, timeout=10
+        )
+
     def fault(self, fault: str, endpoint: str, **options: Any) -> Any:
         return self.control("faults", fault=fault, endpoint=endpoint, **options)
 

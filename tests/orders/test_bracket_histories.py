@@ -1,6 +1,6 @@
 """Brackets through drawn histories against the simulated exchange, with faults in between.
 
-``BRACKET_HISTORIES`` says how many; the seed of each is its number.
+``BRACKET_HISTORIES`` says how many, in each style; the seed of each is its number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from tests.orders.bracketing import is_over, one_pass, told, until
 from tests.orders.closing import held
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
-HISTORIES = int(os.environ.get("BRACKET_HISTORIES", "10"))
+HISTORIES = int(os.environ.get("BRACKET_HISTORIES", "6"))
+STYLES = ("MANAGED", "SUPER", "SUPER, legs under the entry's id")
 LEGS = (Part.ENTRY, Part.STOP_LOSS, Part.TARGET)
 FAULTS = [
     ("drop_after_accept", "place"),
@@ -42,6 +43,8 @@ FAULTS = [
     ("http_500", "book"),
     ("book_lags", "book"),
 ]
+OF_SUPER = [(fault, f"super_{endpoint}") for fault, endpoint in FAULTS]
+OF_LEGS = [("stop_rejected", "any"), ("both_exits_filled", "any"), ("sibling_stays", "any")]
 
 
 class History:
@@ -50,6 +53,7 @@ class History:
     def __init__(self, seed: int, bracket: Bracket, exchange, done: Counter[str]) -> None:
         self.draw, self.bracket = random.Random(seed), bracket
         self.exchange, self.done = exchange, done
+        self.faults = FAULTS if bracket.style == "MANAGED" else FAULTS + OF_SUPER + OF_LEGS
         self.heard: list[OrderReport] = []
 
     def play(self) -> None:
@@ -71,25 +75,41 @@ class History:
 
     def _fill(self, order: Order, most: int) -> None:
         units = min(most, order.open_quantity)
-        if units:
+        if units and order.kept_exit:
+            self._fire(order, units)
+        elif units:
             asked = {"orderId": order.broker_order_id, "quantity": units, "price": 1400}
             self.exchange.control("fill", **asked)
+
+    def _fire(self, order: Order, units: int) -> None:
+        """Let the broker send its exit off, if it still waits there, and the exchange fill it."""
+        self.exchange.ask("super/fire", orderId=order.leg_of, legName=f"{order.leg}_LEG")
+        filled = self.exchange.ask("fill", orderId=self.at_broker(order), quantity=units)
+        self.done["exits filled at the broker"] += filled.status_code == 200
 
     def fire_both(self) -> None:
         for order in self.working(Part.STOP_LOSS, Part.TARGET):
             self._fill(order, 10)
 
     def fail(self) -> None:
-        fault, endpoint = self.draw.choice(FAULTS)
+        fault, endpoint = self.draw.choice(self.faults)
         self.exchange.fault(fault, endpoint, times=self.draw.randint(1, 2))
 
     def reject(self) -> None:
         for order in self.working(Part.STOP_LOSS)[:1]:
-            self.exchange.control("reject", orderId=order.broker_order_id, reason="Blocked.")
+            self.exchange.ask("reject", orderId=self.at_broker(order), reason="Blocked.")
 
     def end_by_hand(self) -> None:
         for order in self.working(*LEGS)[-1:]:
-            self.exchange.control("hand/cancel", orderId=order.broker_order_id)
+            self.exchange.ask("hand/cancel", orderId=self.at_broker(order))
+
+    def at_broker(self, order: Order) -> str:
+        """The exchange's own id of an order, whatever it shows."""
+        if not order.kept_exit:
+            return order.broker_order_id
+        supers = self.exchange.ask("super").json()
+        legs = next(one["legs"] for one in supers if one["orderId"] == order.leg_of)
+        return legs.get(f"{order.leg}_LEG", "")
 
     def look(self) -> None:
         one_pass(self.bracket)
@@ -102,7 +122,8 @@ class History:
         """News of before, once more: the socket repeats and reorders."""
         for report in self.draw.sample(self.heard, min(2, len(self.heard))):
             apply_report(self.bracket.account, report, "socket")
-        self.heard += reporting.reports_of(self.bracket.account).order_book().value
+        read = reporting.reports_of(self.bracket.account)
+        self.heard += read.order_book().value + read.super_orders().value
 
     def settle(self, account) -> None:
         """Everything heals: it must be flat and over, or protected for what it holds."""
@@ -126,10 +147,14 @@ class History:
         return not alive[Part.OUT] and stop == [net] and target == [net]
 
 
+@pytest.mark.parametrize("style", STYLES)
 def test_every_drawn_history_ends_flat_or_protected(
-    account, reliance, trader, exchange, no_bells, settings
+    account, reliance, trader, exchange, no_bells, settings, style
 ):
-    settings.BRACKET_LEAVE_AFTER = 3
+    settings.BRACKET_LEAVE_AFTER, settings.BRACKET_BROKER_TIME = 3, 0.3
+    account.bracket_style = "MANAGED" if style == "MANAGED" else "AUTOMATIC"
+    account.save(update_fields=["bracket_style"])
+    exchange.control("super", leg_ids="own" if style == "SUPER" else "shared")
     exchange.control("price", segment="NSE_EQ", securityId="2885", price=1400)
     done: Counter[str] = Counter()
     for seed in range(HISTORIES):
@@ -145,6 +170,7 @@ def test_every_drawn_history_ends_flat_or_protected(
             target_price=Decimal(1430),
         )
         bracket = brackets.place(wanted, trader, Source.COMMAND, f"history {seed}")
+        assert bracket.style == style.split(",")[0]
         history = History(seed, bracket, exchange, done)
         history.play()
         exchange.control("auto", on=True)
@@ -156,4 +182,4 @@ def test_every_drawn_history_ends_flat_or_protected(
             done["over or being left"] += 1
         until(bracket, is_over(bracket), seconds=40)
         assert held(account) == 0, told(bracket)
-    print(f"\n{HISTORIES} histories: {dict(done)}")
+    print(f"\n{HISTORIES} histories, {style}: {dict(done)}")
