@@ -3,6 +3,9 @@
 The exchange may accept, refuse, fill by one unit, cancel and change; every
 one of its messages may be lost, told again later, told only later, or replace a lost reply. After
 each message the machine looks at what the desk knows, which may be less than what is.
+
+Where the broker keeps target and stop, these come to life with the entry's first fill, told or not.
+The broker lets them grow with it and cancels what an exit leaves over, whenever it likes: or never.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from apps.orders.bracket_machine import At, Do, Part, Patience, Sight, Step, Works, decide
+from apps.orders.bracket_machine import At, Do, Part, Patience, Sight, Step, Works, decide, is_odd
 
-PATIENCE = Patience(protect_within=1, leave_after=2, tries=2, loud_after=99)
+PATIENCE = Patience(broker=1, protect_within=1, leave_after=2, tries=2, loud_after=99)
 LEGS = (Part.ENTRY, Part.TARGET, Part.STOP_LOSS)
+EXITS = (Part.STOP_LOSS, Part.TARGET)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Order:
     at: At = At.MOVING
     cancel: bool = False  # asked for
     change: int = 0  # units asked for
+    kept: bool = False  # by the broker
     known: Said = field(default=Said(0, At.MOVING, 0, 0))
 
     @property
@@ -55,6 +60,8 @@ class World:
     finished: bool = False
     exposed: int = 0  # looks in a row at which the desk knew of it
     bare: int = 0  # looks in a row at which it was so
+    odd: int = 0  # looks in a row at which the broker had something to do
+    stays: bool = False  # the broker cancels nothing by itself any more
     faults: int = 1  # of messages, that may still happen
     mishaps: int = 1  # refusals and cancels that nobody asked for
 
@@ -72,8 +79,8 @@ class World:
         return self.held <= sum(order.left for order in stops)
 
 
-def begin(units: int, faults: int, mishaps: int) -> World:
-    entry = Order(Part.ENTRY, units, known=Said(0, At.MOVING, units, 0))
+def begin(units: int, faults: int, mishaps: int, *, kept: bool = False) -> World:
+    entry = Order(Part.ENTRY, units, kept=kept, known=Said(0, At.MOVING, units, 0))
     return World((entry,), faults=faults, mishaps=mishaps)
 
 
@@ -87,12 +94,14 @@ def sight(world: World) -> Sight:
         out=known[Part.OUT],
         back=known[Part.BACK],
         leaving=world.leaving,
+        kept=all(order.kept for order in world.orders if order.part in LEGS),
+        odd_for=world.odd,
     )
     return replace(seen, exposed_for=world.exposed)
 
 
 def works(world: World, part: Part) -> Works:
-    orders = [order for order in world.orders if order.part is part]
+    orders = [o for o in world.orders if o.part is part and o.known.at is not At.NONE]
     if not orders:
         return Works()
     newest = orders[-1]
@@ -109,6 +118,7 @@ def works(world: World, part: Part) -> Works:
         failed=failed,
         cancelling=newest.cancel,
         changing=bool(newest.change),
+        stuck=newest.kept and part in EXITS,
         strays=sum(
             o.known.quantity - o.known.filled for o in orders[:-1] if o.known.at is not At.OVER
         ),
@@ -133,11 +143,23 @@ def hear(world: World, said: Said) -> World:
     filled = max(known.filled, said.filled)
     newer = said.filled >= known.filled and known.at is not At.OVER
     quantity = said.quantity if newer else known.quantity
-    return put(world, said.number, replace(order, known=Said(said.number, at, quantity, filled)))
+    world = put(world, said.number, replace(order, known=Said(said.number, at, quantity, filled)))
+    return born(world, filled) if order.part is Part.ENTRY and order.kept and filled else world
+
+
+def born(world: World, units: int) -> World:
+    """The desk has heard of a fill: it counts the legs that the broker keeps for it."""
+    for number, order in enumerate(world.orders):
+        if order.kept and order.known.at is At.NONE:
+            known = Said(number, At.MOVING, units, 0)
+            world = put(world, number, replace(order, known=known))
+    return world
 
 
 def guard(world: World) -> World:
     """The machine looks until it has nothing new to do."""
+    if world.odd and not is_odd(sight(world), PATIENCE):
+        world = replace(world, odd=0)
     steps = decide(sight(world), PATIENCE)
     for step in steps:
         world = act(world, step)
@@ -186,19 +208,65 @@ def happenings(world: World) -> Iterator[tuple[World, int]]:
         elif order.at is At.WORKING:
             yield filled_by_one(world, number), number
             if order.cancel:
-                yield put(world, number, replace(order, at=At.OVER)), number
+                yield cancelled(world, number), number
             elif world.mishaps and order.part in LEGS:
                 ended = put(world, number, replace(order, at=At.OVER))
                 yield replace(ended, mishaps=world.mishaps - 1), number
             if order.change:
                 yield changed(world, number), number
+    yield from by_the_broker(world)
+
+
+def by_the_broker(world: World) -> Iterator[tuple[World, int]]:
+    """What a broker that keeps the legs may do next by itself; once, it may stop doing it."""
+    due = brokers_work(world)
+    for number, order in due:
+        yield put(world, number, order), number
+    if due and world.mishaps and not world.stays:
+        yield replace(world, stays=True, mishaps=world.mishaps - 1), due[0][0]
+
+
+def brokers_work(world: World) -> list[tuple[int, Order]]:
+    """Legs grow with their entry; what an exit leaves over, or an entry that failed, is ended."""
+    exits = [order for order in world.orders if order.kept and order.part in EXITS]
+    if world.stays or not exits:
+        return []
+    entry = world.orders[0]
+    fired = any(order.filled for order in exits)
+    found = []
+    for number, order in enumerate(world.orders):
+        if not order.kept or not order.alive or order.filled and order.part in EXITS:
+            continue
+        if fired:
+            found.append((number, replace(order, at=At.OVER)))
+        elif order.part in EXITS and order.quantity < entry.filled:
+            found.append((number, replace(order, quantity=entry.filled)))
+    return found
+
+
+def cancelled(world: World, number: int) -> World:
+    """A cancelled entry takes along what the broker keeps for it, filled or not."""
+    order = world.orders[number]
+    world = put(world, number, replace(order, at=At.OVER))
+    if order.part is Part.ENTRY:
+        for place, other in enumerate(world.orders):
+            if other.kept and other.alive:
+                world = put(world, place, replace(other, at=At.OVER))
+    return world
 
 
 def filled_by_one(world: World, number: int) -> World:
     order = world.orders[number]
     filled = order.filled + 1
     at = At.OVER if filled == order.quantity else At.WORKING
-    return put(world, number, replace(order, filled=filled, at=at))
+    world = put(world, number, replace(order, filled=filled, at=at))
+    if order.part is not Part.ENTRY or not order.kept or len(world.orders) > 1:
+        return world
+    legs = [
+        Order(part, filled, at=At.WORKING, kept=True, known=Said(place, At.NONE, 0, 0))
+        for place, part in enumerate(EXITS, start=1)
+    ]
+    return replace(world, orders=(*world.orders, *legs))
 
 
 def changed(world: World, number: int) -> World:
@@ -229,6 +297,8 @@ def cycle(world: World) -> World:
         world = hear(world, Said(number, order.at, order.quantity, order.filled))
         world = put(world, number, replace(world.orders[number], change=0))
     seen = sight(world)
+    odd = min(world.odd + 1, 2) if is_odd(seen, PATIENCE) else 0
+    world = replace(world, odd=odd)
     bare = 0 if world.protected or world.leaving else world.bare + 1
     world = replace(world, exposed=min(world.exposed + 1, 3) if seen.exposed else 0, bare=bare)
     return guard(world)
@@ -240,7 +310,8 @@ def next_worlds(world: World) -> Iterator[World]:
     for index, said in enumerate(world.late):
         rest = world.late[:index] + world.late[index + 1 :]
         yield guard(hear(replace(world, late=rest), said))
-    if behind(world) or (not world.protected and not world.leaving):
+    waits = not world.protected and not world.leaving
+    if behind(world) or waits or is_odd(sight(world), PATIENCE):
         yield cycle(world)
 
 
@@ -254,8 +325,10 @@ def at_rest(world: World) -> World:
     """The exchange does what it is asked and fills nothing but what is sent at the market."""
     for _ in range(30):
         before = world
-        for number, order in enumerate(world.orders):
-            world = obey(world, number, order)
+        for number, order in brokers_work(world):
+            world = put(world, number, order)
+        for number in range(len(world.orders)):
+            world = obey(world, number, world.orders[number])
         world = cycle(world)
         if world == before:
             return world
@@ -266,7 +339,7 @@ def obey(world: World, number: int, order: Order) -> World:
     if order.at is At.MOVING:
         return put(world, number, replace(order, at=At.WORKING))
     if order.at is At.WORKING and order.cancel:
-        return put(world, number, replace(order, at=At.OVER))
+        return cancelled(world, number)
     if order.at is At.WORKING and order.change:
         return changed(world, number)
     if order.at is At.WORKING and order.part in {Part.OUT, Part.BACK}:

@@ -60,9 +60,14 @@ def judge(world: World, counts: Counter[str]) -> None:
 
 
 @pytest.mark.parametrize(("units", "faults", "mishaps"), [(2, 1, 0), (2, 0, 1), (1, 1, 1)], ids=str)
-def test_every_history_of_three_legs_ends_flat_or_protected(units, faults, mishaps):
-    counts, histories = explore(begin(units, faults, mishaps))
-    print(f"\n{histories:,} histories of {units} units, {faults} fault, {mishaps} mishap: {counts}")
+@pytest.mark.parametrize("kept", [False, True], ids=["managed", "kept"])
+def test_every_history_of_three_legs_ends_flat_or_protected(units, faults, mishaps, kept):
+    counts, histories = explore(begin(units, faults, mishaps, kept=kept))
+    whose = "the broker keeps" if kept else "the desk keeps"
+    print(
+        f"\n{histories:,} histories of legs that {whose}, {units} units, {faults} fault, "
+        f"{mishaps} mishap: {counts}"
+    )
     assert counts["worlds"] > 1000
     assert counts["reversed and traded back"] > 0
     assert counts["both exits filled"] > 0
