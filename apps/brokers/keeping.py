@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.brokers.models import BracketStyle, BrokerAccount, Instrument
 from apps.brokers.port import BracketKind
-from apps.brokers.registry import adapter_of
+from apps.brokers.reporting import brackets_of
 
 
 def kinds(
@@ -17,5 +17,5 @@ def kinds(
     """
     if account.bracket_style == BracketStyle.MANAGED or account.environment == "sandbox":
         return ()
-    can = adapter_of(account).brackets
+    can = brackets_of(account)
     return (BracketKind.SUPER,) if target and BracketKind.SUPER in can else ()

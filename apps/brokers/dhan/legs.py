@@ -67,13 +67,24 @@ def _state_of_entry(report: OrderReport) -> BrokerState:
 
 
 def told_apart(reports: Sequence[OrderReport]) -> list[OrderReport]:
-    """The reports of one book, with targets and stops that share an id under names of their own."""
+    """The reports of one book: every target and stop with an id of its own, and its entry's.
+
+    Rows of a book do not name their entry; the correlation id that it shares with them does.
+    """
     parts: dict[str, set[LegName | None]] = defaultdict(set)
+    entries: dict[str, set[str]] = defaultdict(set)
     for report in reports:
         parts[report.broker_order_id].add(report.part)
+        if report.part is LegName.ENTRY and report.correlation_id:
+            entries[report.correlation_id].add(report.broker_order_id)
+
+    def whole_of(report: OrderReport) -> str:
+        if len(parts[report.broker_order_id]) > 1:
+            return report.broker_order_id
+        found = entries.get(str(report.raw.get("correlationId")).strip(), set())
+        return next(iter(found)) if len(found) == 1 else ""
+
     return [
-        as_part(report, report.part, report.broker_order_id)
-        if report.part in EXITS and len(parts[report.broker_order_id]) > 1
-        else report
+        as_part(report, report.part, whole_of(report)) if report.part in EXITS else report
         for report in reports
     ]
