@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from apps.brokers.dhan import words
-from apps.brokers.port import BadWire, BrokerState, LegName, OrderReport
+from apps.brokers.port import BadWire, BrokerState, LegName, OrderReport, OrderType
 
 LONGEST_ID = 40
 EXITS = frozenset({LegName.TARGET, LegName.STOP_LOSS})
@@ -38,6 +38,8 @@ def as_part(report: OrderReport, part: LegName, whole_id: str = "") -> OrderRepo
             part=part,
             whole_id=report.broker_order_id,
             leg=True,
+            # The trigger of a cover order is where its stop stands.
+            trigger_price=None if report.order_type is OrderType.LIMIT else report.trigger_price,
             state=_state_of_entry(report),
         )
     shared = report.broker_order_id == whole_id

@@ -473,10 +473,12 @@ def as_float(value: Decimal | None, *, needed: bool) -> float:
 def body_to_send(payload: dict[str, Any], client_id: str) -> dict[str, Any]:
     """The SDK's body without what must be left out, and with the client id.
 
-    The broker refuses empty texts (recorded in the sandbox), and only a stop order has a trigger.
+    The broker refuses empty texts (recorded in the sandbox), and only a stop order has a trigger,
+    and a cover order, whose stop it is.
     """
     body = {key: value for key, value in payload.items() if value is not None and value != ""}
-    if body.get("orderType") != words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]:
+    stop = body.get("orderType") == words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]
+    if not stop and body.get("productType") != words.COVER:
         body.pop("triggerPrice", None)
     if not body.get("disclosedQuantity"):
         body.pop("disclosedQuantity", None)
