@@ -12,10 +12,44 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from apps.brokers.dhan import words
+from apps.brokers.dhan.fields import identifier
+from apps.brokers.dhan.schemas import OrderFrame
 from apps.brokers.port import BadWire, BrokerState, LegName, OrderReport, OrderType
 
 LONGEST_ID = 40
 EXITS = frozenset({LegName.TARGET, LegName.STOP_LOSS})
+
+
+def is_leg(found: OrderFrame) -> bool:
+    """Part of a super, bracket or cover order (order-update page: remarks, AlgoOrdNo, product)."""
+    super_order = (found.remarks or "").casefold() == words.SUPER_ORDER
+    return _names_an_entry(found) or super_order or of_a_bracket(found.product)
+
+
+def of_a_bracket(product: str | None) -> bool:
+    """True for the products of bracket and cover orders."""
+    return (product or "").upper() in words.BRACKET_PRODUCTS
+
+
+def _names_an_entry(found: OrderFrame) -> bool:
+    return found.entry_id is not None and found.entry_id.strip("0.") != ""
+
+
+def part_in(found: OrderFrame) -> LegName | None:
+    """Ordinary orders have a leg number too, which says nothing of them (recorded)."""
+    part = words.LEG_NUMBERS.get(found.leg_number or "") if is_leg(found) else None
+    of_another = _names_an_entry(found) and found.entry_id != found.order_id
+    return None if part is LegName.ENTRY and of_another else part
+
+
+def entry_of(found: OrderFrame, part: LegName) -> str:
+    """The id of its entry, without which a target or stop is nobody's: it may share that id."""
+    if part is LegName.ENTRY:
+        return found.order_id
+    try:
+        return identifier(found.entry_id if _names_an_entry(found) else None)
+    except ValueError as error:
+        raise BadWire(f"order frame: algoOrdNo of a target or stop {error}") from None
 
 
 def exit_id(entry_id: str, part: LegName) -> str:
@@ -83,7 +117,7 @@ def told_apart(reports: Sequence[OrderReport]) -> list[OrderReport]:
     def whole_of(report: OrderReport) -> str:
         if len(parts[report.broker_order_id]) > 1:
             return report.broker_order_id
-        found = entries.get(str(report.raw.get("correlationId")).strip(), set())
+        found = entries.get(str(report.raw.get("correlationId") or "").strip(), set())
         return next(iter(found)) if len(found) == 1 else ""
 
     return [
