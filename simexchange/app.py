@@ -111,7 +111,7 @@ def build(
     rest = RestApi(exchange, limits, faults, log, desk, sentry, edis, supers, natives)
     app.add_routes(rest.routes())
     app.add_routes(AuthApi(desk, exchange, faults, log).routes())
-    app.add_routes(MasterFiles(exchange, faults, log, listed_on).routes())
+    app.add_routes(MasterFiles(exchange, faults, log, listed_on, natives).routes())
     super_control = SuperControl(ledger, supers, natives)
     control = Control(
         exchange, limits, saboteur, log, feed, market_feed, desk, clock, super_control

@@ -30,12 +30,12 @@ DETAILED = (
 _MIDNIGHT = {"MCX": "23:30:00"}
 
 
-def lines(kind: str, instruments: Iterable[Instrument]) -> Iterator[str]:
-    """The file, line by line, each with its end."""
-    header, row = (COMPACT, _compact) if kind == "compact" else (DETAILED, _detailed)
-    yield f"{header}\n"
-    for instrument in instruments:
-        yield f"{','.join(map(_quoted, row(instrument)))}\n"
+def lines(kind: str, instruments: Iterable[Instrument], *, native: bool = False) -> Iterator[str]:
+    """The file, line by line, each with its end. `native`: bracket and cover orders are taken."""
+    yield f"{COMPACT if kind == 'compact' else DETAILED}\n"
+    for each in instruments:
+        row = _compact(each) if kind == "compact" else _detailed(each, native=native)
+        yield f"{','.join(map(_quoted, row))}\n"
 
 
 def _compact(of: Instrument) -> list[str]:
@@ -49,7 +49,8 @@ def _compact(of: Instrument) -> list[str]:
     ]
 
 
-def _detailed(of: Instrument) -> list[str]:
+def _detailed(of: Instrument, *, native: bool) -> list[str]:
+    flag = "Y" if native and not of.is_index else "N"
     expiry = of.expiry or ("0001-01-01" if of.is_index else "")
     contract = of.symbol if of.segment == "NSE_FNO" else _mnemonic(of)
     limits = ("0.0000", "0.0000") if of.is_index else (f"{of.upper:.4f}", f"{of.lower:.4f}")
@@ -57,7 +58,7 @@ def _detailed(of: Instrument) -> list[str]:
         *(of.exchange, of.segment_letter, of.security_id, of.isin, of.kind, of.underlying or ""),
         *(of.root, contract, of.name, _type(of), _series(of), f"{of.lot}.0", expiry),
         *(_strike(of), "" if of.is_equity else of.option or "XX", _tick(of)),
-        *("M" if of.expiry else "NA", "N", "N", "N", "NA", "A"),
+        *("M" if of.expiry else "NA", flag, flag, "N", "NA", "A"),
         *("0", "0", "0", "0", "0", "0", "0", *limits, _freeze(of), ""),
     ]
 

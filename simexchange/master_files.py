@@ -11,6 +11,7 @@ from simexchange.exchange import Exchange
 from simexchange.faults import Faults
 from simexchange.inflict import Scene
 from simexchange.instruments import Instrument
+from simexchange.native import NativeBrackets
 from simexchange.replies import Reply
 from simexchange.request_log import RequestLog
 from simexchange.serving import carry_out
@@ -23,13 +24,21 @@ Listed = Callable[[date], list[Instrument]]
 class MasterFiles:
     """Both files. What a new day lists can be traded from the moment its file is read."""
 
-    def __init__(self, exchange: Exchange, faults: Faults, log: RequestLog, listed: Listed) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        faults: Faults,
+        log: RequestLog,
+        listed: Listed,
+        natives: NativeBrackets,
+    ) -> None:
         self._exchange = exchange
+        self._natives = natives
         self._ledger = exchange.ledger
         self._faults = faults
         self._log = log
         self._listed = listed
-        self._day = date.min
+        self._made_for = (date.min, False)
         self._files: dict[str, bytes] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -52,12 +61,14 @@ class MasterFiles:
 
     def _reply(self, kind: str) -> Reply:
         today = self._ledger.clock().date()
-        if today != self._day:
+        native = self._natives.on
+        if (today, native) != self._made_for:
             listed = self._listed(today)
             for each in listed:
                 self._ledger.instruments.setdefault(each.key, each)
             self._files = {
-                name: "".join(master.lines(name, listed)).encode() for name in master.PATHS
+                name: "".join(master.lines(name, listed, native=native)).encode()
+                for name in master.PATHS
             }
-            self._day = today
+            self._made_for = (today, native)
         return Reply(200, None, self._files[kind], datetime.combine(today, WRITTEN_AT))

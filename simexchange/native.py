@@ -21,7 +21,7 @@ from simexchange.trading import Call, Trading, refusals
 
 
 class NativeBrackets:
-    """`on`: whether the broker takes them at all; as it is now, it does not."""
+    """`on`: whether the broker takes them, and lists that it does; as it is now, it does not."""
 
     def __init__(self, exchange: Exchange, trading: Trading, desk: SuperDesk) -> None:
         self.on = False

@@ -215,7 +215,15 @@ class InstrumentAdmin(ModelAdmin):  # type: ignore[misc]
         "tradable",
         "why",
     )
-    list_filter = ("segment", KindFilter, "tradable", "closed", "blocked")
+    list_filter = (
+        "segment",
+        KindFilter,
+        "tradable",
+        "closed",
+        "blocked",
+        "bracket_orders",
+        "cover_orders",
+    )
     search_fields = ("symbol",)
     search_help_text = "NIFTY 24500 CE, NIFTY 25 NOV 24500 CE, BANKNIFTY FUT, a name, ISIN or id."
     list_per_page = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.brokers.models import BracketStyle, BrokerAccount, Instrument
 from apps.brokers.port import BracketKind
-from apps.brokers.registry import adapter_of
+from apps.brokers.reporting import brackets_of
 
 
 def kinds(
@@ -12,10 +12,15 @@ def kinds(
 ) -> tuple[BracketKind, ...]:
     """The brackets that the broker can keep for this instrument now, best first; empty for none.
 
-    ``target``: one with a target, which a super order cannot be without. A person may leave them
-    all to the desk, and DhanHQ's sandbox has no super orders (it answers 404, as was measured).
+    ``target``: one with a target, which a super order cannot be without; which NATIVE there is
+    depends on it too, and is for INTRADAY alone. A person may leave them all to the desk, and
+    DhanHQ's sandbox has no super orders (it answers 404, as was measured).
     """
     if account.bracket_style == BracketStyle.MANAGED or account.environment == "sandbox":
         return ()
-    can = adapter_of(account).brackets
-    return (BracketKind.SUPER,) if target and BracketKind.SUPER in can else ()
+    allowed = {
+        BracketKind.SUPER: target,
+        BracketKind.NATIVE: instrument.bracket_orders if target else instrument.cover_orders,
+    }
+    can = brackets_of(account)
+    return tuple(kind for kind, yes in allowed.items() if yes and kind in can)

@@ -32,7 +32,8 @@ _TABLE = """
         line integer, segment varchar, security_id varchar, symbol varchar, name varchar,
         series varchar, kind varchar, isin varchar, lot_size integer, tick_size numeric,
         freeze_quantity integer, lower_limit numeric, upper_limit numeric, underlying varchar,
-        expiry date, strike numeric, option_type varchar, closed varchar)
+        expiry date, strike numeric, option_type varchar, closed varchar,
+        bracket_orders boolean, cover_orders boolean)
 """
 # In the file, but not understood: such a row is neither changed nor gone.
 _UNCLEAR = "CREATE TEMPORARY TABLE unclear_instrument (segment varchar, security_id varchar)"
@@ -66,11 +67,12 @@ _COMPARE = """
         (i.lot_size, i.tick_size) IS DISTINCT FROM (s.lot_size, s.tick_size) AS resized,
         (i.symbol, i.name, i.series, i.lot_size, i.tick_size, i.underlying, i.expiry, i.strike,
          i.option_type, i.closed, i.isin, i.freeze_quantity, i.lower_limit, i.upper_limit,
-         i.limits_on, i.tradable)
+         i.limits_on, i.tradable, i.bracket_orders, i.cover_orders)
         IS DISTINCT FROM
         (s.symbol, s.name, s.series, s.lot_size, s.tick_size, s.underlying, s.expiry, s.strike,
          s.option_type, s.closed, becomes.isin, becomes.freeze_quantity, becomes.lower_limit,
-         becomes.upper_limit, becomes.limits_on, becomes.tradable) AS differs
+         becomes.upper_limit, becomes.limits_on, becomes.tradable,
+         becomes.bracket_orders, becomes.cover_orders) AS differs
     FROM staged_instrument s
     JOIN brokers_instrument i
         ON i.segment = s.segment AND i.security_id = s.security_id AND i.retired_at IS NULL
@@ -83,7 +85,9 @@ _COMPARE = """
             CASE WHEN news THEN s.lower_limit ELSE i.lower_limit END AS lower_limit,
             CASE WHEN news THEN s.upper_limit ELSE i.upper_limit END AS upper_limit,
             CASE WHEN news THEN %(limits_on)s::date ELSE i.limits_on END AS limits_on,
-            s.closed = '' AND NOT i.blocked AS tradable
+            s.closed = '' AND NOT i.blocked AS tradable,
+            coalesce(s.bracket_orders, i.bracket_orders) AS bracket_orders,
+            coalesce(s.cover_orders, i.cover_orders) AS cover_orders
     ) becomes
 """
 _COUNT = """
@@ -129,6 +133,7 @@ _CHANGE = """
         strike = s.strike, option_type = s.option_type, closed = s.closed, isin = c.isin,
         freeze_quantity = c.freeze_quantity, lower_limit = c.lower_limit,
         upper_limit = c.upper_limit, limits_on = c.limits_on, tradable = c.tradable,
+        bracket_orders = c.bracket_orders, cover_orders = c.cover_orders,
         updated_at = %(now)s
     FROM compared_instrument c JOIN staged_instrument s ON s.line = c.line
     WHERE c.id = i.id AND c.same AND c.differs
@@ -137,11 +142,12 @@ _ADD = """
     INSERT INTO brokers_instrument
         (segment, security_id, symbol, name, series, kind, isin, lot_size, tick_size,
          freeze_quantity, lower_limit, upper_limit, limits_on, underlying, expiry, strike,
-         option_type, closed, blocked, tradable, updated_at)
+         option_type, closed, bracket_orders, cover_orders, blocked, tradable, updated_at)
     SELECT s.segment, s.security_id, s.symbol, s.name, s.series, s.kind, coalesce(s.isin, ''),
         s.lot_size, s.tick_size, s.freeze_quantity, s.lower_limit, s.upper_limit,
         CASE WHEN s.upper_limit IS NOT NULL THEN %(limits_on)s::date END, s.underlying,
-        s.expiry, s.strike, s.option_type, s.closed, FALSE, s.closed = '', %(now)s
+        s.expiry, s.strike, s.option_type, s.closed, coalesce(s.bracket_orders, FALSE),
+        coalesce(s.cover_orders, FALSE), FALSE, s.closed = '', %(now)s
     FROM staged_instrument s LEFT JOIN compared_instrument c ON c.line = s.line
     WHERE c.line IS NULL OR NOT c.same
     ORDER BY s.line

@@ -499,7 +499,8 @@ class Listing(NamedTuple):
     """One instrument as a master file states it. None: it does not say, so what is known stays.
 
     Prices and tick in rupees, sizes in units. Both price limits are stated, or neither.
-    ``closed`` is one of the reasons of ``Closed``, or empty.
+    ``closed`` is one of the reasons of ``Closed``, or empty. ``bracket_orders``, ``cover_orders``:
+    the broker keeps a stop with a target, or a stop alone, under a product of its own.
     """
 
     segment: Segment
@@ -519,6 +520,8 @@ class Listing(NamedTuple):
     strike: Decimal | None
     option_type: str
     closed: str
+    bracket_orders: bool | None
+    cover_orders: bool | None
 
 
 class Layout(Protocol):

@@ -64,7 +64,7 @@ ADAPTERS = {
         DhanTokens,
         DhanMaster(),
         DhanQuoteStream,
-        frozenset({BracketKind.SUPER}),
+        frozenset(BracketKind),
     ),
 }
 

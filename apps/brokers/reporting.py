@@ -15,7 +15,15 @@ from django.utils import timezone
 
 from apps.brokers.journal import moment
 from apps.brokers.models import BrokerAccount, FundsReport, PositionsReport
-from apps.brokers.port import Funds, Master, OrderStream, Position, QuoteStream, Reporting
+from apps.brokers.port import (
+    BracketKind,
+    Funds,
+    Master,
+    OrderStream,
+    Position,
+    QuoteStream,
+    Reporting,
+)
 from apps.brokers.registry import adapter_named, adapter_of
 
 
@@ -32,6 +40,11 @@ def stream_of(account: BrokerAccount) -> OrderStream:
 def master_of(broker: str) -> Master:
     """The master files of a kind of broker."""
     return adapter_named(broker).master
+
+
+def brackets_of(account: BrokerAccount) -> frozenset[BracketKind]:
+    """The kinds of brackets that the account's broker keeps itself."""
+    return adapter_of(account).brackets
 
 
 def quotes_of(account: BrokerAccount) -> QuoteStream:

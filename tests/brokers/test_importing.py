@@ -154,6 +154,22 @@ def test_the_compact_file_takes_nothing_away(take: Import) -> None:
     assert everything() == before
 
 
+def test_whether_the_broker_keeps_brackets_is_stored_and_taken_back(take: Import) -> None:
+    allowed = changed(RELIANCE, {"BRACKET_FLAG": "Y"})
+    take(allowed, changed(AMARA, {"COVER_FLAG": "Y"}), NIFTY_CALL)
+    flags = {
+        each.security_id: (each.bracket_orders, each.cover_orders)
+        for each in Instrument.objects.all()
+    }
+    assert flags == {"2885": (True, False), "100": (False, True), "35084": (False, False)}
+    assert counts(take(allowed, AMARA, NIFTY_CALL)) == {"changed": 1, "unchanged": 2}
+    assert (one("2885").bracket_orders, one("100").cover_orders) == (True, False)
+    take(COMPACT_ROWS["RELIANCE"], header=COMPACT, even_if_fewer=True)
+    assert one("2885").bracket_orders
+    take(RELIANCE, AMARA, NIFTY_CALL)
+    assert not one("2885").bracket_orders
+
+
 def test_limits_and_freeze_known_from_elsewhere_survive_a_file_that_has_none(take: Import) -> None:
     take(RELIANCE)
     silent = {"SM_UPPER_LIMIT": "0.0000", "SM_LOWER_LIMIT": "0.0000", "SM_FREEZE_QTY": "-1"}

@@ -30,9 +30,42 @@ def test_a_super_order_needs_a_target(at: Any, share: Instrument) -> None:
     assert kinds(at(LIVE), share, target=False) == ()
 
 
+@pytest.mark.parametrize(
+    ("flags", "with_a_target", "without"),
+    [
+        ({}, (BracketKind.SUPER,), ()),
+        (
+            {"bracket_orders": True},
+            (BracketKind.SUPER, BracketKind.NATIVE),
+            (),
+        ),
+        ({"cover_orders": True}, (BracketKind.SUPER,), (BracketKind.NATIVE,)),
+        (
+            {"bracket_orders": True, "cover_orders": True},
+            (BracketKind.SUPER, BracketKind.NATIVE),
+            (BracketKind.NATIVE,),
+        ),
+    ],
+)
+def test_a_product_of_the_broker_where_its_file_allows_it(
+    flags: dict[str, bool],
+    with_a_target: tuple[BracketKind, ...],
+    without: tuple[BracketKind, ...],
+    at: Any,
+    share: Instrument,
+) -> None:
+    for name, value in flags.items():
+        setattr(share, name, value)
+    account = at(LIVE)
+    assert kinds(account, share, target=True) == with_a_target
+    assert kinds(account, share, target=False) == without
+
+
 def test_its_sandbox_keeps_none(at: Any, share: Instrument) -> None:
+    share.bracket_orders = True
     assert kinds(at("https://sandbox.dhan.co/v2"), share) == ()
 
 
 def test_a_person_leaves_all_to_the_desk(at: Any, share: Instrument) -> None:
+    share.bracket_orders = True
     assert kinds(at(LIVE, bracket_style="MANAGED"), share) == ()

@@ -19,10 +19,22 @@ from apps.brokers.dhan.schemas import (
     OrderFrame,
     OrderRow,
     PositionRow,
+    SuperLegRow,
+    SuperRow,
     TradeRow,
 )
+from apps.brokers.dhan.supers import reports_from_supers
 from apps.brokers.dhan.trading import outcome_of
-from apps.brokers.port import Accepted, BadWire, NotSent, OrderReport, Refused, Unknown
+from apps.brokers.port import (
+    Accepted,
+    BadWire,
+    BrokerState,
+    LegName,
+    NotSent,
+    OrderReport,
+    Refused,
+    Unknown,
+)
 from apps.brokers.storable import redacted, storable
 from apps.brokers.wire import Reply
 
@@ -30,10 +42,19 @@ INDIA = ZoneInfo("Asia/Kolkata")
 KEYS = sorted(
     {
         field.alias or name
-        for model in (OrderRow, OrderFrame, PositionRow, TradeRow, HoldingRow, ApprovedRow)
+        for model in (
+            OrderRow,
+            OrderFrame,
+            PositionRow,
+            TradeRow,
+            HoldingRow,
+            ApprovedRow,
+            SuperRow,
+            SuperLegRow,
+        )
         for name, field in model.model_fields.items()
     }
-    | {"filledQty", "filled_qty", "errorCode", "errorMessage", "data", "clientId"}
+    | {"totalQuatity", "filledQty", "filled_qty", "errorCode", "errorMessage", "data", "clientId"}
 )
 SCALARS = (
     st.none()
@@ -56,6 +77,8 @@ def test_mapping_raises_nothing_but_bad_wire(value: Any) -> None:
     for read in (
         lambda: mapping.report_from_row(value, INDIA),
         lambda: mapping.report_from_frame(value, INDIA),
+        lambda: mapping.reports_from_rows([value, value], INDIA, "book"),
+        lambda: reports_from_supers([value], INDIA),
         lambda: mapping.fill_from_row(value, INDIA),
         lambda: mapping.position_from_row(value),
         lambda: mapping.holding_from_row(value),
@@ -135,3 +158,84 @@ def test_no_secret_survives_redaction(body: Any, secret: str) -> None:
     assert f"<{secret}>" not in kept
     assert '"accessToken": "***"' in kept or '"cut"' in kept
     json.dumps(storable(body), allow_nan=False)
+
+
+IDS = st.sampled_from(["1", "2", "3"])
+WORDS = st.sampled_from(["PENDING", "TRIGGERED", "PART_TRADED", "TRADED", "CANCELLED", "CLOSED"])
+UNITS = st.none() | st.integers(0, 20)
+LEG_ROWS = st.fixed_dictionaries(
+    {"legName": st.sampled_from(["TARGET_LEG", "STOP_LOSS_LEG"]), "orderStatus": WORDS},
+    optional={
+        "orderId": IDS | st.none(),
+        "correlationId": st.just("abc"),
+        "totalQuatity": UNITS,
+        "quantity": UNITS,
+        "remainingQuantity": UNITS,
+        "triggeredQuantity": UNITS,
+        "price": st.decimals(1, 100, places=2),
+        "triggerPrice": st.decimals(0, 100, places=2),
+        "exchangeOrderId": st.sampled_from(["0", "12", "NA"]),
+    },
+)
+SUPER_ROWS = st.fixed_dictionaries(
+    {
+        "orderId": IDS,
+        "orderStatus": WORDS,
+        "correlationId": st.just("abc"),
+        "quantity": UNITS,
+        "filledQty": UNITS,
+        "legDetails": st.lists(LEG_ROWS, max_size=2, unique_by=lambda row: row["legName"]),
+    }
+)
+
+
+@given(st.lists(SUPER_ROWS, max_size=3, unique_by=lambda row: row["orderId"]))
+def test_no_leg_of_a_super_order_can_be_taken_for_another_order(rows: list[Any]) -> None:
+    with suppress(BadWire):
+        reports = reports_from_supers(rows, INDIA)
+        entries = {one.broker_order_id for one in reports if one.part is LegName.ENTRY}
+        for one in (one for one in reports if one.part is not LegName.ENTRY):
+            assert one.whole_id in entries
+            assert one.broker_order_id != one.whole_id
+            assert one.correlation_id is None
+            assert one.part is not LegName.STOP_LOSS or one.price is None
+            if one.filled_quantity is not None:
+                assert one.quantity is not None
+                assert 0 <= one.filled_quantity <= one.quantity
+                assert (one.state is BrokerState.FILLED) is (one.filled_quantity == one.quantity)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "orderId": IDS,
+                "orderStatus": WORDS,
+                "correlationId": st.just("abc"),
+                "legName": st.sampled_from(["NA", "ENTRY_LEG", "TARGET_LEG", "STOP_LOSS_LEG"]),
+            }
+        ),
+        max_size=6,
+        unique_by=lambda row: (row["orderId"], row["legName"]),
+    )
+)
+def test_every_part_in_a_book_has_an_id_of_its_own(rows: list[Any]) -> None:
+    reports = mapping.reports_from_rows(rows, INDIA, "book")
+    exits = [one for one in reports if one.part in {LegName.TARGET, LegName.STOP_LOSS}]
+    others = {one.broker_order_id for one in reports if one not in exits}
+    names = [one.broker_order_id for one in exits]
+    assert len(set(names)) == len(names)
+    assert not others & set(names)
+    assert all(one.correlation_id is None for one in exits)
+
+
+@given(IDS, IDS | st.none(), st.integers(0, 4), st.sampled_from(["Super Order", " ", "NR"]))
+def test_every_exit_on_the_socket_has_an_id_of_its_own(
+    order: str, entry: str | None, number: int, remarks: str
+) -> None:
+    data = {"orderNo": order, "status": "Pending", "legNo": number, "remarks": remarks}
+    with suppress(BadWire):
+        report = mapping.report_from_frame(data | {"algoOrdNo": entry, "correlationId": "a"}, INDIA)
+        is_exit = report.part in {LegName.TARGET, LegName.STOP_LOSS}
+        assert (report.correlation_id is None) is is_exit
+        assert not is_exit or report.broker_order_id != report.whole_id == entry

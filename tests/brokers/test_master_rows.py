@@ -49,7 +49,24 @@ def test_an_index_option():
         "strike": D(72600),
         "option_type": "CE",
         "closed": "",
+        "bracket_orders": False,
+        "cover_orders": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed"), [("Y", True), ("y", True), ("N", False), ("", False), ("1", False)]
+)
+def test_only_a_y_lets_the_broker_keep_brackets(word, allowed):
+    share = listing(changed(master_rows.RELIANCE, {"BRACKET_FLAG": word}))
+    assert (share.bracket_orders, share.cover_orders) == (allowed, False)
+    share = listing(changed(master_rows.RELIANCE, {"COVER_FLAG": word}))
+    assert (share.bracket_orders, share.cover_orders) == (False, allowed)
+
+
+def test_without_its_columns_nothing_is_said_of_brackets():
+    share = listing(COMPACT_ROWS["RELIANCE"], COMPACT)
+    assert (share.bracket_orders, share.cover_orders) == (None, None)
 
 
 def test_a_share():
@@ -142,6 +159,7 @@ def test_the_compact_file_says_the_same_as_far_as_it_goes(name):
     short = listing(COMPACT_ROWS[name], COMPACT)
     long = listing(getattr(master_rows, name))
     silent = {"isin", "freeze_quantity", "lower_limit", "upper_limit"}
+    silent |= {"bracket_orders", "cover_orders"}
     for column, value in short._asdict().items():
         assert value == (None if column in silent else getattr(long, column)), column
 

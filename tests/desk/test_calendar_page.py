@@ -307,6 +307,7 @@ def test_the_accounts_page_says_that_it_is_always_open(account, adam):  # noqa: 
         "feed_url": "wss://api-order-update.dhan.co",
         "stamp_zone": "Asia/Kolkata",
         "calendar": "always_open",
+        "bracket_style": "AUTOMATIC",
         "enabled": "on",
     }
     refused = client.post(change, form)

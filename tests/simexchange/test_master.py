@@ -132,6 +132,21 @@ def test_the_two_files_list_the_same() -> None:
         assert [one[name] for name in names] == [other[name] for name in names.values()]
 
 
+def test_brackets_are_listed_as_long_as_the_broker_takes_them(market: Server) -> None:
+    def flags() -> set[tuple[str, str, bool]]:
+        text = requests.get(f"{market.url}{master.PATHS['detailed']}", timeout=30).text
+        return {
+            (row["BRACKET_FLAG"], row["COVER_FLAG"], row["INSTRUMENT"] == "INDEX")
+            for row in csv.DictReader(io.StringIO(text))
+        }
+
+    assert flags() == {("N", "N", True), ("N", "N", False)}
+    market.sim("super", {"native": True})
+    assert flags() == {("N", "N", True), ("Y", "Y", False)}
+    market.sim("super", {"native": False})
+    assert flags() == {("N", "N", True), ("N", "N", False)}
+
+
 def test_the_generator_writes_the_same_file_twice(tmp_path: Path) -> None:
     def generate(name: str, *more: str) -> bytes:
         words = ["--rows", "2000", "--seed", "7", "--day", "2026-11-23", "--out", name, *more]

@@ -9,8 +9,14 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from apps.brokers.dhan import words
-from apps.brokers.dhan.fields import identifier
-from apps.brokers.dhan.legs import EXITS, as_part, told_apart
+from apps.brokers.dhan.legs import (
+    as_part,
+    entry_of,
+    is_leg,
+    of_a_bracket,
+    part_in,
+    told_apart,
+)
 from apps.brokers.dhan.schemas import (
     AddressBody,
     ApprovedRow,
@@ -36,7 +42,6 @@ from apps.brokers.port import (
     Fill,
     Funds,
     Holding,
-    LegName,
     Level,
     Margin,
     Minted,
@@ -71,7 +76,7 @@ def report_from_row(row: object, zone: ZoneInfo, what: str = "order row") -> Ord
         segment,
         zone,
         row,
-        leg=found.leg is not None or _of_a_bracket(found.product),
+        leg=found.leg is not None or of_a_bracket(found.product),
         after_market=bool(found.after_market),
     )
     part = known(words.LEGS, found.leg)
@@ -88,42 +93,11 @@ def report_from_frame(data: object, zone: ZoneInfo) -> OrderReport:
         zone,
         data,
         platform=words.PLATFORMS.get(found.platform or "", found.platform or "")[:40],
-        leg=_is_leg(found),
+        leg=is_leg(found),
         after_market=found.off_market == "1",
     )
-    part = _part_in(found)
-    if part is None:
-        return report
-    return as_part(report, part, _entry_of(found) if part in EXITS else "")
-
-
-def _part_in(found: OrderFrame) -> LegName | None:
-    """Ordinary orders have a leg number too, which says nothing of them (recorded)."""
-    part = words.LEG_NUMBERS.get(found.leg_number or "") if _is_leg(found) else None
-    of_another = _names_an_entry(found) and found.entry_id != found.order_id
-    return None if part is LegName.ENTRY and of_another else part
-
-
-def _entry_of(found: OrderFrame) -> str:
-    """A target or stop is nobody's without it, for it may be shown under its entry's own id."""
-    try:
-        return identifier(found.entry_id if _names_an_entry(found) else None)
-    except ValueError as error:
-        raise BadWire(f"order frame: algoOrdNo of a target or stop {error}") from None
-
-
-def _names_an_entry(found: OrderFrame) -> bool:
-    return found.entry_id is not None and found.entry_id.strip("0.") != ""
-
-
-def _is_leg(found: OrderFrame) -> bool:
-    """Part of a super, bracket or cover order (order-update page: remarks, AlgoOrdNo, product)."""
-    super_order = (found.remarks or "").casefold() == words.SUPER_ORDER
-    return _names_an_entry(found) or super_order or _of_a_bracket(found.product)
-
-
-def _of_a_bracket(product: str | None) -> bool:
-    return (product or "").upper() in words.BRACKET_PRODUCTS
+    part = part_in(found)
+    return report if part is None else as_part(report, part, entry_of(found, part))
 
 
 def camel(data: object) -> object:
@@ -473,10 +447,12 @@ def as_float(value: Decimal | None, *, needed: bool) -> float:
 def body_to_send(payload: dict[str, Any], client_id: str) -> dict[str, Any]:
     """The SDK's body without what must be left out, and with the client id.
 
-    The broker refuses empty texts (recorded in the sandbox), and only a stop order has a trigger.
+    The broker refuses empty texts (recorded in the sandbox), and only a stop order has a trigger,
+    and a cover order, whose stop it is.
     """
     body = {key: value for key, value in payload.items() if value is not None and value != ""}
-    if body.get("orderType") != words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]:
+    stop = body.get("orderType") == words.ORDER_TYPE_WORD[OrderType.STOP_LIMIT]
+    if not stop and body.get("productType") != words.COVER:
         body.pop("triggerPrice", None)
     if not body.get("disclosedQuantity"):
         body.pop("disclosedQuantity", None)

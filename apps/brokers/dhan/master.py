@@ -60,8 +60,14 @@ COLUMNS = {
         "tick": "SEM_TICK_SIZE",
     },
 }
-# In the detailed file and in no documentation: read when they are there.
-UNDOCUMENTED = {"upper": "SM_UPPER_LIMIT", "lower": "SM_LOWER_LIMIT", "freeze": "SM_FREEZE_QTY"}
+# In the detailed file alone, the first three in no documentation: read when they are there.
+OPTIONAL = {
+    "upper": "SM_UPPER_LIMIT",
+    "lower": "SM_LOWER_LIMIT",
+    "freeze": "SM_FREEZE_QTY",
+    "bracket": "BRACKET_FLAG",
+    "cover": "COVER_FLAG",
+}
 
 SEGMENTS = SOCKET_SEGMENTS | {("NSE", "I"): Segment.INDEX, ("BSE", "I"): Segment.INDEX}
 LEFT_OUT = {("NSE", "M")}
@@ -124,7 +130,7 @@ class DhanLayout:
         if missing:
             raise Doubt(", ".join(missing), "the column is missing")
         self._columns = COLUMNS[name] | {
-            ours: theirs for ours, theirs in UNDOCUMENTED.items() if theirs in places
+            ours: theirs for ours, theirs in OPTIONAL.items() if theirs in places
         }
         self._names = tuple(self._columns)
         self._pick = itemgetter(*(places[column] for column in self._columns.values()))
@@ -177,6 +183,8 @@ class _Row:
             strike=strike,
             option_type=option,
             closed=_closed(segment, lot),
+            bracket_orders=self._flag("bracket"),
+            cover_orders=self._flag("cover"),
         )
 
     def _doubt(self, ours: str, text: str) -> Doubt:
@@ -272,6 +280,11 @@ class _Row:
         if largest < 1:
             raise self._doubt("freeze", f"{said} is less than one lot")
         return int(largest)
+
+    def _flag(self, ours: str) -> bool | None:
+        """Y allows it, and no other word does; without the column nothing is said."""
+        said = self._said.get(ours)
+        return None if said is None else said.strip().upper() == "Y"
 
     def _limits(self, segment: Segment) -> dict[str, Decimal | None]:
         """Rupees, of the day on which the file was written; both or none."""

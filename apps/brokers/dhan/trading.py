@@ -8,6 +8,11 @@ from functools import partial
 from apps.brokers.dhan.client import DhanClient
 from apps.brokers.dhan.errors import After, Complaint, complaint_in, meaning_of
 from apps.brokers.dhan.mapping import modify_arguments, place_arguments
+from apps.brokers.dhan.natives import (
+    id_to_cancel,
+    modify_native_arguments,
+    place_native_arguments,
+)
 from apps.brokers.dhan.schemas import KillSwitchBody, OrderReply, read
 from apps.brokers.dhan.supers import modify_super_arguments, place_super_arguments
 from apps.brokers.dhan.words import LEG_WORD, state_of
@@ -43,7 +48,7 @@ class DhanTrading:
         """Place one order; the broker's REJECTED with an id is accepted: the order exists.
 
         One with ``exits`` becomes a super order (super order page), which always says all three:
-        target, stop and trailing.
+        target, stop and trailing; or a bracket or cover order (orders page, classic).
         """
         exits = request.exits
         if exits is None:
@@ -53,7 +58,8 @@ class DhanTrading:
     def modify(self, request: ModifyRequest) -> Outcome:
         """Change a working order; ``quantity`` is the new total (release notes of v2.0).
 
-        The reply to a change of a super order's part names the whole.
+        The reply to a change of a super order's part names the whole; to that of a bracket or
+        cover order's, the id that was asked about.
         """
         part = request.part
         if part is not None:
@@ -66,15 +72,13 @@ class DhanTrading:
     def cancel(self, broker_order_id: str, part: LegAddress | None = None) -> Outcome:
         """Cancel; the orders and super order pages document an empty 202 as a yes.
 
-        The entry of a super order takes all of it along; target and stop never come back.
+        The entry of a super order takes all of it along; target and stop never come back. The
+        API has no way to name a leg of a bracket or cover order: it is cancelled by its own id,
+        and without one it provably is not, for the entry's id would end the whole.
         """
         if part is not None:
-            return self._if_it_can_be_said(lambda: self._cancel_part(part))
-        return self._outcome(
-            lambda: self._client.cancel_order(broker_order_id),
-            broker_order_id,
-            empty_is_yes=True,
-        )
+            return self._if_it_can_be_said(lambda: self._cancel_part(broker_order_id, part))
+        return self._cancel_order(broker_order_id)
 
     def kill_switch(self, *, on: bool) -> Outcome:
         """Turn the account's kill switch; refused unless it is flat (trader's control page)."""
@@ -82,20 +86,32 @@ class DhanTrading:
         return self._outcome(lambda: self._client.kill_switch(word), understand=_switch_turned)
 
     def _place_bracket(self, request: OrderRequest, exits: Exits) -> Outcome:
-        _check_kind(exits.kind)
+        if exits.kind is BracketKind.NATIVE:
+            plain = place_native_arguments(request, exits)
+            return self._outcome(lambda: self._client.place_order(**plain))
         terms = place_super_arguments(request, exits)
         return self._outcome(lambda: self._client.place_super_order(**terms))
 
     def _modify_part(self, request: ModifyRequest, part: LegAddress) -> Outcome:
-        _check_kind(part.kind)
+        if part.kind is BracketKind.NATIVE:
+            plain = modify_native_arguments(request, part)
+            return self._outcome(lambda: self._client.modify_order(**plain), plain["order_id"])
         terms = modify_super_arguments(request, part)
         return self._outcome(lambda: self._client.modify_super_order(**terms), part.whole_id)
 
-    def _cancel_part(self, part: LegAddress) -> Outcome:
-        _check_kind(part.kind)
+    def _cancel_part(self, broker_order_id: str, part: LegAddress) -> Outcome:
+        if part.kind is BracketKind.NATIVE:
+            return self._cancel_order(id_to_cancel(broker_order_id, part))
         return self._outcome(
             lambda: self._client.cancel_super_order(part.whole_id, LEG_WORD[part.leg]),
             part.whole_id,
+            empty_is_yes=True,
+        )
+
+    def _cancel_order(self, broker_order_id: str) -> Outcome:
+        return self._outcome(
+            lambda: self._client.cancel_order(broker_order_id),
+            broker_order_id,
             empty_is_yes=True,
         )
 
@@ -134,11 +150,6 @@ class DhanTrading:
             case Unknown(why=why):
                 return Unknown(line.scrubbed(clean_text(why)))
         return outcome
-
-
-def _check_kind(kind: BracketKind) -> None:
-    if kind is not BracketKind.SUPER:
-        raise ValueError(f"DhanHQ is not asked for brackets of the kind {kind}")
 
 
 def outcome_of(

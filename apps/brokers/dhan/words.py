@@ -87,6 +87,7 @@ HOLDING_EXCHANGES = {"ALL": None, "NSE": Segment.NSE_EQ, "BSE": Segment.BSE_EQ}
 DDPI = {"ACTIVE": True, "DEACTIVE": False, "INACTIVE": False}
 EDIS_DONE = "SUCCESS"
 # Products of bracket and cover orders, and what the socket says of a super order (order-update).
+BRACKET, COVER = "BO", "CO"
 BRACKET_PRODUCTS = {"BO", "CO", "B", "V"}
 SUPER_ORDER = "super order"
 # Parts of a bracket: in rows (orders and super order pages), and by number on the socket.

@@ -69,6 +69,16 @@ class Instrument(models.Model):
         blank=True,
         help_text="Why the master keeps it from trading.",
     )
+    bracket_orders = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The broker keeps a stop with a target in it, as a product of its own.",
+    )
+    cover_orders = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="The broker keeps a stop without a target in it, as a product of its own.",
+    )
     blocked = models.BooleanField(
         default=False, help_text="A person keeps it from trading, whatever the master says."
     )
