@@ -19,6 +19,7 @@ from apps.orders.states import EVENT_OF, TERMINAL, Event, Status, destination
 from apps.risk import footing
 
 MOST_LACKING = 20  # rows of a book that are listed one by one
+WHOLE_BOOK = "the book"  # the subject of a break that stands for many rows
 CENT = Decimal("0.01")  # a broker rounds the average that it states
 _AT_WORK = {BrokerState.IN_TRANSIT, BrokerState.WORKING, BrokerState.PARTIALLY_FILLED}
 
@@ -151,7 +152,7 @@ def collapsed(differences: Sequence[Difference]) -> list[Difference]:
             kept += many
         else:
             text = f"the book lacks {len(many)}, such as {many[0].about}"
-            kept.append(Difference(kind, "the book", text[:200], {"rows": len(many)}, {}))
+            kept.append(Difference(kind, WHOLE_BOOK, text[:200], {"rows": len(many)}, {}))
     return kept
 
 

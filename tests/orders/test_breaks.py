@@ -334,6 +334,29 @@ def test_a_whole_book_that_is_missing_is_one_break(account, working, says, monke
     assert (row.subject, row.ours) == ("the book", {"rows": 2})
 
 
+def test_a_break_that_many_others_join_is_not_gone(account, working, exchange, says, monkeypatch):
+    monkeypatch.setattr("apps.orders.books.MOST_LACKING", 1)
+    orders = [working(quantity=1) for _ in range(2)]
+    for order in orders:
+        exchange.control("fill", orderId=order.broker_order_id)
+    reconcile(account)
+    kept = [trade_of(order) for order in orders]
+    says("trade_book", kept[1:])
+    (single,) = compared(account)
+    assert (single.kind, single.ours["trade"]) == ("FILL", kept[0].exchange_trade_id)
+    says("trade_book", [])
+    assert {row.subject for row in compared(account)} == {single.subject, "the book"}
+    says("trade_book", kept)
+    assert compared(account, times=1) == []
+
+
+def trade_of(order: Order) -> Any:
+    """The stored trade of an order as the trade book has it."""
+    fill = order.fills.get()
+    row = trade(order, 1, 1400)
+    return replace(row, exchange_trade_id=fill.exchange_trade_id, price=fill.price)
+
+
 def test_an_order_that_can_have_no_row(account, reliance, says):
     says("order_book", [stranger("901", security_id="424242")])
     (row,) = compared(account)
