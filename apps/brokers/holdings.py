@@ -2,8 +2,8 @@
 
 Shares that were delivered on an earlier day are holdings and no positions (portfolio page). The
 documents do not say whether a sale leaves the holdings at once or over night. So each row also
-keeps the most that was shown of it today (``most``, ``most_available``): counted from there, a
-sale is taken off once, whichever it is.
+keeps the most that was shown of it in today's session (``most``, ``most_available``): counted from
+there, a sale is taken off once, whichever it is.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from django.utils import timezone
 
 from apps.alerts.raising import raise_alert
 from apps.brokers.journal import moment
-from apps.brokers.models import BrokerAccount, HoldingsReport, Instrument
+from apps.brokers.models import BrokerAccount, CalendarKind, HoldingsReport, Instrument
 from apps.brokers.port import Holding, ReadFailed, Segment
 from apps.brokers.reporting import reports_of
 
 log = structlog.get_logger(__name__)
 GOOD_FOR = dt.timedelta(seconds=60)
 SHARES = (Segment.NSE_EQ, Segment.BSE_EQ)
+# A broker takes yesterday's sales out of the holdings some time in the night, which no document
+# names. A list of before ROLLED_BY may still count them; and before OPENS, when NSE and BSE take
+# the first order, nothing can have been sold: the latest list alone is right.
+ROLLED_BY, OPENS = dt.time(8), dt.time(9)
 
 
 def of(account: BrokerAccount) -> HoldingsReport | None:
@@ -41,7 +45,7 @@ def store_holdings(account: BrokerAccount, *, retries: bool = True) -> HoldingsR
     with transaction.atomic():
         kept = _locked(account)
         if kept.mark < mark:
-            before = kept.rows if kept.todays else []
+            before = kept.rows if _same_session(account, kept.as_of, known.as_of) else []
             kept.rows, kept.mark, kept.as_of = _with_most(rows, before), mark, known.as_of
             kept.save(update_fields=["rows", "mark", "as_of"])
     return kept
@@ -129,6 +133,16 @@ def _segments(rows: list[Holding]) -> dict[tuple[str, str], str]:
         found.setdefault((security_id, isin), segment)
         found.setdefault((security_id, ""), segment)
     return found
+
+
+def _same_session(account: BrokerAccount, before: dt.datetime | None, now: dt.datetime) -> bool:
+    """True when a share may have left the holdings between two reads because it was sold."""
+    if before is None:
+        return False
+    first, second = timezone.localtime(before), timezone.localtime(now)
+    if first.date() != second.date() or account.calendar == CalendarKind.ALWAYS_OPEN:
+        return first.date() == second.date()
+    return first.time() >= ROLLED_BY and second.time() >= OPENS
 
 
 def _with_most(rows: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:

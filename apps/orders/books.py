@@ -19,6 +19,7 @@ from apps.orders.states import EVENT_OF, TERMINAL, Event, Status, destination
 from apps.risk import footing
 
 MOST_LACKING = 20  # rows of a book that are listed one by one
+WHOLE_BOOK = "the book"  # the subject of a break that stands for many rows
 CENT = Decimal("0.01")  # a broker rounds the average that it states
 _AT_WORK = {BrokerState.IN_TRANSIT, BrokerState.WORKING, BrokerState.PARTIALLY_FILLED}
 
@@ -199,7 +200,7 @@ def collapsed(differences: Sequence[Difference]) -> list[Difference]:
             kept += many
         else:
             text = f"the book lacks {len(many)}, such as {many[0].about}"
-            kept.append(Difference(kind, "the book", text[:200], {"rows": len(many)}, {}))
+            kept.append(Difference(kind, WHOLE_BOOK, text[:200], {"rows": len(many)}, {}))
     return kept
 
 
@@ -297,11 +298,21 @@ def _of_sums(order: Ours, total: int, value: Decimal) -> Iterable[Difference]:
 
 
 def of_positions(account: BrokerAccount, report: PositionsReport) -> Iterable[Difference]:
-    """Positions whose owners' rows do not add up to the broker's net."""
+    """Positions whose owners' rows do not add up to the broker's net.
+
+    A broker may still show as a position what was delivered in the last session: then both days
+    together are what it shows.
+    """
     ours = our_positions(account)
     theirs = dict(footing.keys_held(report))
-    for key in sorted(ours.keys() | theirs.keys()):
-        if ours.get(key, 0) != theirs.get(key, 0):
+    different = [
+        key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key, 0) != theirs.get(key, 0)
+    ]
+    delivered = any(key[2] in _DELIVERED for key in different)
+    before = _of_last_session(account) if delivered else {}
+    for key in different:
+        both = ours.get(key, 0) + before.get(key, 0)
+        if key not in before or both != theirs.get(key, 0):
             yield Difference(
                 BreakKind.POSITION,
                 ":".join(key),
@@ -311,20 +322,30 @@ def of_positions(account: BrokerAccount, report: PositionsReport) -> Iterable[Di
             )
 
 
-def our_positions(account: BrokerAccount) -> dict[tuple[str, str, str], int]:
-    """Net units by segment, security id and product, as the broker's list counts them.
+PositionKey = tuple[str, str, str]  # segment, security id, product
+
+
+def our_positions(account: BrokerAccount) -> dict[PositionKey, int]:
+    """Net units, as the broker's list counts them.
 
     What was delivered on an earlier day is a holding and no position (portfolio page): of those
     products only today counts.
     """
     by_instrument = ("instrument__segment", "instrument__security_id", "product")
-    found: dict[tuple[str, str, str], int] = defaultdict(int)
+    found: dict[PositionKey, int] = defaultdict(int)
     owned = LedgerPosition.objects.filter(account=account).exclude(product__in=_DELIVERED)
     for *key, net in owned.exclude(net=0).order_by().values_list(*by_instrument, "net"):
         found[key[0], key[1], key[2]] += net
-    today = {"account": account, "trading_day": trading_day()}
-    fills = rows.Fill.objects.filter(**today, order__product__in=_DELIVERED).order_by()
-    entries = OpeningEntry.objects.filter(**today, product__in=_DELIVERED).order_by()
+    return found | _delivered_on(account, trading_day())
+
+
+def _delivered_on(account: BrokerAccount, day: dt.date) -> dict[PositionKey, int]:
+    """Net units of the products that are delivered, of one day's fills and entries."""
+    by_instrument = ("instrument__segment", "instrument__security_id", "product")
+    found: dict[PositionKey, int] = defaultdict(int)
+    of_day = {"account": account, "trading_day": day}
+    fills = rows.Fill.objects.filter(**of_day, order__product__in=_DELIVERED).order_by()
+    entries = OpeningEntry.objects.filter(**of_day, product__in=_DELIVERED).order_by()
     names = [f"order__{name}" for name in (*by_instrument, "side")]
     traded = fills.values_list(*names, "quantity")
     entered = entries.annotate(way=Value(Side.BUY.value)).values_list(
@@ -333,6 +354,15 @@ def our_positions(account: BrokerAccount) -> dict[tuple[str, str, str], int]:
     for *key, side, quantity in traded.union(entered, all=True):
         found[key[0], key[1], key[2]] += Side(side).sign * quantity
     return dict(found)
+
+
+def _of_last_session(account: BrokerAccount) -> dict[PositionKey, int]:
+    """The same of the day before today on which such a product was last traded."""
+    fills = rows.Fill.objects.filter(
+        account=account, trading_day__lt=trading_day(), order__product__in=_DELIVERED
+    )
+    last = fills.order_by("-trading_day").values_list("trading_day", flat=True).first()
+    return _delivered_on(account, last) if last is not None else {}
 
 
 _DELIVERED = [Product.DELIVERY.value, Product.MTF.value]

@@ -19,7 +19,7 @@ from django.utils import timezone
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
-from apps.orders.books import Difference
+from apps.orders.books import WHOLE_BOOK, Difference
 from apps.orders.models import Break, BreakKind, BreakNote, Resolution, trading_day
 
 Rows = QuerySet[Break]
@@ -49,6 +49,7 @@ def compare(
         last_seen=now, times_seen=F("times_seen") + 1
     )
     lacking = any(kind == BreakKind.OURS_ONLY for kind, _ in differences)
+    untold = {*untold, *(kind for kind, subject in differences if subject == WHOLE_BOOK)}
     for key, row in listed.items():
         # A book that lacks an order of ours proves nothing of what it does not show.
         proves = row.kind not in untold and (row.kind == BreakKind.POSITION or not lacking)

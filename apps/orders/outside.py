@@ -146,6 +146,19 @@ def strangers_to_import(
     return found, without
 
 
+def not_named_since(account: BrokerAccount, strangers: list[OrderReport]) -> list[OrderReport]:
+    """Those whose id no answer has given to an order of ours since our rows were read."""
+    ids = [one.broker_order_id for one in strangers]
+    named = set(
+        Order.objects.filter(
+            account=account, trading_day__gte=trading_day(), broker_order_id__in=ids
+        ).values_list("broker_order_id", flat=True)
+        if ids
+        else ()
+    )
+    return [one for one in strangers if one.broker_order_id not in named]
+
+
 def _why_not(report: OrderReport, *, is_ours: bool, leg: bool) -> str:
     """Why a stranger gets no row of its own; empty when it does."""
     if is_ours:

@@ -147,7 +147,7 @@ class _Run:
             self.row.suspects = breaks.compare(
                 self.account, found, self.row.suspects, self.row.began_at, untold
             )
-        if not found or (quiet and not self.deferred and not self.row.suspects):
+        if not self.deferred and (not found or (quiet and not self.row.suspects)):
             self.row.agreed_at = timezone.now()
         self._keep()
         return not self.deferred and not self.row.suspects
@@ -207,7 +207,7 @@ class _Run:
         if importable and not (certain and outside.stillness(account).certain):
             self.deferred = True
             return importable
-        for report in importable:
+        for report in outside.not_named_since(account, importable):
             broker_id = report.broker_order_id
             take_in = partial(outside.import_order, account, report, as_of)
             if why := _told(account, broker_id, take_in):

@@ -16,12 +16,21 @@ from django.utils import timezone
 from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import raise_alert
 from apps.brokers.dhan.reporting import DhanReporting
-from apps.brokers.port import Known, Product
+from apps.brokers.port import Known, Position, Product, Segment
 from apps.orders import breaks, ledger
-from apps.orders.ingest import FEED, apply_report
-from apps.orders.models import BooksRun, Break, BreakKind, BreakNote, OpeningEntry
+from apps.orders.ingest import FEED, apply_fills, apply_report
+from apps.orders.models import (
+    BooksRun,
+    Break,
+    BreakKind,
+    BreakNote,
+    OpeningEntry,
+    Order,
+    trading_day,
+)
 from apps.orders.reconcile import reconcile
 from tests.orders.telling import FILLED, PARTLY, report, trade
+from tests.orders.test_ledger import at_broker, traded  # noqa: F401 - a fixture
 from tests.orders.test_outside_orders import stranger
 from tests.orders.test_what_the_database_refuses import permit_of, written
 from tradingops.checks import words_about_the_books_are_known
@@ -325,6 +334,29 @@ def test_a_whole_book_that_is_missing_is_one_break(account, working, says, monke
     assert (row.subject, row.ours) == ("the book", {"rows": 2})
 
 
+def test_a_break_that_many_others_join_is_not_gone(account, working, exchange, says, monkeypatch):
+    monkeypatch.setattr("apps.orders.books.MOST_LACKING", 1)
+    orders = [working(quantity=1) for _ in range(2)]
+    for order in orders:
+        exchange.control("fill", orderId=order.broker_order_id)
+    reconcile(account)
+    kept = [trade_of(order) for order in orders]
+    says("trade_book", kept[1:])
+    (single,) = compared(account)
+    assert (single.kind, single.ours["trade"]) == ("FILL", kept[0].exchange_trade_id)
+    says("trade_book", [])
+    assert {row.subject for row in compared(account)} == {single.subject, "the book"}
+    says("trade_book", kept)
+    assert compared(account, times=1) == []
+
+
+def trade_of(order: Order) -> Any:
+    """The stored trade of an order as the trade book has it."""
+    fill = order.fills.get()
+    row = trade(order, 1, 1400)
+    return replace(row, exchange_trade_id=fill.exchange_trade_id, price=fill.price)
+
+
 def test_an_order_that_can_have_no_row(account, reliance, says):
     says("order_book", [stranger("901", security_id="424242")])
     (row,) = compared(account)
@@ -386,6 +418,60 @@ def test_a_delivery_of_an_earlier_day_is_no_position_any_more(account, reliance,
         )
     )
     assert compared(account) == []
+
+
+@pytest.fixture
+def bought(at_broker):  # noqa: F811
+    """An order that filled on an earlier day."""
+
+    def make(units: int, days_ago: int, product: str) -> None:
+        day = trading_day() - dt.timedelta(days=days_ago)
+        order = at_broker(product=product, trading_day=day)
+        apply_fills(order.pk, [traded(order, 1, units, 1400)])
+        Order.objects.filter(pk=order.pk).update(status="FILLED", quantity=units)
+
+    return make
+
+
+def position(net: int, product: str) -> Position:
+    return Position(
+        segment=Segment.NSE_EQ,
+        security_id="2885",
+        product=Product(product),
+        net_quantity=net,
+        buy_quantity=net,
+        sell_quantity=0,
+        buy_average=Decimal(1400),
+        sell_average=Decimal(0),
+        realised=Decimal(0),
+        unrealised=Decimal(0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_break", "product"),
+    [
+        (0, False, "DELIVERY"),
+        (10, False, "DELIVERY"),
+        (10, False, "MTF"),
+        (7, True, "DELIVERY"),
+        (17, True, "DELIVERY"),
+        (-10, True, "DELIVERY"),
+    ],
+)
+def test_what_was_bought_in_the_last_session_may_still_be_shown_as_a_position(
+    bought, account, exchange, says, shown, is_break, product
+):
+    bought(7, 4, product)
+    bought(10, 3, product)
+    says("positions", [position(shown, product)])
+    assert [row.kind for row in compared(account)] == ["POSITION"] * is_break
+
+
+def test_an_intraday_position_of_an_earlier_day_has_no_such_excuse(bought, account, exchange, says):
+    bought(10, 1, "INTRADAY")
+    says("positions", [])
+    assert [row.kind for row in compared(account)] == ["POSITION"]
 
 
 def test_the_database_deletes_no_break_and_takes_no_explanation_without_a_reason(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 
 import pytest
+import time_machine
 
 from apps.alerts.models import Alert
 from apps.brokers import holdings, reporting
+from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.models import HoldingsReport
-from apps.brokers.port import Intent, OrderType, Product, Side
+from apps.brokers.port import Holding, Intent, Known, OrderType, Product, Segment, Side
 from apps.orders import killing, tasks
 from apps.orders.goals import BadOrder
 from apps.orders.models import Order
@@ -190,6 +193,43 @@ def test_a_failed_read_of_the_task_keeps_the_old_list(delivered, account, market
     tasks.refresh_reports()
     assert HoldingsReport.objects.get().rows == kept.rows
     assert not HoldingsReport.objects.get().todays
+
+
+@pytest.mark.parametrize(
+    ("reads", "most"),
+    [
+        ([("00:05", 100), ("07:00", 70), ("09:30", 70)], 70),
+        ([("07:59", 100), ("10:00", 70)], 70),
+        ([("08:30", 100), ("08:55", 70), ("09:30", 70)], 70),
+        ([("08:59", 100), ("09:20", 70)], 100),
+        ([("10:00", 100), ("11:00", 70), ("12:00", 40)], 100),
+    ],
+)
+def test_units_that_the_night_takes_out_are_not_there_today(account, monkeypatch, reads, most):
+    """What was sold yesterday may leave the list long after midnight: it is no sale of today."""
+    account.calendar = "exchange"
+    for clock, units in reads:
+        at = dt.datetime.fromisoformat(f"2026-03-03T{clock}+05:30")
+        share = _share(units)
+        monkeypatch.setattr(DhanReporting, "holdings", lambda _, at=at, one=share: Known([one], at))
+        with time_machine.travel(at, tick=False):
+            holdings.store_holdings(account)
+    row = HoldingsReport.objects.get().row("NSE_EQ", "2885")
+    assert (row["most"], row["most_available"], row["total"]) == (most, most, reads[-1][1])
+
+
+def _share(units: int) -> Holding:
+    return Holding(
+        segment=Segment.NSE_EQ,
+        security_id="2885",
+        isin=ISIN,
+        symbol="RELIANCE",
+        total=units,
+        available=units,
+        t1=0,
+        collateral=0,
+        average=Decimal(1200),
+    )
 
 
 # --- what is closed -----------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def at_broker(account, reliance):
             quantity=quantity,
             order_type="LIMIT",
             price=Decimal(1400),
-            product="INTRADAY",
+            product=fields.pop("product", "INTRADAY"),
             source=fields.pop("source", Source.ADMIN),
             actor="Alice",
             status="OPEN",

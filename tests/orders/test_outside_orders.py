@@ -402,6 +402,35 @@ def test_a_run_that_is_killed_imports_it_once_the_next_time(
     assert len(outside_orders()) == 1
 
 
+def test_books_in_which_a_stranger_waits_do_not_agree_yet(order, account, shows, reliance):
+    written(order, permit=permit_of("PLACE"))
+    shows(stranger())
+    reconcile(account)
+    assert BooksRun.objects.get(account=account).agreed_at is None
+
+
+def test_an_order_that_is_named_while_the_book_is_read_is_no_stranger(
+    doubtful, account, shows, monkeypatch
+):
+    """Its answer came between the reading of our rows and that of the broker's."""
+    asked = []
+
+    def named_meanwhile(_):
+        if asked:
+            Order.objects.filter(pk=doubtful.pk).update(broker_order_id="900", status="SUBMITTED")
+        asked.append(1)
+        return outside.Stillness(quiet=True, certain=True)
+
+    monkeypatch.setattr(outside, "stillness", named_meanwhile)
+    shows(stranger("900", side=Side.BUY, quantity=1, price=Decimal(1400)))
+    for _ in range(2):
+        reconcile(account)
+    doubtful.refresh_from_db()
+    assert (len(asked) > 1, outside_orders(), doubtful.status) == (True, [], "OPEN")
+    assert not Alert.objects.filter(key__startswith="row:").exists()
+    assert not Alert.objects.filter(key__startswith="outside:").exists()
+
+
 @pytest.fixture
 def of_yesterday(account, exchange, reliance) -> Order:
     """Imported and filled on a day that is over; the broker still shows that day's book."""
