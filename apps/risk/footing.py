@@ -270,7 +270,7 @@ _WEIGHED = ["foreign", "candidate", "candidate_mark", "candidate_at", "books_ask
 
 def _keep(footing: Footing, was: tuple[int, int | None]) -> None:
     """What was weighed, and nothing that others write; unless an order was explained meanwhile."""
-    if footing.pk is None:
+    if not footing.pk:
         footing.save()
         return
     same = Footing.objects.filter(pk=footing.pk, foreign=was[0], candidate=was[1])
