@@ -225,9 +225,9 @@ def _close(goal: ExitGoal, seen: _Sight, shown: Shown) -> None:
 
 def _why_nothing_is_left(goal: ExitGoal, seen: _Sight, shown: Shown) -> str:
     """Orders of others may take it, or the position or its fills are not confirmed."""
-    names = attempts.in_the_way(goal, seen.net, shown.positions) if goal.owner else []
-    if names:
-        names = ", ".join(names[:5])
+    found = attempts.in_the_way(goal, seen.net, shown.positions) if goal.owner else []
+    if found:
+        names = ", ".join(found[:5])
         return f"{BY_OTHERS} may take the position: {names}; cancel them, or close all of it"
     if not _explained(goal, shown):
         return "waits until the position is confirmed: the reads and the desk's own count differ"

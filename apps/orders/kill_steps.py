@@ -108,7 +108,7 @@ def _stopped_parts(row: KillAccount) -> Iterator[tuple[footing.Key, int]]:
     """Positions of which one owner's part could not be closed: all of them is to be, now."""
     parts = ExitGoal.objects.filter(account=row.account, state=GoalState.STOPPED)
     for goal in parts.exclude(owner="").select_related("instrument"):
-        yield (goal.instrument.segment, goal.instrument.security_id, goal.product), goal.net
+        yield (goal.instrument.segment, goal.instrument.security_id, goal.product), goal.net or 0
 
 
 def _instrument(key: footing.Key) -> Instrument | None:

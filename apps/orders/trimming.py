@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.brokers.models import BrokerAccount, PositionsReport
 from apps.brokers.port import Intent, Side
@@ -33,9 +33,9 @@ def trim(account: BrokerAccount, report: PositionsReport) -> None:
     may be late. What moved since the read began is left for the next one.
     """
     moved = footing.moved_since(account, report.mark)
-    exits = Order.objects.filter(
-        account=account, intent=Intent.EXIT, status__in=AT_BROKER, cancel_wanted_at=None
-    ).select_related("account", "instrument")
+    known = Q(status__in=AT_BROKER) | Q(cancel_wanted_at__isnull=False)
+    exits = Order.objects.alive().filter(known, account=account, intent=Intent.EXIT)
+    exits = exits.select_related("account", "instrument")
     by_position: dict[tuple[footing.Key, str], list[Order]] = {}
     for order in exits.order_by("pk"):
         instrument = order.instrument
@@ -76,7 +76,10 @@ def at_work(account: BrokerAccount, key: footing.Key, side: str, without: str = 
 
 
 def _take_back(orders: list[Order], excess: int) -> None:
-    """The youngest first; orders that exclude each other shrink together."""
+    """The youngest first; orders that exclude each other shrink together.
+
+    What an earlier look has begun to take back counts here, and is not asked for again.
+    """
     bundles: dict[str, list[Order]] = {}
     for order in reversed(orders):
         bundles.setdefault(order.group or order.correlation_id, []).append(order)
@@ -85,9 +88,17 @@ def _take_back(orders: list[Order], excess: int) -> None:
             return
         most = max(order.open_quantity for order in bundle)
         for order in bundle:
-            if order.open_quantity > most - excess:
+            if order.open_quantity > most - excess and not _shrinks(order, most - excess):
                 _shrink(order, most - excess)
         excess -= most
+
+
+def _shrinks(order: Order, still: int) -> bool:
+    """True when no more than so many units will be at work, once what is under way is over."""
+    if order.cancel_wanted_at is not None:
+        return True
+    change = services.change_under_way(order)
+    return change is not None and change.quantity - order.filled_quantity <= max(still, 0)
 
 
 def _shrink(order: Order, still: int) -> None:

@@ -206,15 +206,16 @@ def _judge(
     books_read: Callable[[], bool],
 ) -> bool:
     """Weigh one read; True when it leaves over something new: the order book may explain it."""
+    was = (footing.foreign, footing.candidate)
     if left_over == footing.foreign:
         if footing.candidate is not None:
             footing.candidate = None
-            _keep(footing)
+            _keep(footing, was)
         return False
     if footing.candidate != left_over:
         footing.candidate, footing.candidate_mark = left_over, report.mark
         footing.candidate_at, footing.books_asked = report.as_of, False
-        _keep(footing)
+        _keep(footing, was)
         return True
     apart = dt.timedelta(seconds=settings.SETTLE_TIME)
     first, now = footing.candidate_at, report.as_of
@@ -223,12 +224,12 @@ def _judge(
         return False
     if not footing.books_asked:
         footing.books_asked = True
-        _keep(footing)
+        _keep(footing, was)
         return True
     if not books_read() or turn_taken(f"reconcile:{footing.account.name}"):
         return False
     footing.foreign, footing.candidate = left_over, None
-    _keep(footing)
+    _keep(footing, was)
     return False
 
 
@@ -250,7 +251,7 @@ def explain(account: BrokerAccount, key: Key, units: int) -> None:
     if footing.foreign * units > 0:
         footing.foreign -= min(footing.foreign, units, key=abs)
     footing.candidate = None
-    _keep(footing)
+    footing.save(update_fields=["foreign", "candidate"])
 
 
 def suspect(account: BrokerAccount, units: Mapping[Key, int]) -> None:
@@ -267,9 +268,13 @@ def suspect(account: BrokerAccount, units: Mapping[Key, int]) -> None:
 _WEIGHED = ["foreign", "candidate", "candidate_mark", "candidate_at", "books_asked"]
 
 
-def _keep(footing: Footing) -> None:
-    """What was weighed, and nothing that others write."""
-    footing.save(update_fields=_WEIGHED if footing.pk else None)
+def _keep(footing: Footing, was: tuple[int, int | None]) -> None:
+    """What was weighed, and nothing that others write; unless an order was explained meanwhile."""
+    if not footing.pk:
+        footing.save()
+        return
+    same = Footing.objects.filter(pk=footing.pk, foreign=was[0], candidate=was[1])
+    same.update(**{name: getattr(footing, name) for name in _WEIGHED})
 
 
 def _owned(account: BrokerAccount) -> dict[Key, int]:

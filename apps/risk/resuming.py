@@ -7,7 +7,15 @@ from django.db.models import Q, QuerySet
 
 from apps.risk import approvals, switch
 from apps.risk.approvals import CannotCarryOut, Facts, Kind, NotOpen
-from apps.risk.models import DESK, Approval, KillAccount, KillStage, SwitchState, TradingState
+from apps.risk.models import (
+    DESK,
+    Approval,
+    KillAccount,
+    KillRun,
+    KillStage,
+    SwitchState,
+    TradingState,
+)
 
 KIND = "RESUME"
 
@@ -35,6 +43,9 @@ def _carry_out(approval: Approval) -> str:
     state = TradingState.objects.select_for_update().filter(scope=approval.subject).first()
     if state is None or _seen(state) != approval.payload:
         raise CannotCarryOut("the switch was turned again since it was asked")
+    its = Q(scope=approval.subject) | Q(accounts__account__name=approval.subject)
+    if KillRun.objects.filter(its, started_at__gt=approval.requested_at).exists():
+        raise CannotCarryOut("the kill switch was pulled since it was asked")
     still = still_killing(approval.subject)
     if still:
         raise CannotCarryOut(still)

@@ -152,6 +152,20 @@ def test_a_resume_between_the_halt_and_the_rows_does_not_let_it_trade(
     gone_through(row, "LOCKED")
 
 
+def test_a_wish_to_resume_from_before_does_not_clear_it(book, account, trader):
+    """Nobody has looked at what the kill switch was pulled for."""
+    switch.halt(account.name, "earlier", "somebody")
+    people = [User.objects.create_user(name, is_staff=True) for name in ("anna", "bob")]
+    for person in people:
+        roles.give(person, roles.RISK)
+    asked = resuming.ask(account.name, people[0], "the earlier reason is gone")
+    gone_through(kill(account, trader), "LOCKED")
+    approvals.decide(asked.pk, people[1], "seen", approve=True)
+    asked.refresh_from_db()
+    assert "pulled since it was asked" in asked.result
+    assert TradingState.objects.get(account=account).switch == "HALTED"
+
+
 def test_the_halt_stands_when_its_rows_cannot_be_written(account, trader, monkeypatch):
     def broken(*_: object) -> None:
         raise RuntimeError("no rows today")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections import defaultdict
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
@@ -49,6 +50,8 @@ SETTLE, MOST_LAG = 0.5, 0.4  # seconds
 MOST_WAITS = 2  # in one example
 EXAMPLES = int(os.environ.get("STORM_EXAMPLES", "12"))
 WHO = Actor(name="Alice")
+AGAINST = "against"  # a strategy that goes the other way
+_WHOSE = ("correlation_id", "strategy", "intent")
 _numbers = itertools.count()
 
 
@@ -148,7 +151,7 @@ class Desk:
     # --- the judge
 
     def through_zero(self) -> list[str]:
-        """Exits of ours that filled more than was there, and what was traded by hand unseen."""
+        """Exits of ours that filled more than was there, and what others traded unseen."""
         exits = dict(
             Order.objects.filter(account=self.account, intent=Intent.EXIT).values_list(
                 "correlation_id", "created_at"
@@ -161,17 +164,36 @@ class Desk:
             way = 1 if fill.side == "SELL" else -1
             unseen = self._traded_away(fill, exits[fill.correlation_id].timestamp())
             if fill.before * way + unseen < fill.quantity:
-                found.append(f"{fill} went through zero; {unseen} were traded away by hand")
+                found.append(f"{fill} went through zero; {unseen} were traded away by others")
+        return found
+
+    def beyond_its_part(self) -> list[str]:
+        """Exits of strategies that filled more than their own orders had made."""
+        orders = Order.objects.filter(account=self.account).exclude(strategy="")
+        owners = {name: (owner, intent) for name, owner, intent in orders.values_list(*_WHOSE)}
+        parts, found = defaultdict[tuple[str, str], int](int), []
+        for fill in self.broker.now.trades:
+            owner, intent = owners.get(fill.correlation_id, ("", ""))
+            way = 1 if fill.side == "SELL" else -1
+            there = parts[owner, fill.product] * way
+            if owner and intent == Intent.EXIT and there < fill.quantity:
+                found.append(f"{fill} took more than the {there} of {owner}")
+            parts[owner, fill.product] += fill.signed
         return found
 
     def _traded_away(self, fill: Traded, decided: float) -> int:
-        """Units of the fill's own side traded by hand since what the desk had read of it."""
+        """Units of the fill's own side that somebody traded by hand, or another strategy's short,
+        since what the desk had read of it.
+        """
         shown = [moment for at, moment in self.broker.positions_shown if at <= decided]
         seen = len(shown[-1].trades) if shown else 0
+        shorts = Order.objects.filter(account=self.account, strategy=AGAINST, intent=Intent.ENTRY)
+        names = set(shorts.values_list("correlation_id", flat=True))
         return sum(
             trade.quantity
             for trade in self.broker.now.trades[seen : fill.number]
-            if trade.by_hand and (trade.side, trade.product) == (fill.side, fill.product)
+            if (trade.by_hand or trade.correlation_id in names)
+            and (trade.side, trade.product) == (fill.side, fill.product)
         )
 
 
@@ -187,6 +209,7 @@ ACTS = st.one_of(
         st.tuples(st.just(name), *details)
         for name, *details in (
             ("enter", units, owners, products, st.booleans()),
+            ("against", units, st.booleans()),
             ("leave", units | st.none(), owners, products, st.sampled_from([0, 4, 10**6])),
             ("leave", st.none(), st.just(""), st.just(Product.INTRADAY), st.sampled_from([4, 99])),
             ("wish_cancelled", which),
@@ -235,6 +258,12 @@ class Storm(RuleBasedStateMachine):
 
     def enter(self, quantity: int, owner: str, product: Product, fills: bool) -> None:
         order = self.desk.ask(Intent.ENTRY, quantity, owner, product=product)
+        if fills and order.broker_order_id:
+            self.broker.fill(order.broker_order_id, quantity)
+
+    def against(self, quantity: int, fills: bool) -> None:
+        """Another strategy goes the other way."""
+        order = self.desk.ask(Intent.ENTRY, quantity, AGAINST, side=self.desk.leaving)
         if fills and order.broker_order_id:
             self.broker.fill(order.broker_order_id, quantity)
 
@@ -319,6 +348,7 @@ class Storm(RuleBasedStateMachine):
     def nothing_of_ours_went_through_zero(self) -> None:
         if hasattr(self, "desk"):
             assert not (found := self.desk.through_zero()), found
+            assert not (found := self.desk.beyond_its_part()), found
 
 
 def test_no_interleaving_takes_a_position_through_zero(reliance):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from apps.brokers.journal import moment
@@ -146,3 +147,43 @@ def test_a_fill_that_nobody_told_us_of_does_not_keep_its_owner_from_leaving(
     entry = working(quantity=10)
     exchange.control("fill", orderId=entry.broker_order_id)
     assert leave(10).status == "APPROVED"
+
+
+def confirmed(account, units: int, candidate: int | None) -> Footing:
+    named = RELIANCE | {"foreign": units, "candidate": candidate}
+    return Footing.objects.create(account=account, **named)
+
+
+def explained_meanwhile(account, monkeypatch, where: object, name: str) -> None:
+    """The order that made the ten gets its row just after this was asked."""
+    real = getattr(where, name)
+
+    def and_then(*args):
+        result = real(*args)
+        with transaction.atomic():
+            footing.explain(account, ("NSE_EQ", "2885", "INTRADAY"), 10)
+        return result
+
+    monkeypatch.setattr(where, name, and_then)
+
+
+@pytest.mark.parametrize("candidate", [4, None])
+def test_units_that_are_explained_while_a_read_is_weighed_are_not_put_back(
+    account, monkeypatch, candidate
+):
+    confirmed(account, 10, candidate)
+    explained_meanwhile(account, monkeypatch, footing.held, "shown")
+    footing.observe(account, shown(account, 10 if candidate else 7))
+    assert Footing.objects.get().foreign == 0
+
+
+def test_units_that_are_explained_while_they_are_confirmed_are_not_nobodys(
+    account, monkeypatch, settings
+):
+    settings.SETTLE_TIME = 60
+    footing.observe(account, shown(account, 10))
+    footing.observe(account, shown(account, 10, after=61))
+    books_read(account)
+    explained_meanwhile(account, monkeypatch, footing, "turn_taken")
+    footing.observe(account, shown(account, 10, after=61))
+    assert Footing.objects.get().foreign == 0

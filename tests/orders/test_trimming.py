@@ -133,3 +133,39 @@ def test_orders_that_exclude_each_other_shrink_together(stop, sold_by_hand, acco
     right = [("OPEN", 6), ("OPEN", 6)]
     trimmed(account, lambda: shown(*orders) == right)
     assert shown(*orders) == right
+
+
+def trimmed_twice(account) -> None:
+    """A second look before anything was sent of what the first one wished."""
+    for _ in range(2):
+        trim(account, footing.read_positions(account))
+
+
+def wished_gone(*orders: Order) -> list[bool]:
+    found = (Order.objects.get(pk=order.pk) for order in orders)
+    return [order.cancel_wanted_at is not None for order in found]
+
+
+def test_an_exit_whose_cancel_is_under_way_is_not_too_much_a_second_time(
+    stop, sold_by_hand, account
+):
+    older, younger = stop(5), stop(5)
+    sold_by_hand(5)
+    reconcile(account)
+    trimmed_twice(account)
+    assert wished_gone(older, younger) == [False, True]
+    right = [("OPEN", 5), ("CANCELLED", 5)]
+    trimmed(account, lambda: shown(older, younger) == right)
+    assert shown(older, younger) == right
+
+
+def test_an_exit_shrinks_once_while_another_is_cancelled(stop, sold_by_hand, account):
+    older, younger = stop(5), stop(5)
+    sold_by_hand(7)
+    reconcile(account)
+    trimmed_twice(account)
+    assert wished_gone(older, younger) == [False, True]
+    assert [change.quantity for change in older.modifications.all()] == [3]
+    right = [("OPEN", 3), ("CANCELLED", 5)]
+    trimmed(account, lambda: shown(older, younger) == right)
+    assert shown(older, younger) == right
