@@ -6,8 +6,6 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -147,34 +145,6 @@ def test_a_truncated_file(refused, tmp_path, part):
     path = big(tmp_path / "a.sqlite3")
     os.truncate(path, int(path.stat().st_size * part))
     assert "a.sqlite3 is damaged" in refused(path)
-
-
-HOLDER = """
-import sqlite3, sys, time
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.executescript(sys.argv[2])
-print("held", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.fixture
-def held(tmp_path):
-    """Another program that has the database open and does what it is told there."""
-    programs = []
-
-    def hold(path: Path, script: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOLDER, str(path), script]
-        program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        programs.append(program)
-        assert program.stdout is not None
-        assert program.stdout.readline() == "held\n"
-        return program
-
-    yield hold
-    for program in programs:
-        with program:
-            program.kill()
 
 
 @pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])

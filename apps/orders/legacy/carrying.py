@@ -25,7 +25,7 @@ from apps.orders.legacy.report import Report
 from apps.orders.legacy.rows import check_storable, name_of
 from apps.orders.legacy.schema import INSTRUMENTS, LEGS, ORDERS, Layout
 from apps.orders.legacy.source import Fingerprint, Refused, opened
-from apps.orders.legacy.tables import Filling, new_ids, renew_statistics, take_time
+from apps.orders.legacy.tables import Filling, new_ids, take_time
 from apps.orders.legacy.traded import Traded
 from apps.orders.legacy.words import ROLES, CannotCarry
 from apps.orders.models import LeftOut, LegacyImport
@@ -55,9 +55,10 @@ class NotMapped(Refused):
         self.roles = roles
 
 
-def carry(wish: Wish, tell: Tell) -> Report:
+def carry(wish: Wish, number: int, tell: Tell) -> Report:
     """Carry the file, or with ``keep`` False do all of it and undo it again.
 
+    ``number`` is a new key of ``LegacyImport``: what has it afterwards was kept.
     Raises ``Refused`` when the file as a whole cannot be carried; then nothing was kept.
     """
     began, at = time.monotonic(), timezone.now()
@@ -68,26 +69,24 @@ def carry(wish: Wish, tell: Tell) -> Report:
             take_time()
             tell(f"{wish.path.name}: reading every page")
             with opened(wish.path) as (database, was):
-                report, contracts, number = _carry_all(wish, database, tell)
+                report, contracts = _carry_all(wish, number, database, tell)
             report.facts |= {"at": at, "seconds": round(time.monotonic() - began, 2)}
             report.facts |= _facts(wish, was)
             tell("checking that everything holds together")
             _record(wish, report, contracts, number)
             if not wish.keep:
                 transaction.set_rollback(True)
-        renew_statistics()
     report.facts["seconds"] = round(time.monotonic() - began, 2)
     return report
 
 
 def _carry_all(
-    wish: Wish, database: sqlite3.Connection, tell: Tell
-) -> tuple[Report, Contracts, int]:
+    wish: Wish, number: int, database: sqlite3.Connection, tell: Tell
+) -> tuple[Report, Contracts]:
     layout = schema.layout_of(database)
     _check_accounts(wish, database, layout)
     report = Report(notes=list(layout.notes), facts={"version": layout.version})
     contracts = Contracts(_named(database, layout))
-    number = new_ids(LegacyImport, 1)[0]
     keeper = Keeper(number, wish.accounts, report)
     orders = PastOrders(keeper, contracts, wish, Traded(database, layout))
     each = partial(_each_chunk, database, report, tell)
@@ -101,7 +100,7 @@ def _carry_all(
             each(table, partial(keeper.take, orders, table))
     for table in layout.strangers:
         each(table, partial(_leave, report, table))
-    return report, contracts, number
+    return report, contracts
 
 
 def _each_chunk(

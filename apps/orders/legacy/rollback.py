@@ -48,7 +48,7 @@ def take_back(imports: list[LegacyImport], actor: str, *, keep: bool = True) -> 
     with turn_if_free(TURN) as mine:
         if not mine:
             raise Refused("another import or rollback is under way; try again when it is over")
-        renew_statistics()
+        renew_statistics()  # rows that nobody told the planner of are looked up one by one else
         with transaction.atomic(), connection.cursor() as cursor:
             take_time()
             keys = [row.pk for row in imports]
