@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount
 from apps.orders.legacy import schema
-from apps.orders.legacy.contracts import Contracts, Key
+from apps.orders.legacy.contracts import Contracts, Key, Said
 from apps.orders.legacy.keeping import Keeper
 from apps.orders.legacy.past_brackets import PastBrackets
 from apps.orders.legacy.past_orders import PastOrders
@@ -136,12 +136,12 @@ def _check_accounts(wish: Wish, database: sqlite3.Connection, layout: Layout) ->
         raise NotMapped(missing)
 
 
-def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, dict[str, Any]]:
+def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, Said]:
     """The file's own words about instruments, by segment and id; two that differ say nothing."""
     columns = layout.tables.get(INSTRUMENTS, [])
     if not {"security_id", "exchange_segment"} <= set(columns):
         return {}
-    named: dict[Key, dict[str, Any]] = {}
+    named: dict[Key, Said] = {}
     twice = set()
     for chunk in schema.rows_of(database, INSTRUMENTS):
         for _name, row in chunk:
@@ -150,10 +150,10 @@ def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, dict[str, 
             except CannotCarry:
                 continue
             key = (str(row["exchange_segment"]).strip().upper(), name_of(row["security_id"]))
-            if key in named and named[key] != row:
+            said = Said.of(row)
+            if named.setdefault(key, said) != said:
                 twice.add(key)
-            named[key] = row
-    return {key: row for key, row in named.items() if key not in twice}
+    return {key: said for key, said in named.items() if key not in twice}
 
 
 def _facts(wish: Wish, was: Fingerprint) -> dict[str, Any]:
