@@ -98,6 +98,7 @@ def _carry_all(
     for table in schema.KEPT:
         if table in layout.tables:
             each(table, partial(keeper.take, orders, table))
+    keeper.tell_of_cuts()
     for table in layout.strangers:
         each(table, partial(_leave, report, table))
     return report, contracts
