@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -73,8 +74,7 @@ def test_a_secret_does_not_cost_the_row_its_long_texts():
 def test_json_that_no_database_holds_becomes_some_that_it_does(text):
     kept, _cut = content({"id": "1", "raw_request": text, "price": float("inf"), "x": b"\xff"})
     assert json.loads(kept)["id"] == "1"
-    assert "\\u0000" not in kept
-    assert "\ud800" not in kept
+    assert not re.search("[\x00\ud800-\udfff]", str(json.loads(kept)))
 
 
 def test_of_a_row_over_8_kb_each_column_keeps_its_beginning():
@@ -100,9 +100,7 @@ def test_cut_rows_are_told_of(migrate, tmp_path):
     past = Past(tmp_path / "a.sqlite3").orders(order("1", raw_request="x" * 9000), order("2"))
     past.add("config", key="leader_access_token", value="SESAME")
     migrate(past.done())
-    assert "orders: of 1 rows over 8 kB its longest columns are cut" in (
-        LegacyImport.objects.get().notes
-    )
+    assert "orders: 1 over 8 kB, cut in the longest columns" in LegacyImport.objects.get().notes
     assert Order.every.count() == 2
     said = json.dumps(list(ImportedRow.objects.values_list("content", flat=True)))
     assert "SESAME" not in said

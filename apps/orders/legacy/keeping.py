@@ -79,10 +79,7 @@ class Keeper:
         """Note how many rows were too large to be kept whole."""
         for table, rows in self._cut.items():
             if rows:
-                what = (
-                    "its longest columns are cut" if rows == 1 else "their longest columns are cut"
-                )
-                self.report.notes.append(f"{table}: of {rows:,} rows over 8 kB {what}")
+                self.report.notes.append(f"{table}: {rows:,} over 8 kB, cut in the longest columns")
 
     def take(self, orders: PastOrders, table: str, chunk: Sequence[tuple[str, Row]]) -> None:
         """Keep rows of a table that the desk has no table for."""
