@@ -33,6 +33,7 @@ from apps.orders.models import LeftOut, LegacyImport
 Tell = Callable[[str], None]
 Chunk = list[tuple[str, dict[str, Any]]]
 TURN = "import of another system"
+_AT_ONCE = 10_000  # rows left out
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,10 @@ def _record(wish: Wish, report: Report, contracts: Contracts, number: int) -> No
     )
     behind = Filling(LeftOut, left_by_id=number)
     ids = new_ids(LeftOut, len(report.left))
-    for pk, row in zip(ids, report.left, strict=True):
+    for number, (pk, row) in enumerate(zip(ids, report.left, strict=True), 1):
         behind.add(id=pk, table=row.table, legacy_id=row.legacy_id, reason=row.reason)
+        if number % _AT_ONCE == 0:
+            behind.write()
     behind.write()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
