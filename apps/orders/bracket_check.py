@@ -64,7 +64,8 @@ class Findings:
 def check_brackets() -> Findings:
     """Name legs that their order or a book of today names, then check every bracket of ours."""
     found = Findings()
-    for account in BrokerAccount.objects.filter(brackets__origin=None, brackets__isnull=False):
+    ours = BrokerAccount.objects.filter(brackets__origin=None, brackets__isnull=False).distinct()
+    for account in ours:
         _name_legs(account, found)
     legs = BracketLeg.objects.select_related("order")
     brackets = Bracket.objects.filter(origin=None).prefetch_related(Prefetch("legs", queryset=legs))

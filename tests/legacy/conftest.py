@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,33 @@ import pytest
 from django.core.management import call_command
 
 from tests.legacy.past import Past
+
+HOLDER = """
+import sqlite3, sys, time
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.executescript(sys.argv[2])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Another program that has the database open and does what it is told there."""
+    programs = []
+
+    def hold(path: Path, script: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", HOLDER, str(path), script]
+        program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        programs.append(program)
+        assert program.stdout is not None
+        assert program.stdout.readline() == "held\n"
+        return program
+
+    yield hold
+    for program in programs:
+        with program:
+            program.kill()
 
 
 @pytest.fixture

@@ -6,15 +6,13 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from django.core.management.base import CommandError
 
-from apps.orders.models import ImportedRow, LegacyImport, Order
-from tests.legacy.past import Past, a_bracket, order
+from apps.orders.models import ImportedRow, LeftOut, LegacyImport, Order
+from tests.legacy.past import V2_COLUMNS, V2_LEGS, Past, a_bracket, order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +91,16 @@ def test_another_sqlite_database(refused, tmp_path):
     database = sqlite3.connect(tmp_path / "a.sqlite3")
     database.executescript("CREATE TABLE bookmarks (url TEXT);")
     database.close()
-    assert "it has no table orders (bookmarks)" in refused(tmp_path / "a.sqlite3")
+    said = refused(tmp_path / "a.sqlite3")
+    assert "not a copy trader's database: orders is not among its tables (bookmarks)" in said
+
+
+def test_a_view_of_orders(refused, tmp_path):
+    past = Past(tmp_path / "a.sqlite3").orders(order("1"))
+    past.db.executescript(
+        "ALTER TABLE orders RENAME TO old; CREATE VIEW orders AS SELECT * FROM old;"
+    )
+    assert "orders is a view in it, and not a table" in refused(past.done())
 
 
 def test_a_table_of_orders_with_other_columns(refused, tmp_path):
@@ -103,15 +110,49 @@ def test_a_table_of_orders_with_other_columns(refused, tmp_path):
     assert "lacks the columns account_type, side, product" in refused(tmp_path / "a.sqlite3")
 
 
-@pytest.mark.parametrize("version", ["3", "12"])
+@pytest.mark.parametrize("version", ["3", "12", "3.0", "v3", "V2.1", "99999999999999"])
 def test_a_later_version(refused, tmp_path, version):
     path = Past(tmp_path / "a.sqlite3", version).orders(order("1")).done()
     assert f"schema version {version}, and this command knows versions 1 and 2" in refused(path)
 
 
-def test_a_version_that_is_no_number(refused, tmp_path):
-    path = Past(tmp_path / "a.sqlite3", "two").orders(order("1")).done()
-    assert "schema_version 'two', which is no number" in refused(path)
+@pytest.mark.parametrize("key", ["SCHEMA_VERSION", " schema_version "])
+def test_a_later_version_under_a_key_in_other_letters(refused, tmp_path, key):
+    past = Past(tmp_path / "a.sqlite3", None).orders(order("1"))
+    past.add("config", key=key, value="3")
+    assert "schema version 3" in refused(past.done())
+
+
+def test_a_later_version_that_an_index_hides(refused, tmp_path):
+    past = Past(tmp_path / "a.sqlite3", "3").orders(order("1"))
+    found = past.db.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_config_1'"
+    )
+    page, size = found.fetchone()[0], past.db.execute("PRAGMA page_size").fetchone()[0]
+    path = past.done()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        torn = file.read(size).replace(b"schema_version", b"schema_versioo")
+        file.seek((page - 1) * size)
+        file.write(torn)
+    assert "schema version 3" in refused(path)
+
+
+@pytest.mark.parametrize("version", ["2.0", "v2", "V2", " 2 ", "1.0", "v1.0.0"])
+def test_a_version_in_other_letters_is_that_version(migrate, tmp_path, version):
+    columns = () if "1" in version else tuple(V2_COLUMNS)
+    past = Past(tmp_path / "a.sqlite3", version, columns, V2_LEGS if columns else "")
+    migrate(past.orders(order("1")).done())
+    row = LegacyImport.objects.get()
+    assert (row.version, row.notes) == ("2" if columns else "1", [])
+
+
+@pytest.mark.parametrize("version", ["two", "-1", "1e400", "２"])
+def test_a_version_that_is_no_number_is_told_and_columns_count(migrate, tmp_path, version):
+    migrate(Past(tmp_path / "a.sqlite3", version).orders(order("1")).done())
+    notes = LegacyImport.objects.get().notes
+    assert f"its config says schema_version {version!r}, which is no version" in notes
+    assert Order.every.count() == 1
 
 
 @pytest.mark.parametrize("version", [None, "1", "2", ""])
@@ -147,34 +188,6 @@ def test_a_truncated_file(refused, tmp_path, part):
     path = big(tmp_path / "a.sqlite3")
     os.truncate(path, int(path.stat().st_size * part))
     assert "a.sqlite3 is damaged" in refused(path)
-
-
-HOLDER = """
-import sqlite3, sys, time
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.executescript(sys.argv[2])
-print("held", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.fixture
-def held(tmp_path):
-    """Another program that has the database open and does what it is told there."""
-    programs = []
-
-    def hold(path: Path, script: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOLDER, str(path), script]
-        program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        programs.append(program)
-        assert program.stdout is not None
-        assert program.stdout.readline() == "held\n"
-        return program
-
-    yield hold
-    for program in programs:
-        with program:
-            program.kill()
 
 
 @pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
@@ -301,3 +314,52 @@ def test_another_import_at_the_same_time_waits_for_its_turn(migrate, tmp_path):
             migrate(path)
     migrate(path)
     assert Order.every.count() == 1
+
+
+def test_names_in_other_alphabets_keep_their_capitals(migrate, tmp_path):
+    """SQLite folds the letters A to Z alone."""
+    past = Past(tmp_path / "a.sqlite3").orders(order("1"))
+    past.db.executescript('CREATE TABLE "ÄRGER" ("Ö" TEXT); INSERT INTO "ÄRGER" VALUES (1);')
+    migrate(past.done())
+    assert Order.every.count() == 1
+    assert LegacyImport.objects.get().counts["Ärger"]["left_out"] == 1
+
+
+def test_a_table_with_a_column_called_rowid(migrate, tmp_path):
+    past = Past(tmp_path / "a.sqlite3").orders(order("1"))
+    past.db.execute("CREATE TABLE odd (rowid TEXT, a)")
+    past.add("odd", rowid="a\x00b", a=1)
+    migrate(past.done())
+    assert LeftOut.objects.get().legacy_id == "row 1"
+
+
+def test_columns_that_are_calculated_are_columns(migrate, tmp_path):
+    past = Past(tmp_path / "a.sqlite3").orders(order("1"))
+    past.db.executescript(
+        "CREATE TABLE new AS SELECT * FROM orders; ALTER TABLE new RENAME COLUMN status TO word;"
+        "ALTER TABLE new ADD COLUMN status TEXT GENERATED ALWAYS AS (word);"
+        "DROP TABLE orders; ALTER TABLE new RENAME TO orders;"
+    )
+    migrate(past.done())
+    assert Order.every.count() == 1
+
+
+def test_views_and_virtual_tables_are_told_of(migrate, tmp_path):
+    past = Past(tmp_path / "a.sqlite3").orders(order("1"))
+    past.db.executescript(
+        "CREATE VIRTUAL TABLE found USING fts5(text); CREATE VIEW mine AS SELECT 1;"
+        "DROP TABLE trades; CREATE VIEW trades AS SELECT id AS order_id, quantity FROM orders;"
+    )
+    migrate(past.done())
+    assert LegacyImport.objects.get().notes == [
+        "trades is a view, which is not read", "found is a virtual table, which is not read",
+    ]  # fmt: skip
+
+
+def test_large_rows_are_taken_a_few_at_a_time(tmp_path):
+    from apps.orders.legacy.schema import rows_of
+
+    past = Past(tmp_path / "a.sqlite3")
+    past.orders(*(order(str(number), raw_response="x" * 12_000_000) for number in range(7)))
+    assert [len(chunk) for chunk in rows_of(past.db, "orders")] == [3, 3, 1]
+    past.done()

@@ -331,3 +331,55 @@ def test_only_a_leader_needs_a_map_when_only_a_leader_is_in_it(original, account
     original.written_leg("100", "1001", "target")
     call_command("migrate_bo_schema", str(original.done()), "--map", "leader=first")
     assert all_was_carried(), reasons()
+
+
+class TestOddParents:
+    def notes(self, migrate, tmp_path, *rows: dict[str, object]) -> list[str]:
+        past = Past.second(tmp_path / "b.sqlite3").orders(*rows)
+        migrate(past.done())
+        return LegacyImport.objects.get().notes
+
+    def test_an_exit_that_names_itself_or_nobody_is_told_of(self, migrate, tmp_path):
+        notes = self.notes(
+            migrate, tmp_path, order("1", leg_type="TARGET", parent_order_id="1"),
+            order("2", leg_type="SL"),
+        )  # fmt: skip
+        assert notes == [
+            "order 1: carried, but not as a leg: the parent that it names is itself",
+            "order 2: carried, but not as a leg: parent_order_id is missing",
+        ]
+        assert not Bracket.objects.exists()
+
+    def test_orders_that_name_each_other_make_no_bracket(self, migrate, tmp_path):
+        notes = self.notes(
+            migrate, tmp_path, order("1", leg_type="TARGET", parent_order_id="2"),
+            order("2", leg_type="SL", parent_order_id="1"),
+        )  # fmt: skip
+        assert [note.rpartition(": ")[2] for note in notes] == [
+            "the parent that it names is its own leg in turn"
+        ] * 2
+        assert not Bracket.objects.exists()
+
+    def test_an_entry_that_names_itself_is_an_entry(self, migrate, tmp_path):
+        self.notes(
+            migrate, tmp_path, order("1", product="BO", leg_type="ENTRY", parent_order_id="1"),
+            order("2", side="SELL", leg_type="SL", parent_order_id="1"),
+        )  # fmt: skip
+        assert set(Bracket.objects.get().legs.values_list("leg", flat=True)) == {
+            "ENTRY", "STOP_LOSS",
+        }  # fmt: skip
+
+    def test_notes_of_very_many_are_counted(self, migrate, tmp_path):
+        rows = (order(str(number), leg_type="SL") for number in range(503))
+        notes = self.notes(migrate, tmp_path, *rows)
+        assert len(notes) == 501
+        assert notes[-1] == "3 more orders: carried, but not as a leg"
+
+
+def test_an_exit_that_bears_its_parents_id_is_not_the_entry(migrate, original):
+    """The broker gives all parts of one super order the same id (DhanHQ, super order)."""
+    original.migrated()
+    original.order("1", product="BO")
+    original.leg("1", "1", "TARGET")
+    migrate(original.done())
+    assert legs_of(Bracket.objects.get()) == {"TARGET": ("1", None, 0), "ENTRY": ("1", "1", 10)}

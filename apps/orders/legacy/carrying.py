@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.brokers.locks import turn_if_free
 from apps.brokers.models import BrokerAccount
 from apps.orders.legacy import schema
-from apps.orders.legacy.contracts import Contracts, Key
+from apps.orders.legacy.contracts import Contracts, Key, Said
 from apps.orders.legacy.keeping import Keeper
 from apps.orders.legacy.past_brackets import PastBrackets
 from apps.orders.legacy.past_orders import PastOrders
@@ -25,7 +25,7 @@ from apps.orders.legacy.report import Report
 from apps.orders.legacy.rows import check_storable, name_of
 from apps.orders.legacy.schema import INSTRUMENTS, LEGS, ORDERS, Layout
 from apps.orders.legacy.source import Fingerprint, Refused, opened
-from apps.orders.legacy.tables import Filling, new_ids, renew_statistics, take_time
+from apps.orders.legacy.tables import Filling, new_ids, take_time
 from apps.orders.legacy.traded import Traded
 from apps.orders.legacy.words import ROLES, CannotCarry
 from apps.orders.models import LeftOut, LegacyImport
@@ -33,6 +33,7 @@ from apps.orders.models import LeftOut, LegacyImport
 Tell = Callable[[str], None]
 Chunk = list[tuple[str, dict[str, Any]]]
 TURN = "import of another system"
+_AT_ONCE = 10_000  # rows left out
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class NotMapped(Refused):
         self.roles = roles
 
 
-def carry(wish: Wish, tell: Tell) -> Report:
+def carry(wish: Wish, number: int, tell: Tell) -> Report:
     """Carry the file, or with ``keep`` False do all of it and undo it again.
 
+    ``number`` is a new key of ``LegacyImport``: what has it afterwards was kept.
     Raises ``Refused`` when the file as a whole cannot be carried; then nothing was kept.
     """
     began, at = time.monotonic(), timezone.now()
@@ -68,26 +70,24 @@ def carry(wish: Wish, tell: Tell) -> Report:
             take_time()
             tell(f"{wish.path.name}: reading every page")
             with opened(wish.path) as (database, was):
-                report, contracts, number = _carry_all(wish, database, tell)
+                report, contracts = _carry_all(wish, number, database, tell)
             report.facts |= {"at": at, "seconds": round(time.monotonic() - began, 2)}
             report.facts |= _facts(wish, was)
             tell("checking that everything holds together")
             _record(wish, report, contracts, number)
             if not wish.keep:
                 transaction.set_rollback(True)
-        renew_statistics()
     report.facts["seconds"] = round(time.monotonic() - began, 2)
     return report
 
 
 def _carry_all(
-    wish: Wish, database: sqlite3.Connection, tell: Tell
-) -> tuple[Report, Contracts, int]:
+    wish: Wish, number: int, database: sqlite3.Connection, tell: Tell
+) -> tuple[Report, Contracts]:
     layout = schema.layout_of(database)
     _check_accounts(wish, database, layout)
     report = Report(notes=list(layout.notes), facts={"version": layout.version})
     contracts = Contracts(_named(database, layout))
-    number = new_ids(LegacyImport, 1)[0]
     keeper = Keeper(number, wish.accounts, report)
     orders = PastOrders(keeper, contracts, wish, Traded(database, layout))
     each = partial(_each_chunk, database, report, tell)
@@ -99,9 +99,10 @@ def _carry_all(
     for table in schema.KEPT:
         if table in layout.tables:
             each(table, partial(keeper.take, orders, table))
+    keeper.tell_of_cuts()
     for table in layout.strangers:
         each(table, partial(_leave, report, table))
-    return report, contracts, number
+    return report, contracts
 
 
 def _each_chunk(
@@ -137,12 +138,12 @@ def _check_accounts(wish: Wish, database: sqlite3.Connection, layout: Layout) ->
         raise NotMapped(missing)
 
 
-def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, dict[str, Any]]:
+def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, Said]:
     """The file's own words about instruments, by segment and id; two that differ say nothing."""
     columns = layout.tables.get(INSTRUMENTS, [])
     if not {"security_id", "exchange_segment"} <= set(columns):
         return {}
-    named: dict[Key, dict[str, Any]] = {}
+    named: dict[Key, Said] = {}
     twice = set()
     for chunk in schema.rows_of(database, INSTRUMENTS):
         for _name, row in chunk:
@@ -151,10 +152,10 @@ def _named(database: sqlite3.Connection, layout: Layout) -> dict[Key, dict[str, 
             except CannotCarry:
                 continue
             key = (str(row["exchange_segment"]).strip().upper(), name_of(row["security_id"]))
-            if key in named and named[key] != row:
+            said = Said.of(row)
+            if named.setdefault(key, said) != said:
                 twice.add(key)
-            named[key] = row
-    return {key: row for key, row in named.items() if key not in twice}
+    return {key: said for key, said in named.items() if key not in twice}
 
 
 def _facts(wish: Wish, was: Fingerprint) -> dict[str, Any]:
@@ -189,8 +190,10 @@ def _record(wish: Wish, report: Report, contracts: Contracts, number: int) -> No
     )
     behind = Filling(LeftOut, left_by_id=number)
     ids = new_ids(LeftOut, len(report.left))
-    for pk, row in zip(ids, report.left, strict=True):
+    for number, (pk, row) in enumerate(zip(ids, report.left, strict=True), 1):
         behind.add(id=pk, table=row.table, legacy_id=row.legacy_id, reason=row.reason)
+        if number % _AT_ONCE == 0:
+            behind.write()
     behind.write()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

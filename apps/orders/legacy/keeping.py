@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from apps.brokers.models import BrokerAccount
-from apps.brokers.storable import needs_care, redacted
+from apps.orders.legacy.content import content
 from apps.orders.legacy.report import Report
 from apps.orders.legacy.rows import Row, check_storable, digest, identity
 from apps.orders.legacy.schema import CONFIG, KEPT
@@ -51,6 +50,7 @@ class Keeper:
         self.report = report
         self._rows = Filling(ImportedRow, brought_by_id=number)
         self._seen: dict[str, str] = {}
+        self._cut: Counter[str] = Counter()
 
     def again(self, name: str, said: str) -> str:
         """Why this row is one too many in its own file; empty when it is the first of its name."""
@@ -67,16 +67,19 @@ class Keeper:
 
     def keep(self, table: str, legacy_id: str, row: Row, **more: Any) -> None:  # noqa: ANN401
         """Store one row; ``more`` by column: its ``id``, ``identity`` and ``digest`` among it."""
-        self._rows.add(
-            table=table,
-            legacy_id=legacy_id[:100],
-            content=_content(table, row),
-            **more,
-        )
+        text, was_cut = content(_named_by_key(table, row))
+        self._cut[table] += was_cut
+        self._rows.add(table=table, legacy_id=legacy_id[:100], content=text, **more)
 
     def write(self) -> None:
         """Write what was kept."""
         self._rows.write()
+
+    def tell_of_cuts(self) -> None:
+        """Note how many rows were too large to be kept whole."""
+        for table, rows in self._cut.items():
+            if rows:
+                self.report.notes.append(f"{table}: {rows:,} over 8 kB, cut in the longest columns")
 
     def take(self, orders: PastOrders, table: str, chunk: Sequence[tuple[str, Row]]) -> None:
         """Keep rows of a table that the desk has no table for."""
@@ -120,24 +123,8 @@ class Keeper:
         return orders.find(ROLES.get(role.strip().upper(), ""), row[column], column).pk
 
 
-def _content(table: str, row: Row) -> str:
-    """The row as JSON: texts that are JSON opened, secrets starred, long ones cut."""
-    said = {name: _opened(value) for name, value in row.items() if value is not None}
-    if table == CONFIG and "key" in row:
-        said = {str(row["key"]): said.get("value"), **said, "value": None}
-    try:
-        text = json.dumps(said, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return json.dumps(redacted(said, ()), ensure_ascii=False)
-    if not needs_care(text):
-        return text
-    return json.dumps(redacted(json.loads(text, parse_float=Decimal), ()), ensure_ascii=False)
-
-
-def _opened(value: object) -> object:
-    if not isinstance(value, str) or value[:1] not in {"{", "["}:
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+def _named_by_key(table: str, row: Row) -> Row:
+    """A setting is kept under its key, which says whether it is a secret."""
+    if table != CONFIG or row.get("key") is None:
+        return row
+    return {str(row["key"]): row.get("value"), **row, "value": None}

@@ -41,6 +41,8 @@ _ALREADY = """
     WHERE b.account_id = ANY(%s)
 """
 Key = tuple[int, dt.date, str]  # account, day, the parent's id
+_MOST_NOTES = 500
+_MOST_STEPS = 20
 
 
 @dataclass
@@ -74,6 +76,7 @@ class PastBrackets:
         self._brackets: dict[Key, _Bracket] = {}
         self._ids: set[tuple[int, dt.date, str, str]] = set()
         self._used: set[int] = set()
+        self._no_leg = 0  # orders that would be one and cannot be
         self._told: set[int] = set()  # rows that have become a leg
         self._keys = {model: Keys(model) for model in (Bracket, BracketLeg)}
         self._rows = Filling(
@@ -135,11 +138,15 @@ class PastBrackets:
             parent = bracket.parent
             if parent is not None and parent.row is not None and Leg.ENTRY not in bracket.legs:
                 self._try(parent, partial(self._entry, parent, parent.row))
+        if self._no_leg > _MOST_NOTES:
+            more = self._no_leg - _MOST_NOTES
+            self._keeper.report.notes.append(f"{more:,} more orders: carried, but not as a leg")
         self._write()
 
     def _from_order(self, ref: Ref, row: int) -> None:
         past = ref.past
-        if past.leg and past.parent and past.parent != past.legacy_id:
+        is_entry = past.leg in {"", Leg.ENTRY} and past.parent in {"", past.legacy_id}
+        if past.leg and not is_entry:
             self._try(ref, partial(self._leg_of_order, ref, row))
         elif past.is_bracket and ref.pk not in self._used:
             self._try(ref, partial(self._entry, ref, row))
@@ -149,9 +156,10 @@ class PastBrackets:
         try:
             do()
         except CannotCarry as error:
-            self._keeper.report.notes.append(
-                f"order {ref.past.legacy_id}: carried, but not as a leg: {error}"
-            )
+            self._no_leg += 1
+            if self._no_leg <= _MOST_NOTES:
+                text = f"order {ref.past.legacy_id}: carried, but not as a leg: {error}"
+                self._keeper.report.notes.append(text)
 
     def _entry(self, ref: Ref, row: int) -> None:
         there = self._brackets.get(_key(ref))
@@ -163,7 +171,22 @@ class PastBrackets:
         if (ref.account_id, ref.day, past.leg, past.legacy_id) in self._ids:
             return  # the table of legs has told of it
         parent = self._orders.find(past.role, past.parent, "parent_order_id")
+        if parent.pk == ref.pk:
+            raise CannotCarry("the parent that it names is itself")
+        if self._is_below(parent, ref):
+            raise CannotCarry("the parent that it names is its own leg in turn")
         self._add(parent, past.leg, past.legacy_id, row, past)
+
+    def _is_below(self, one: Ref, other: Ref) -> bool:
+        """Whether parents lead from one order to the other, in not too many steps."""
+        for _ in range(_MOST_STEPS):
+            try:
+                one = self._orders.find(one.past.role, one.past.parent, "parent_order_id")
+            except CannotCarry:
+                return False
+            if one.pk == other.pk:
+                return True
+        return False
 
     def _add(
         self, parent: Ref, leg: str, leg_order_id: str, row: int, past: PastLeg | PastOrder
@@ -172,7 +195,7 @@ class PastBrackets:
         key = (parent.account_id, parent.day, leg, leg_order_id)
         self._check(parent, key, row)
         bracket = self._bracket(parent, row)
-        order = self._order_of(parent, leg_order_id)
+        order = self._order_of(parent, leg, leg_order_id)
         quantity = past.quantity or (order or parent).past.quantity
         bracket.legs.add(leg)
         price = past.price or (order.past.price if order else None)
@@ -198,11 +221,13 @@ class PastBrackets:
             origin_id=row,
         )
 
-    def _order_of(self, parent: Ref, leg_order_id: str) -> Ref | None:
-        """The order that is this leg, unless it is another leg already."""
+    def _order_of(self, parent: Ref, leg: str, leg_order_id: str) -> Ref | None:
+        """The order that is this leg, unless it is another one: a broker may name all alike."""
         try:
             order = self._orders.find(parent.past.role, leg_order_id, "leg_order_id")
         except CannotCarry:
+            return None
+        if leg != Leg.ENTRY and order.pk == parent.pk:
             return None
         if order.pk in self._used or order.day != parent.day:
             return None

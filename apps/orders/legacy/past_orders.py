@@ -17,21 +17,21 @@ from apps.orders.legacy.rows import PastOrder, Row, digest, identity, name_of, p
 from apps.orders.legacy.schema import ORDERS
 from apps.orders.legacy.tables import Filling, fetched, new_ids
 from apps.orders.legacy.traded import Traded
-from apps.orders.legacy.words import CannotCarry, Outcome
+from apps.orders.legacy.words import ROLES, CannotCarry, Outcome
 from apps.orders.models import ImportedRow, Order, OrderEvent, Source, trading_day
 from apps.orders.states import Event, Status
 
 if TYPE_CHECKING:
     from apps.orders.legacy.carrying import Wish
 
-# Orders of that account and day that the desk has by itself; the index knows named orders alone.
-_OURS = """
-    SELECT named.account, named.day, named.name, o.id, o.instrument_id
+# Orders of that account, day and id, the desk's own and others'; the index knows named ones alone.
+_THERE = """
+    SELECT named.account, named.day, named.name,
+           o.id, o.instrument_id, o.side, o.quantity, o.origin_id IS NULL
     FROM unnest(%s::bigint[], %s::date[], %s::varchar[]) AS named (account, day, name)
-    CROSS JOIN LATERAL (SELECT id, instrument_id FROM orders_order
+    CROSS JOIN LATERAL (SELECT id, instrument_id, side, quantity, origin_id FROM orders_order
                         WHERE account_id = named.account AND trading_day = named.day
-                          AND broker_order_id = named.name AND broker_order_id <> ''
-                          AND origin_id IS NULL OFFSET 0) o
+                          AND broker_order_id = named.name AND broker_order_id <> '' OFFSET 0) o
 """
 
 
@@ -46,6 +46,17 @@ class Ref:
     instrument_id: int
     day: dt.date
     filled: int
+
+
+@dataclass(frozen=True)
+class _There:
+    """An order that the desk has and that did not come from this row."""
+
+    pk: int
+    instrument_id: int
+    side: str
+    quantity: int
+    ours: bool
 
 
 @dataclass(frozen=True)
@@ -103,15 +114,14 @@ class PastOrders:
         """Carry a chunk of rows."""
         fresh = [new for legacy_id, row in chunk if (new := self._read(legacy_id, row))]
         known = self._keeper.known([new.name for new in fresh])
-        ours = self._ours(fresh)
+        there = self._there(fresh)
         missing = []
         for new in fresh:
-            mine = ours.get((new.account_id, new.day, new.past.legacy_id))
+            same = there.get((new.account_id, new.day, new.past.legacy_id))
             if new.name in known:
                 self._meet(new, known[new.name])
-            elif mine is not None:
-                self._remember(new, mine[0], mine[1], None)
-                self._keeper.report.known(ORDERS)
+            elif same is not None:
+                self._compare(new, same)
             else:
                 missing.append(new)
         self._store(missing)
@@ -129,6 +139,24 @@ class PastOrders:
         else:
             report.leave(ORDERS, new.legacy_id, CHANGED)
 
+    def _compare(self, new: _New, there: _There) -> None:
+        """The desk has an order of that name: the same one, or the row stays behind."""
+        past, report = new.past, self._keeper.report
+        if not there.ours:
+            account = self._wish.accounts[past.role]
+            other = next(role for role in ROLES.values() if role != past.role)
+            why = (
+                f"{account} has this order of that day already, from the {other}'s side of another"
+            )
+            report.leave(ORDERS, new.legacy_id, f"{why} import")
+        elif (there.side, there.quantity) != (past.side.value, past.quantity):
+            why = "the desk has an order of that id and day of its own, and it differs"
+            what = f"{there.side} {there.quantity} there, {past.side} {past.quantity} in the file"
+            report.leave(ORDERS, new.legacy_id, f"{why}: {what}")
+        else:
+            self._remember(new, there.pk, there.instrument_id, None)
+            report.known(ORDERS)
+
     def _read(self, legacy_id: str, row: Row) -> _New | None:
         try:
             past = past_order(row)
@@ -145,14 +173,14 @@ class PastOrders:
         account = self._wish.accounts[past.role]
         return _New(legacy_id, name, said, row, past, account.pk, day)
 
-    def _ours(self, fresh: list[_New]) -> dict[tuple[int, dt.date, str], tuple[int, int]]:
+    def _there(self, fresh: list[_New]) -> dict[tuple[int, dt.date, str], _There]:
         names = [
             [new.account_id for new in fresh],
             [new.day for new in fresh],
             [new.past.legacy_id for new in fresh],
         ]
-        found = fetched(_OURS, names) if fresh else []
-        return {tuple(row[:3]): tuple(row[3:]) for row in found}
+        found = fetched(_THERE, names) if fresh else []
+        return {(row[0], row[1], row[2]): _There(*row[3:]) for row in found}
 
     def _remember(self, new: _New, pk: int, instrument: int | None, row: int | None) -> Ref:
         past = new.past
@@ -175,6 +203,7 @@ class PastOrders:
 
     def _store(self, missing: list[_New]) -> None:
         count = len(missing)
+        self._contracts.meet((new.past.segment, new.past.security_id) for new in missing)
         rows, orders = new_ids(ImportedRow, count), new_ids(Order, count)
         events = new_ids(OrderEvent, count)
         for new, row, order, event in zip(missing, rows, orders, events, strict=True):

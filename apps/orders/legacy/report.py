@@ -25,7 +25,7 @@ class Count:
     left_out: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Left:
     """A row that was not carried."""
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
 import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 HEAD = b"SQLite format 3\x00"
 BESIDE = ("-wal", "-journal")
+_ALL = ("", *BESIDE, "-shm")
 # SQLite's lock bytes (its documentation, "File Locking And Concurrency"; WAL: "WAL-mode File
 # Format"): pending, reserved and the shared range of the file; those of writers in a -shm.
 _LOCKS = (("", 0x40000000, 512), ("-shm", 120, 3))
@@ -39,22 +41,46 @@ class Fingerprint:
 
 def fingerprint(path: Path) -> Fingerprint:
     """Read every byte. Raises ``Refused`` when the file cannot be read."""
-    try:
+    with _told(path):
+        file = path.resolve()
         beside = {
             end: _sha256(extra)
             for end in BESIDE
-            if (extra := _beside(path, end)).is_file() and extra.stat().st_size
+            if (extra := _beside(file, end)).is_file() and extra.stat().st_size
         }
-        return Fingerprint(_sha256(path), beside, path.stat().st_size)
+        return Fingerprint(_sha256(file), beside, file.stat().st_size)
+
+
+def is_of(path: Path, other: Path) -> bool:
+    """Whether the other path is the database, or what SQLite keeps or would keep beside it."""
+    with _told(path):
+        files = [_beside(where, end) for where in (path, path.resolve()) for end in _ALL]
+        return any(_same(file, other) for file in files)
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system does not let us do with the file, in words."""
+    try:
+        yield
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+        raise Refused(f"{error.filename or path} cannot be read: {error.strerror}") from None
+    except (RuntimeError, ValueError) as error:  # links in a circle; a NUL in the name
+        raise Refused(f"{path} cannot be read: {error}") from None
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, Fingerprint]]:
     """The file as a database, and what it is. Afterwards it is proved that no byte changed.
 
-    Changes that wait in a -wal or -journal are applied to a private copy, never to the file.
+    Changes that wait in a -wal or -journal are applied to a private copy, never to the file. Of a
+    link it is the file that it leads to: SQLite keeps what belongs to it there.
     Raises ``Refused``: no database, damaged, being written, or changed while it was read.
     """
     _check_kind(path)
@@ -64,6 +90,8 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, Fingerprint]]:
         with _readable(path, before) as database:
             _check_pages(database)
             yield database, before
+    except UnicodeError:
+        raise Refused(f"{path.name} is damaged: a name in its schema is not text") from None
     except sqlite3.DatabaseError as error:
         raise Refused(f"{path.name} is damaged: {error}. {_MEND}") from None
     if fingerprint(path) != before:
@@ -74,15 +102,13 @@ _MEND = "Repair it with `sqlite3 FILE .recover` into a new file, look at that, a
 
 
 def _check_kind(path: Path) -> None:
-    if path.is_dir():
-        raise Refused(f"{path} is a directory; name the SQLite file")
-    if not path.is_file():
-        raise Refused(f"there is no file {path}")
-    try:
+    with _told(path):
+        if path.is_dir():
+            raise Refused(f"{path} is a directory; name the SQLite file")
+        if not path.is_file():
+            raise Refused(f"there is no file {path}")
         with path.open("rb") as file:
             head = file.read(len(HEAD))
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from None
     if not head:
         raise Refused(f"{path.name} is empty")
     if head != HEAD:
@@ -92,12 +118,13 @@ def _check_kind(path: Path) -> None:
 def _check_nobody_writes(path: Path) -> None:
     """Ask for the locks of a writer without taking any: that changes nothing for anybody."""
     for end, start, length in _LOCKS:
-        beside = _beside(path, end)
-        if not beside.is_file():
-            continue
         asked = struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, start, length, 0)
-        with beside.open("rb") as file:
-            found = fcntl.fcntl(file.fileno(), fcntl.F_GETLK, asked)
+        with _told(path):
+            beside = _beside(path.resolve(), end)
+            if not beside.is_file():
+                continue
+            with beside.open("rb") as file:
+                found = fcntl.fcntl(file.fileno(), fcntl.F_GETLK, asked)
         if struct.unpack("hhqqi4x", found)[0] != fcntl.F_UNLCK:
             raise Refused(f"another program is writing {path.name}: stop the other system first")
 
@@ -105,21 +132,25 @@ def _check_nobody_writes(path: Path) -> None:
 @contextmanager
 def _readable(path: Path, known: Fingerprint) -> Iterator[sqlite3.Connection]:
     if not known.beside:
-        uri = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
-        with closing(_connect(uri)) as database:
+        with closing(_connect(path.resolve(), "mode=ro&immutable=1")) as database:
             yield database
         return
-    with tempfile.TemporaryDirectory(prefix="legacy-") as folder:
-        copy = Path(folder) / "copy.sqlite3"
-        for end in ("", *known.beside):
-            shutil.copyfile(_beside(path, end), _beside(copy, end))
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="legacy-"))
+            copy = Path(folder) / "copy.sqlite3"
+            for end in ("", *known.beside):
+                shutil.copyfile(_beside(path.resolve(), end), _beside(copy, end))
+        except OSError as error:
+            why = f"{error.strerror} ({tempfile.gettempdir()} needs room for a copy of it)"
+            raise Refused(f"the changes beside {path.name} cannot be applied: {why}") from None
         if fingerprint(copy) != known:
             raise Refused(f"{path.name} changed while it was read: stop the other system first")
-        with closing(_connect(f"file:{quote(str(copy))}?mode=rw")) as database:
-            yield database
+        yield stack.enter_context(closing(_connect(copy, "mode=rw")))
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"file:{quote(os.fsencode(path))}?{how}"
     database = sqlite3.connect(uri, uri=True, isolation_level=None)
     database.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     return database

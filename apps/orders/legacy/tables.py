@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import connection
+from django.db import Error, connection
 from django.db.models import Model
 
 MOST_SECONDS = 900  # of one statement, and between two: the transaction is ours alone
@@ -24,10 +24,17 @@ def take_time() -> None:
             cursor.execute(manner)
 
 
-def renew_statistics() -> None:
-    """Tell the planner of so many rows that came or left, so that it finds them by their keys."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {_GROWN}")
+def renew_statistics() -> str:
+    """Tell the planner of so many rows that came or left, so that it finds them by their keys.
+
+    Why that could not be done now, else nothing: the database does it by itself some time later.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {_GROWN}")
+    except Error as error:
+        return str(error).partition("\n")[0]
+    return ""
 
 
 class Filling:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error
+from django.db import Error, connection
 
 from apps.brokers.management.asking import show_example
 from apps.brokers.management.commands.import_instruments import Progress
@@ -17,7 +21,8 @@ from apps.orders.bracket_check import check_brackets
 from apps.orders.legacy.carrying import NotMapped, Wish, carry
 from apps.orders.legacy.report import Report, as_csv, as_json
 from apps.orders.legacy.rollback import imports_of, take_back
-from apps.orders.legacy.source import Refused, fingerprint
+from apps.orders.legacy.source import Refused, fingerprint, is_of
+from apps.orders.legacy.tables import new_ids, renew_statistics
 from apps.orders.legacy.words import ROLES
 from apps.orders.models import LegacyImport
 from apps.people.acting import acting, add_as
@@ -69,65 +74,71 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own signature
         """Do what is asked, with progress, and say what came of it."""
-        _check_report(options["report"])
         _refuse_what_does_not_go_together(options)
-        if not options["source"]:
+        actor, user = acting(options["as_user"], PERMISSION)
+        if options["source"] is None:
             self._check()
             return
-        actor, user = acting(options["as_user"], PERMISSION)
         try:
-            if options["rollback"]:
-                self._take_back(options, actor)
-            else:
-                accounts = _accounts(options["map"])
-                wish = Wish(
-                    path=Path(options["source"]),
-                    given=clean_text(options["source"]),
-                    accounts=accounts,
-                    actor=actor,
-                    user=user,
-                    keep=not options["dry_run"],
-                )
-                self._carry(wish, options["report"])
+            with _told_truly(lambda: False):
+                self._do(options, actor, user)
         except NotMapped as error:
             wanted = " ".join(f"--map {role}=ACCOUNT" for role in error.roles)
             raise CommandError(f"{error}: add {wanted}. Accounts: {_names()}.") from None
         except Refused as error:
             raise CommandError(f"Refused; nothing was changed: {error}.", returncode=1) from None
-        except Error as error:
-            why = str(error).partition("\n")[0]
-            text = f"The database did not take it; nothing was changed: {why}."
-            raise CommandError(text, returncode=1) from error
+
+    def _do(self, options: dict[str, Any], actor: str, user: User | None) -> None:
+        path = Path(options["source"])
+        _check_report(options["report"], path)
+        if options["rollback"]:
+            self._take_back(options, actor)
+            return
+        wish = Wish(
+            path=path,
+            given=clean_text(options["source"]),
+            accounts=_accounts(options["map"]),
+            actor=actor,
+            user=user,
+            keep=not options["dry_run"],
+        )
+        self._carry(wish, options["report"])
 
     def _carry(self, wish: Wish, where: Path | None) -> None:
         tell = LineEveryTwoSeconds()
-        try:
-            report = carry(wish, tell)
-        finally:
-            tell.end()
-        self.stdout.write(summary(report))
-        if where is not None:
-            text = as_json(report) if where.suffix == ".json" else as_csv(report)
+        number = new_ids(LegacyImport, 1)[0]
+        with _told_truly(LegacyImport.objects.filter(pk=number).exists):
             try:
-                where.write_text(text, encoding="utf-8")
-            except OSError as error:
-                said = f"The report could not be written to {where}: {error.strerror}. "
-                raise CommandError(f"{said}What is above holds all the same.") from None
+                report = carry(wish, number, tell)
+            finally:
+                tell.end()
+            self.stdout.write(summary(report))
+            if where is not None:
+                _write_report(report, where)
+            if why := renew_statistics():
+                self.stdout.write(f"  note: kept; the planner's figures are of before it: {why}")
 
     def _take_back(self, options: dict[str, Any], actor: str) -> None:
         source = options["source"]
-        path = Path(source)
-        by_hash = not path.exists() and _HASH.fullmatch(source)
-        sha256 = source if by_hash else fingerprint(path).sha256
+        by_hash = not os.path.exists(source) and _HASH.fullmatch(source)
+        sha256 = source if by_hash else fingerprint(Path(source)).sha256
         imports = imports_of(sha256)
+        keys = [row.pk for row in imports]
+        others = LegacyImport.objects.filter(path=clean_text(source)[:1000], rolled_back_at=None)
+        others = others.exclude(pk__in=keys)
         if not imports:
-            raise Refused(f"no import of it is in the desk (SHA-256 {sha256[:12]}…). {_past()}")
-        taken = take_back(imports, actor, keep=not options["dry_run"])
+            said = _other_files(others) or _past()
+            raise Refused(f"no import of it is in the desk (SHA-256 {sha256[:12]}…). {said}")
+        back = LegacyImport.objects.filter(pk__in=keys, rolled_back_at__isnull=False)
+        with _told_truly(back.exists):
+            taken = take_back(imports, actor, keep=not options["dry_run"])
         done = "Would take back" if options["dry_run"] else "Taken back"
         for row in taken.imports:
             self.stdout.write(f"{done}: import {row.pk}, {row}")
         for name, count in taken.rows.items():
             self.stdout.write(f"  {count:,} {name}")
+        if others:
+            self.stdout.write(f"  note: {_other_files(others)}")
 
     def _check(self) -> None:
         found = check_brackets()
@@ -165,20 +176,61 @@ def summary(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _check_report(where: Path | None) -> None:
+@contextmanager
+def _told_truly(changed: Callable[[], bool]) -> Iterator[None]:
+    """Whatever breaks the work off, say what holds now: ``changed`` asks the database."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandError(f"Interrupted; {_what_holds(changed)}.", returncode=130) from None
+    except Error as error:
+        why = str(error).partition("\n")[0]
+        text = f"The database did not take it; {_what_holds(changed)}: {why}."
+        raise CommandError(text, returncode=1) from error
+
+
+def _what_holds(changed: Callable[[], bool]) -> str:
+    try:
+        if not connection.is_usable():
+            connection.close()
+        return "it had been done, and holds" if changed() else "nothing was changed"
+    except Error:
+        return "look at Imports of other systems whether it was done"
+
+
+def _check_report(where: Path | None, source: Path) -> None:
+    """Raises ``CommandError`` when it cannot be written there, before anything is done."""
     if where is None:
         return
     if where.suffix not in {".csv", ".json"}:
         raise CommandError("--report: a name that ends in .csv or .json.")
     try:
+        if is_of(source, where):
+            raise CommandError(f"--report {where} would overwrite the SOURCE: name another file.")
+        there = where.exists()
         where.open("a").close()
+        if not there:
+            where.unlink()
     except OSError as error:
         raise CommandError(f"--report {where} cannot be written: {error.strerror}.") from None
+    except (RuntimeError, ValueError) as error:
+        raise CommandError(f"--report {where} cannot be written: {error}.") from None
+
+
+def _write_report(report: Report, where: Path) -> None:
+    text = as_json(report) if where.suffix == ".json" else as_csv(report)
+    try:
+        where.write_text(text, encoding="utf-8")
+    except OSError as error:
+        said = f"The report could not be written to {where}: {error.strerror}. "
+        raise CommandError(f"{said}What is above holds all the same.") from None
 
 
 def _refuse_what_does_not_go_together(options: dict[str, Any]) -> None:
+    if options["source"] == "":
+        raise CommandError("SOURCE is empty: name the file, or leave it away for a check.")
     for name in ("map", "dry_run", "rollback", "report"):
-        if options[name] and not options["source"]:
+        if options[name] and options["source"] is None:
             raise CommandError(f"--{name.replace('_', '-')} needs a SOURCE: name the file.")
     for name in ("map", "report"):
         if options[name] and options["rollback"]:
@@ -205,6 +257,12 @@ def _accounts(pairs: list[str]) -> dict[str, BrokerAccount]:
 
 def _names() -> str:
     return ", ".join(BrokerAccount.objects.values_list("name", flat=True)) or "none yet"
+
+
+def _other_files(imports: Iterable[LegacyImport]) -> str:
+    """Imports of what lay under the same name when it said something else."""
+    rows = [f"{row}: give --rollback {row.sha256[:12]}" for row in imports]
+    return f"The file of this name was another one at {'; '.join(rows)}" if rows else ""
 
 
 def _past() -> str:
