@@ -29,6 +29,7 @@ class Line:
     leg: BracketLeg | None = None
     name: str = ""  # of the part of a bracket
     earlier: Sequence[Order] = ()  # orders that worked the leg before
+    part: str = ""  # that its fills are counted in; empty: the leg's line counts them
 
     @property
     def key(self) -> str:
@@ -189,6 +190,12 @@ class Unit:
         over = self.bracket is None or self.bracket.over
         return not over or any(not order.over for order in self.orders)
 
+    @property
+    def held(self) -> int:
+        """Units that a bracket holds by its own fills; below zero: left too much."""
+        signs = {Leg.ENTRY: 1, "BACK": 1, "": 0}
+        return sum(signs.get(line.part, -1) * line.filled for line in self.lines)
+
     @cached_property
     def lines(self) -> list[Line]:
         """The entry, then target and stop, then what was placed to put things right."""
@@ -206,12 +213,13 @@ class Unit:
         lines += [old for old in earlier_lines(lines) if old.order and not old.order.over]
         for part, orders in of_part.items():
             name = _OTHER_PARTS.get(part, part.capitalize())
-            lines += [Line(order, name=name) for order in orders]
+            lines += [Line(order, name=name, part=part) for order in orders]
         return lines
 
 
 def _leg_line(leg: BracketLeg, name: str, orders: list[Order]) -> Line:
-    return Line(orders[-1], leg, name, orders[:-1]) if orders else Line(None, leg, name)
+    newest = orders[-1] if orders else None
+    return Line(newest, leg, name, orders[:-1], part=leg.leg)
 
 
 def earlier_lines(lines: Iterable[Line]) -> list[Line]:
