@@ -245,11 +245,11 @@ def of_brackets(brackets: Sequence[Bracket]) -> list[Unit]:
     """The brackets, each with its legs and orders."""
     if not brackets:
         return []
-    orders: dict[str, list[Order]] = {str(bracket.pk): [] for bracket in brackets}
+    orders: dict[int | None, list[Order]] = {bracket.pk: [] for bracket in brackets}
     legs: dict[int, list[BracketLeg]] = {bracket.pk: [] for bracket in brackets}
-    found = Order.objects.of_brackets().filter(number__in=list(orders)).order_by("pk")
+    found = Order.objects.of_brackets([str(bracket.pk) for bracket in brackets]).order_by("pk")
     for order in found.select_related("account", "instrument"):
-        orders[order.number].append(order)  # type: ignore[attr-defined]  # annotated
+        orders[order.bracket_number].append(order)
     for leg in BracketLeg.objects.filter(bracket__in=list(legs)).order_by("pk"):
         legs[leg.bracket_id].append(leg)
-    return [Unit(orders[str(bracket.pk)], bracket, legs[bracket.pk]) for bracket in brackets]
+    return [Unit(orders[bracket.pk], bracket, legs[bracket.pk]) for bracket in brackets]
