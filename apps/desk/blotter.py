@@ -28,13 +28,13 @@ from apps.brokers.models import BrokerAccount, Instrument
 from apps.desk import units
 from apps.desk.units import Unit
 from apps.orders.models import (
+    PREFIX,
     Bracket,
     BracketLeg,
     BracketStatus,
     DeskSequence,
     LegStatus,
     Order,
-    OrderQuerySet,
     Slicing,
     Source,
     trading_day,
@@ -131,7 +131,7 @@ class Filters:
         """The same on brackets: one order that the page shows of it matches, or a bare leg."""
         if not self.chosen:
             return Q()
-        orders = Order.objects.of_brackets().filter(number=Cast(OuterRef("pk"), CharField()))
+        orders = Order.objects.of_brackets([Cast(OuterRef("pk"), CharField())])
         current = Q(Exists(BracketLeg.objects.filter(order=OuterRef("pk"))))
         extra = Q(request_key__contains=":OUT:") | Q(request_key__contains=":BACK:")
         orders = orders.filter(self.condition()).filter(current | extra | ALIVE)
@@ -204,7 +204,7 @@ def read(filters: Filters) -> Sheet:
     """A whole page: what is unknown first, then the newest."""
     with one_moment():
         seen = numbers()
-        wanted = _orders().alone().filter(filters.condition())
+        wanted = _orders().filter(filters.condition()).exclude(request_key__startswith=PREFIX)
         unknown = list(wanted.filter(ALIVE, status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
         others = list(wanted.exclude(status=Status.UNKNOWN).order_by("-pk")[:LIMIT])
         doubtful = _doubtful_brackets()
@@ -245,7 +245,7 @@ def _changed(filters: Filters, since: Q) -> list[tuple[Unit, bool]] | None:
     if max(len(orders), len(brackets)) > LIMIT:
         return None
     alone = [order for order in orders if order.bracket_number is None]
-    shown = [bool(row.shown) for row in (*alone, *brackets)]
+    shown = [bool(order.shown) for order in alone] + [bool(one.shown) for one in brackets]
     found = [*units.of_orders(alone), *units.of_brackets(brackets)]
     return list(zip(found, shown, strict=True))
 
@@ -264,7 +264,7 @@ def _doubtful_brackets() -> set[int]:
     return numbers | set(legs.values_list("bracket_id", flat=True))
 
 
-def _orders() -> OrderQuerySet:
+def _orders() -> QuerySet[Order]:
     return Order.objects.select_related("account", "instrument")
 
 

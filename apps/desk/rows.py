@@ -68,7 +68,7 @@ def _row(unit: Unit, line: Line, rights: Rights) -> dict[str, object]:
         "cancel_asked": order is not None and order.cancel_wanted_at and not order.over,
         "latency": latency,
         "lived": lived,
-        **(offers_of_line(unit.bracket, line, rights) if unit.bracket else offers(order, rights)),
+        **offers_of_line(unit, line, rights),
     }
 
 
@@ -94,20 +94,22 @@ def offers_of_bracket(bracket: Bracket, rights: Rights) -> dict[str, bool]:
     }
 
 
-def offers_of_line(bracket: Bracket, line: Line, rights: Rights) -> dict[str, bool]:
+def offers_of_line(unit: Unit, line: Line, rights: Rights) -> dict[str, bool]:
     """What can be done about a part of a bracket, where it is done.
 
     Target and stop are the bracket's to change: the guardian would put back what is done to their
     orders.
     """
-    its = offers_of_bracket(bracket, rights)
-    if line.leg is None:
+    bracket = unit.bracket
+    if bracket is None or line.leg is None:
         return offers(line.order, rights)
+    its = offers_of_bracket(bracket, rights)
     if line.leg.leg == Leg.TARGET:
         with_one = bracket.target_price is not None
-        return {"can_move": its["can_change"] and with_one, "can_drop": its["can_drop"]}
+        may = {"can_move": its["can_change"] and with_one, "can_drop": its["can_drop"]}
+        return may | {"can_halt": rights.may_halt}
     if line.leg.leg == Leg.STOP_LOSS:
-        return {"can_move": its["can_change"]}
+        return {"can_move": its["can_change"], "can_halt": rights.may_halt}
     found = offers(line.order, rights) | {"can_leave": its["can_leave"]}
-    found["can_exit"] = bracket.over and found.get("can_exit", False)
+    found["can_exit"] = rights.may_place and bracket.over and unit.held > 0
     return found | {"can_halt": rights.may_halt}

@@ -29,6 +29,7 @@ class Line:
     leg: BracketLeg | None = None
     name: str = ""  # of the part of a bracket
     earlier: Sequence[Order] = ()  # orders that worked the leg before
+    part: str = ""  # that its fills are counted in; empty: the leg's line counts them
 
     @property
     def key(self) -> str:
@@ -189,6 +190,12 @@ class Unit:
         over = self.bracket is None or self.bracket.over
         return not over or any(not order.over for order in self.orders)
 
+    @property
+    def held(self) -> int:
+        """Units that a bracket holds by its own fills; below zero: left too much."""
+        signs = {Leg.ENTRY: 1, "BACK": 1, "": 0}
+        return sum(signs.get(line.part, -1) * line.filled for line in self.lines)
+
     @cached_property
     def lines(self) -> list[Line]:
         """The entry, then target and stop, then what was placed to put things right."""
@@ -206,12 +213,13 @@ class Unit:
         lines += [old for old in earlier_lines(lines) if old.order and not old.order.over]
         for part, orders in of_part.items():
             name = _OTHER_PARTS.get(part, part.capitalize())
-            lines += [Line(order, name=name) for order in orders]
+            lines += [Line(order, name=name, part=part) for order in orders]
         return lines
 
 
 def _leg_line(leg: BracketLeg, name: str, orders: list[Order]) -> Line:
-    return Line(orders[-1], leg, name, orders[:-1]) if orders else Line(None, leg, name)
+    newest = orders[-1] if orders else None
+    return Line(newest, leg, name, orders[:-1], part=leg.leg)
 
 
 def earlier_lines(lines: Iterable[Line]) -> list[Line]:
@@ -237,11 +245,11 @@ def of_brackets(brackets: Sequence[Bracket]) -> list[Unit]:
     """The brackets, each with its legs and orders."""
     if not brackets:
         return []
-    orders: dict[str, list[Order]] = {str(bracket.pk): [] for bracket in brackets}
+    orders: dict[int | None, list[Order]] = {bracket.pk: [] for bracket in brackets}
     legs: dict[int, list[BracketLeg]] = {bracket.pk: [] for bracket in brackets}
-    found = Order.objects.of_brackets().filter(number__in=list(orders)).order_by("pk")
+    found = Order.objects.of_brackets([str(bracket.pk) for bracket in brackets]).order_by("pk")
     for order in found.select_related("account", "instrument"):
-        orders[order.number].append(order)  # type: ignore[attr-defined]  # annotated
+        orders[order.bracket_number].append(order)
     for leg in BracketLeg.objects.filter(bracket__in=list(legs)).order_by("pk"):
         legs[leg.bracket_id].append(leg)
-    return [Unit(orders[str(bracket.pk)], bracket, legs[bracket.pk]) for bracket in brackets]
+    return [Unit(orders[bracket.pk], bracket, legs[bracket.pk]) for bracket in brackets]

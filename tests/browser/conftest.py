@@ -26,6 +26,7 @@ from tests.desk.conftest import (  # noqa: F401 - fixtures of the desk's tests
     owner,
     reliance,
     sliced,
+    story,
     viewer,
 )
 

@@ -131,6 +131,14 @@ def bracket(account, reliance, new_order):
     return bracket
 
 
+@pytest.fixture
+def story(bracket, new_order):
+    """Lets the bracket live."""
+    from tests.desk.bracket_story import Story
+
+    return Story(bracket, new_order)
+
+
 def happens(order, event, **facts):
     """Let something happen through the one pen; the order comes back as it is then."""
     lifecycle.apply(order.pk, Happening(event=event, origin="test", **facts))

@@ -15,9 +15,7 @@ from apps.desk.forms import BracketForm, ReasonForm
 from apps.desk.pages import actor_of, desk_page, done, from_dialog, refused, show
 from apps.desk.views import prices
 from apps.orders import brackets
-from apps.orders.bracket_machine import Part
-from apps.orders.bracket_sight import orders_of
-from apps.orders.models import Bracket, BracketStatus, Order
+from apps.orders.models import Bracket, BracketStatus
 from apps.orders.services import BadOrder, TooLate
 from apps.orders.words import BRACKETS
 
@@ -40,12 +38,12 @@ def _bracket(pk: int) -> Bracket:
 
 def _context(request: HttpRequest, bracket: Bracket) -> dict[str, Any]:
     its = rights.of(request.user)
-    orders = orders_of(bracket)
+    unit = units.of_bracket(bracket)
     return {
         "bracket": bracket,
         "words": brackets.in_words(bracket),
-        "rows": rows.of_bracket(units.of_bracket(bracket), its),
-        "held": _held(orders),
+        "rows": rows.of_bracket(unit, its),
+        "held": unit.held,
         "tone": BRACKETS[BracketStatus(bracket.status)][0],
         "explained": BRACKETS[BracketStatus(bracket.status)][1],
         "bare": _bare(bracket),
@@ -55,13 +53,6 @@ def _context(request: HttpRequest, bracket: Bracket) -> dict[str, Any]:
         "rights": its,
         "scopes": [bracket.account.name],
     }
-
-
-def _held(orders: dict[Part, list[Order]]) -> int:
-    """Units that it holds by its own fills; below zero: left too much."""
-    filled = {part: sum(order.filled_quantity for order in found) for part, found in orders.items()}
-    out = filled[Part.TARGET] + filled[Part.STOP_LOSS] + filled[Part.OUT]
-    return filled[Part.ENTRY] - out + filled[Part.BACK]
 
 
 def _bare(bracket: Bracket) -> int | None:

@@ -61,7 +61,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         bracket=unit.bracket,
         bracket_rows=rows.of_bracket(unit, its) if unit.bracket else [],
         replaced_by=Order.objects.filter(replaces=order),
-        **rows.offers(order, its),
+        **_offers(order, unit, its),
         **_release_of(order, its),
         now=prices.seen(order.account, order.instrument),
     )
@@ -73,6 +73,14 @@ def _unit_of(order: Order) -> Unit:
     with blotter.one_moment():
         bracket = brackets.filter(pk=order.bracket_number or 0, origin=None).first()
         return units.of_bracket(bracket) if bracket else Unit([order])
+
+
+def _offers(order: Order, unit: Unit, its: Rights) -> dict[str, Any]:
+    """What can be done here; of a part of a bracket, also what is done to the bracket."""
+    for line in unit.lines:
+        if line.order == order:
+            return rows.offers_of_line(unit, line, its) | {"line": line}
+    return rows.offers(order, its)
 
 
 def _explained(order: Order) -> str:

@@ -5,7 +5,7 @@ The database counts, so that no way of writing a bracket or a leg can leave an o
 
 from django.db import migrations, models
 
-SHOWN = ("status", "style", "leaving_at", "exposed_since")
+SHOWN = ("status", "style", "trailing_jump", "leaving_at", "exposed_since")
 SHOWN_OF_LEG = (
     "order_id",
     "leg_order_id",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Func
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from apps.brokers.models import BrokerAccount, Instrument
@@ -71,13 +73,12 @@ def number_in_key() -> Func:
 class OrderQuerySet(models.QuerySet["Order"]):
     """Questions asked of the orders."""
 
-    def of_brackets(self) -> OrderQuerySet:
-        """Parts of brackets, each with the ``number`` of its bracket, as text."""
-        return self.filter(request_key__startswith=PREFIX).annotate(number=number_in_key())
-
-    def alone(self) -> OrderQuerySet:
-        """Orders that are no part of a bracket."""
-        return self.exclude(request_key__startswith=PREFIX)
+    def of_brackets(self, numbers: Sequence[str | Combinable] | None = None) -> OrderQuerySet:
+        """Parts of brackets; of those with these ids, as text, or of all."""
+        parts = self.filter(request_key__startswith=PREFIX)
+        if numbers is None:
+            return parts
+        return parts.annotate(number=number_in_key()).filter(number__in=numbers)
 
     def working(self) -> OrderQuerySet:
         """Orders that the broker has and that may still trade."""
