@@ -176,8 +176,11 @@ def together(book: Sequence[OrderReport], supers: Sequence[OrderReport]) -> list
     """The order book with what only the other list says: whose leg it is, where the exits are,
     and legs that the book does not show. Entries come before their legs.
     """
-    named = (one for one in (*book, *supers) if one.correlation_id)
-    wholes = {one.correlation_id: one.broker_order_id for one in named}
+    wholes = {
+        one.correlation_id: one.broker_order_id
+        for one in (*book, *supers)
+        if one.correlation_id is not None
+    }
     by_id = {one.broker_order_id: one for one in supers}
     found = [_told(row, by_id.get(row.broker_order_id), wholes) for row in book]
     ids = {row.broker_order_id for row in found}

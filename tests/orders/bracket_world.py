@@ -235,7 +235,7 @@ def brokers_work(world: World) -> list[tuple[int, Order]]:
     fired = any(order.filled for order in exits)
     found = []
     for number, order in enumerate(world.orders):
-        if not order.kept or not order.alive or order.filled and order.part in EXITS:
+        if not order.kept or not order.alive or (order.filled and order.part in EXITS):
             continue
         if fired:
             found.append((number, replace(order, at=At.OVER)))
