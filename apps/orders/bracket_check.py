@@ -5,7 +5,7 @@ Reads rows and books and names what is broken; it mends nothing but a leg's miss
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from apps.brokers import reporting
 from apps.brokers.models import BrokerAccount
-from apps.brokers.port import ReadFailed
+from apps.brokers.port import OrderReport, ReadFailed
+from apps.orders import kept_legs
 from apps.orders.bracket_machine import ELSEWHERE, Part
 from apps.orders.models import (
     LEGS_OVER,
@@ -77,31 +78,40 @@ def check_brackets() -> Findings:
 
 
 def _name_legs(account: BrokerAccount, found: Findings) -> None:
-    nameless = list(
-        BracketLeg.objects.filter(
-            account=account, origin=None, leg_order_id="", trading_day__gte=trading_day()
-        )
-        .exclude(status__in=LEGS_OVER)
-        .exclude(order=None)
-        .select_related("order")
-    )
-    unnamed = [leg for leg in nameless if not _name(leg, _order_of(leg).broker_order_id, found)]
+    nameless = BracketLeg.objects.filter(
+        account=account, origin=None, leg_order_id="", trading_day__gte=trading_day()
+    ).exclude(status__in=LEGS_OVER)
+    sought = nameless.exclude(order=None, bracket__parent_broker_id="")
+    unnamed = [
+        leg
+        for leg in sought.select_related("order", "bracket")
+        if leg.order is None or not _name(leg, leg.order.broker_order_id, found)
+    ]
     if not unnamed:
         return
     try:
-        book = reporting.reports_of(account).order_book()
+        read = reporting.reports_of(account)
+        supers = kept_legs.read(account, read)
+        book = kept_legs.together(read.order_book().value, supers)
     except ReadFailed as error:
         found.unread.append(f"the order book of {account.name}: {error}")
         return
-    by_correlation = {row.correlation_id: row.broker_order_id for row in book.value}
     for leg in unnamed:
-        _name(leg, by_correlation.get(_order_of(leg).correlation_id, ""), found)
+        _name(leg, _found(leg, book), found)
 
 
-def _order_of(leg: BracketLeg) -> Order:
-    if leg.order is None:
-        raise LookupError(f"leg {leg.pk} has no order")
-    return leg.order
+def _found(leg: BracketLeg, book: Sequence[OrderReport]) -> str:
+    """The broker's id of the leg: by our own id, or by its entry's and its name; empty: not there.
+
+    Nothing else is guessed.
+    """
+    entry_id = leg.bracket.parent_broker_id
+    for row in book:
+        ours = leg.order is not None and row.correlation_id == leg.order.correlation_id
+        kept = bool(entry_id) and (row.whole_id, row.part) == (entry_id, leg.leg)
+        if ours or kept:
+            return row.broker_order_id
+    return ""
 
 
 def _name(leg: BracketLeg, broker_order_id: str, found: Findings) -> bool:

@@ -14,14 +14,15 @@ from django.utils import timezone
 from apps.alerts.models import Alert
 from apps.brokers import quotes, reporting
 from apps.brokers.models import Verb, WireCall
-from apps.brokers.port import Intent, LegName, OrderType, Side
+from apps.brokers.port import BrokerState, Intent, LegName, OrderReport, OrderType, Side
 from apps.brokers.quotes import Picture
 from apps.orders import bracket_guard, brackets, look, services
-from apps.orders.bracket_check import breaks_of
+from apps.orders.bracket_check import breaks_of, check_brackets
 from apps.orders.bracket_machine import Part
 from apps.orders.bracket_sight import orders_of
 from apps.orders.brackets import BracketIntent
-from apps.orders.models import Bracket, Break, LedgerPosition, Order, Source
+from apps.orders.ingest import apply_report
+from apps.orders.models import Bracket, Break, LedgerPosition, Order, Source, Unattributed
 from apps.orders.reconcile import reconcile
 from apps.orders.services import BadOrder, OrderIntent
 from apps.risk.models import Hold
@@ -422,3 +423,60 @@ def test_the_guardian_leaves_the_broker_its_time(place, market, exchange, settin
     assert len(orders_of(bracket)[Part.STOP_LOSS]) == 2
     sweep_and_send()
     look.look(bracket.account)
+
+
+def leg_frame(entry: Order, leg: LegName, own_id: str, **different) -> OrderReport:
+    said = {
+        "broker_order_id": own_id,
+        "state": BrokerState.WORKING,
+        "state_word": "Pending",
+        "side": Side.SELL,
+        "quantity": 10,
+        "leg": True,
+        "part": leg,
+        "whole_id": entry.broker_order_id,
+    }
+    return OrderReport(**(said | different))
+
+
+def test_a_leg_known_by_its_entry_alone_gets_its_own_id_from_the_feed(entered, account):
+    bracket = entered()
+    stop = newest(bracket, Part.STOP_LOSS)
+    assert stop.broker_order_id == f"{bracket.parent_broker_id}/STOP_LOSS"
+    apply_report(account, leg_frame(newest(bracket, Part.ENTRY), LegName.STOP_LOSS, "77"), "feed")
+    stop.refresh_from_db()
+    assert stop.broker_order_id == "77"
+    bracket_guard.tend(bracket.pk)
+    assert bracket.legs.get(leg="STOP_LOSS").leg_order_id == "77"
+    another = leg_frame(newest(bracket, Part.ENTRY), LegName.STOP_LOSS, "78")
+    apply_report(account, another, "feed")
+    stop.refresh_from_db()
+    assert stop.broker_order_id == "77"
+    assert Unattributed.objects.get().broker_order_id == "78"
+
+
+def test_news_of_a_leg_before_those_of_its_entry_ask_for_the_books(place, account):
+    bracket = place(price=Decimal(1390))
+    account.reconcile_wanted = False
+    account.save(update_fields=["reconcile_wanted"])
+    apply_report(account, leg_frame(newest(bracket, Part.ENTRY), LegName.TARGET, "77"), "feed")
+    account.refresh_from_db()
+    assert account.reconcile_wanted
+    assert bracket.legs.get(leg="TARGET").leg_order_id == "77"
+    assert (Order.objects.count(), Unattributed.objects.count()) == (1, 0)
+
+
+def test_news_of_a_leg_of_nobodys_entry_are_kept_apart(place, account):
+    bracket = place(price=Decimal(1390))
+    entry = newest(bracket, Part.ENTRY)
+    apply_report(account, leg_frame(entry, LegName.TARGET, "77", whole_id="4711"), "feed")
+    assert Unattributed.objects.get().leg
+    assert Order.objects.count() == 1
+
+
+def test_the_check_names_legs_by_the_brokers_list(place):
+    bracket = place(price=Decimal(1390))
+    bracket.legs.exclude(leg="ENTRY").update(leg_order_id="", named_at=None)
+    found = check_brackets()
+    assert (found.named, found.breaks, found.unread) == (2, [], [])
+    assert bracket.legs.get(leg="TARGET").leg_order_id == f"{bracket.parent_broker_id}/TARGET"
