@@ -218,7 +218,7 @@ def _end_breaks(bracket: Bracket, legs: list[BracketLeg], held: int) -> Iterator
 def _exit_breaks(bracket: Bracket, exits: list[BracketLeg], held: int) -> Iterator[str]:
     if held < 0:
         yield f"its exits filled {-held} units more than its entry"
-    if len([leg for leg in exits if leg.status == LegStatus.FILLED]) > 1:
+    if held and len([leg for leg in exits if leg.status == LegStatus.FILLED]) > 1:
         yield "target and stop-loss both filled"
     stopped = any(leg.leg == Leg.STOP_LOSS and not leg.over for leg in exits)
     if held > 0 and bracket.status != BracketStatus.OVER and not stopped:
