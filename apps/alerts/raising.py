@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 import structlog
 from django.db import connection
@@ -39,14 +40,18 @@ def raise_alert(key: str, text: str, severity: Severity = Severity.WARNING) -> N
 STEADY = dt.timedelta(seconds=90)  # without a repeat; longer than any trouble is kept back
 
 
-def settle_alert(key: str, why: str, steady: dt.timedelta = dt.timedelta(0)) -> None:
-    """Close an open alert whose cause is gone; nobody's name is put to it. None open: nothing.
+def settle_alert(
+    key: str | Collection[str], why: str, steady: dt.timedelta = dt.timedelta(0)
+) -> None:
+    """Close an open alert whose cause is gone, or several; nobody's name is put to it. None open:
+    nothing.
 
     ``steady``: only when it was not raised for so long, or what comes and goes would be news
     each time.
     """
     now = timezone.now()
-    mine = Alert.objects.filter(key=key[:200], acknowledged_at=None)
+    keys = [key] if isinstance(key, str) else key
+    mine = Alert.objects.filter(key__in=[one[:200] for one in keys], acknowledged_at=None)
     mine.filter(last_raised__lte=now - steady).update(
         acknowledged_at=now, acknowledged_reason=why[:300]
     )

@@ -49,10 +49,13 @@ def compare(
         last_seen=now, times_seen=F("times_seen") + 1
     )
     lacking = any(kind == BreakKind.OURS_ONLY for kind, _ in differences)
-    untold = {*untold, *(kind for kind, subject in differences if subject == WHOLE_BOOK)}
+    many = {BreakKind(kind) for kind, subject in differences if subject == WHOLE_BOOK}
+    untold = many.union(untold)
     for key, row in listed.items():
         # A book that lacks an order of ours proves nothing of what it does not show.
-        proves = row.kind not in untold and (row.kind == BreakKind.POSITION or not lacking)
+        proves = BreakKind(row.kind) not in untold and (
+            row.kind == BreakKind.POSITION or not lacking
+        )
         if key not in differences and proves and _would_show(row, now):
             _gone(row)
     later = {}
@@ -107,13 +110,14 @@ def _list(
     """A new row; or other figures for one that nobody has explained yet."""
     figures = f"{_said(one.ours)} here, {_said(one.theirs)} at the broker"
     with transaction.atomic():
-        open_one = Break.objects.filter(pk=row.pk if row else None, resolution="")
-        if row is not None and open_one.update(
-            ours=dict(one.ours), theirs=dict(one.theirs), last_seen=now, about=one.about
-        ):
-            _note(row, DESK, f"now {figures}")
-            return
-        if row is not None:  # explained, perhaps just now, but this is something else
+        if row is not None:
+            open_one = Break.objects.filter(pk=row.pk, resolution="")
+            if open_one.update(
+                ours=dict(one.ours), theirs=dict(one.theirs), last_seen=now, about=one.about
+            ):
+                _note(row, DESK, f"now {figures}")
+                return
+            # explained, perhaps just now, but this is something else
             _end(row, now, "other figures: a new break")
         made = Break.objects.create(
             account=account,

@@ -17,26 +17,30 @@ from apps.orders import ledger
 from apps.orders.ledger import Whose
 from apps.orders.models import BooksRun, Break, DayReport, Fill, OpeningEntry, Order, trading_day
 
+LOOKS_BACK = dt.timedelta(days=10)  # a desk that stood still over holidays
+
 
 def report_due_days() -> list[DayReport]:
-    """Write the reports that are due; those that were written."""
+    """Write the reports that are due, of accounts that are switched off, too; those written."""
     now = timezone.now()
     return [
         made
-        for account in BrokerAccount.objects.filter(enabled=True)
+        for account in BrokerAccount.objects.all()
         for day in _due(account, now)
         if (made := _write(account, day)) is not None
     ]
 
 
 def _due(account: BrokerAccount, now: dt.datetime) -> Iterable[dt.date]:
-    """Today once its markets are closed and the books were compared since, and yesterday."""
+    """Days with orders: today once its markets are closed and the books were compared since, and
+    each of the last days that has no report yet.
+    """
     today = trading_day(now)
-    for day in (today - dt.timedelta(days=1), today):
-        if DayReport.objects.filter(account=account, trading_day=day).exists():
-            continue
-        if not Order.objects.filter(account=account, trading_day=day).exists():
-            continue
+    lately = {"account": account, "trading_day__gte": today - LOOKS_BACK}
+    orders = Order.objects.filter(**lately, trading_day__lte=today).order_by()
+    reported = DayReport.objects.filter(**lately).order_by()
+    days = set(orders.values_list("trading_day", flat=True).distinct())
+    for day in sorted(days - set(reported.values_list("trading_day", flat=True))):
         closed = _closed_at(account, day)
         compared = BooksRun.objects.filter(account=account, agreed_at__gt=closed).exists()
         if closed <= now and (compared or day < today):

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.alerts.models import Severity
-from apps.alerts.raising import raise_alert
+from apps.alerts.raising import STEADY, raise_alert, settle_alert
 from apps.brokers import reporting
 from apps.brokers.journal import boot_clock, boot_id
 from apps.brokers.locks import order_lock_if_free, turn_if_free
@@ -130,6 +130,7 @@ def _is_complete(order: Order, book: Known[list[OrderReport]]) -> bool:
     ).exclude(broker_order_id="")
     missing = set(today.values_list("broker_order_id", flat=True)) - shown
     if not missing:
+        settle_alert(f"book:{order.account.name}", "the order book is whole again", STEADY)
         return True
     raise_alert(
         f"book:{order.account.name}",

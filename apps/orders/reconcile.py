@@ -100,7 +100,8 @@ def _reconcile(account: BrokerAccount) -> None:
     if run.books_read:
         _adopt_strangers(account)
         sign_of_life(f"reconcile:{account.name}")
-        settle_alert(f"books:{account.name}", "they can be read again", STEADY)
+        well = [f"books:{account.name}", *([f"book:{account.name}"] if run.book_is_whole else [])]
+        settle_alert(well, "they can be read again", STEADY)
 
 
 class _DayTurned(Exception):
@@ -127,6 +128,7 @@ class _Run:
         )
         self.reading = ""
         self.books_read = False
+        self.book_is_whole = False  # it shows every order that the broker has named today
         self.deferred = False  # a stranger waits until nothing is in doubt
         self.attributed = True  # every order of the book is known to be ours or somebody's
         self.differences: list[Difference] = []
@@ -177,6 +179,8 @@ class _Run:
             *of_positions(self.account, positions),
         ]
         _same_day(book)
+        lacking = (one.kind == BreakKind.OURS_ONLY for one in self.differences)
+        self.book_is_whole = not any(lacking)
 
     def _apply_book(self, book: Known[list[OrderReport]], *, certain: bool) -> dict[str, Ours]:
         """Apply what says something new; our orders by the broker's ids, as they are then."""
@@ -187,7 +191,8 @@ class _Run:
         strangers, late = outside.without_ours(account, strangers)
         for report in news + late:
             apply = partial(apply_report, account, report, BOOK, book.as_of)
-            _told(account, report.broker_order_id, apply)
+            if not isinstance(_told(account, report.broker_order_id, apply), str):
+                _applies(account, report.broker_order_id)
         strangers = outside.of_today(account, strangers) if strangers else []
         waiting = self._take_in(strangers, book.as_of, certain=certain) if strangers else []
         self.attributed = not waiting
@@ -212,6 +217,8 @@ class _Run:
             take_in = partial(outside.import_order, account, report, as_of)
             if why := _told(account, broker_id, take_in):
                 without[broker_id] = why
+            else:
+                _applies(account, broker_id)
         self.differences += [
             of_stranger(report, without[report.broker_order_id])
             for report in strangers
@@ -260,12 +267,20 @@ def _store(account: BrokerAccount, order_id: int, fills: list[Fill]) -> None:
     """An order's trades together; one that cannot be stored does not stop the others."""
     try:
         apply_fills(order_id, fills)
+        _applies(account, fills[0].broker_order_id, "trade")
     except (DataError, IntegrityError):
         for fill in fills:
-            _told(account, fill.broker_order_id, partial(apply_fills, order_id, [fill]))
+            _told(account, fill.broker_order_id, partial(apply_fills, order_id, [fill]), "trade")
 
 
-def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], T]) -> T | str:
+def _applies(account: BrokerAccount, broker_order_id: str, what: str = "row") -> None:
+    """What could not be stored of this order before can be now."""
+    settle_alert(f"{what}:{account.name}:{broker_order_id}", "it is stored now")
+
+
+def _told(
+    account: BrokerAccount, broker_order_id: str, apply: Callable[[], T], what: str = "row"
+) -> T | str:
     """Apply one row; one that cannot be applied is told to people and does not stop the others.
 
     What came of it, or why nothing did.
@@ -275,7 +290,7 @@ def _told(account: BrokerAccount, broker_order_id: str, apply: Callable[[], T]) 
     except (DataError, IntegrityError, lifecycle.ImpossibleTransition) as error:
         log.exception("row not applied", account=account.name, order=broker_order_id)
         raise_alert(
-            f"row:{account.name}:{broker_order_id}",
+            f"{what}:{account.name}:{broker_order_id}",
             f"what {account.name} says of order {broker_order_id} cannot be stored "
             f"({type(error).__name__})",
             Severity.CRITICAL,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.brokers.models import BrokerAccount, SessionRule
 from apps.orders import dayend
 from apps.orders.ingest import apply_fills
-from apps.orders.models import BooksRun, DayReport
+from apps.orders.models import BooksRun, DayReport, Order
 from apps.people import roles
 from tests.orders.test_ledger import at_broker, traded  # noqa: F401 - a fixture
 from tests.people.conftest import entered, member
@@ -60,6 +60,21 @@ def test_an_account_that_trades_at_all_hours_is_reported_after_midnight_once(day
     with time_machine.travel(after_the_day(day)):
         (report,) = dayend.report_due_days()
         assert (report.account, report.trading_day) == (account, day)
+        assert dayend.report_due_days() == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_desk_that_stood_still_reports_the_days_before(day, account, enabled):
+    BrokerAccount.objects.update(enabled=enabled)
+    Order.objects.filter(status="OPEN").update(trading_day=day - dt.timedelta(days=2))
+    with time_machine.travel(after_the_day(day + dt.timedelta(days=4))):
+        made = dayend.report_due_days()
+        assert [one.trading_day for one in made] == [day - dt.timedelta(days=2), day]
+        assert dayend.report_due_days() == []
+
+
+def test_days_of_long_ago_are_not_reported_any_more(day, account):
+    with time_machine.travel(after_the_day(day + dt.timedelta(days=11))):
         assert dayend.report_due_days() == []
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -14,7 +17,9 @@ from apps.alerts.models import Alert, Severity
 from apps.alerts.raising import STEADY, raise_alert, seconds_since, settle_alert, sign_of_life
 from apps.brokers import sessions, tending
 from apps.brokers.accounts import store_token
+from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.models import BrokerSession
+from apps.brokers.port import Known
 from apps.orders import feed, guard
 from apps.orders.reconcile import reconcile
 from apps.orders.sweep import SWEEP
@@ -170,3 +175,41 @@ def test_settling_takes_nothing_from_who_acknowledged(db, django_user_model):
     settle_alert("a", "up")
     row = Alert.objects.get()
     assert (row.acknowledged_at, row.acknowledged_reason) == (at, "on it")
+
+
+def test_the_alert_of_an_order_book_with_gaps_ends_with_a_whole_one(
+    account, working, exchange, monkeypatch
+):
+    working()
+    raise_alert("book:alpha", "it lacks 1 order", Severity.CRITICAL)
+    grown_old("book:alpha")
+    with monkeypatch.context() as patched:
+        patched.setattr(DhanReporting, "order_book", lambda _: Known([], timezone.now()))
+        reconcile(account)
+    assert alert("book:alpha").open
+    reconcile(account)
+    assert not alert("book:alpha").open
+
+
+@pytest.mark.parametrize("which", ["order_book", "trade_book"])
+def test_the_alert_of_a_row_that_cannot_be_stored_ends_when_it_is(
+    account, working, exchange, monkeypatch, which
+):
+    order = working()
+    key = f"{'row' if which == 'order_book' else 'trade'}:alpha:{order.broker_order_id}"
+    exchange.control("fill", orderId=order.broker_order_id)
+    real = getattr(DhanReporting, which)
+    spoilt: dict[str, Any] = {"average_price": Decimal(10) ** 20}
+    if which == "trade_book":
+        spoilt = {"exchange_trade_id": "9" * 80}
+
+    def unstorable(self):
+        known = real(self)
+        return replace(known, value=[replace(row, **spoilt) for row in known.value])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DhanReporting, which, unstorable)
+        reconcile(account)
+    assert alert(key).open
+    reconcile(account)
+    assert not alert(key).open
