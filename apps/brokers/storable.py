@@ -75,12 +75,6 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def needs_care(text: str) -> bool:
-    """True of JSON, written as text, that cannot be kept as it is; see ``redacted``."""
-    unstorable = "\\u0000" in text or _UNSTORABLE.search(text) is not None
-    return unstorable or len(text) > MAX_RESPONSE or _SECRET_KEY.search(text) is not None
-
-
 def redacted(body: object, secrets: Iterable[str]) -> Any:  # noqa: ANN401 - JSON is any
     """A reply as it may be kept in the journal: no secrets, at most about 8 kB."""
     kept = _starred(storable(body), tuple(secrets))

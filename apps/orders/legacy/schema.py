@@ -60,7 +60,9 @@ def layout_of(database: sqlite3.Connection) -> Layout:
         "SELECT name, type, rootpage FROM sqlite_master WHERE type IN ('table', 'view')"
         " AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
     )
-    tables, views, virtual = {}, [], []
+    tables: dict[str, list[str]] = {}
+    views: list[str] = []
+    virtual: list[str] = []
     for name, kind, page in named.fetchall():
         if kind == "table" and page:
             tables[_folded(name)] = _columns(database, _folded(name))
