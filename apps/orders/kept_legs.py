@@ -7,9 +7,11 @@ whichever source is first, by their own id or by their entry's and their name.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,11 +30,12 @@ from apps.brokers.rows import insert_row, read_row, with_related
 from apps.orders import lifecycle
 from apps.orders.lifecycle import Happening
 from apps.orders.models import PREFIX, BracketLeg, Order, Source, trading_day
-from apps.orders.states import TERMINAL, Event
+from apps.orders.states import TERMINAL, Event, Status
 from apps.risk import book
 
 EXITS = (LegName.STOP_LOSS, LegName.TARGET)
-FEED = "feed"
+FEED, BOOK = "feed", "book"
+PROOFS_NEEDED = 2
 BROKER = "the broker"
 
 
@@ -200,3 +203,30 @@ def _told(row: OrderReport, known: OrderReport | None, wholes: Mapping[str, str]
         return replace(row, leg=True, part=part, whole_id=whole_id, exits=known.exits)
     whole_id = row.whole_id or wholes.get(row.entry_correlation_id or "", "")
     return row if row.part not in EXITS else replace(row, whole_id=whole_id)
+
+
+def give_up_missing(
+    account: BrokerAccount, shown: Sequence[OrderReport], begun: dt.datetime
+) -> None:
+    """A leg that neither of two lists shows, read when it must have been there, does not exist.
+
+    Its entry has filled, so something must protect what it holds: the guardian can, from then on.
+    Should the leg come after all, it comes alive again.
+    """
+    places = {(row.whole_id, row.part) for row in shown}
+    since = begun - dt.timedelta(seconds=settings.SETTLE_TIME)
+    born = Order.objects.filter(account=account, status=Status.SUBMITTED, news_at=None)
+    for order in born.exclude(leg_of="").filter(created_at__lt=since):
+        if (order.leg_of, order.leg) not in places:
+            _count_absence(order)
+
+
+def _count_absence(order: Order) -> None:
+    times = order.absences + 1
+    told = Happening(
+        event=Event.NOTE if times < PROOFS_NEEDED else Event.REJECT,
+        origin=BOOK,
+        text=f"the broker shows no such leg of {order.leg_of}, for the {times}. time",
+        columns={"absences": times},
+    )
+    lifecycle.apply(order.pk, told)

@@ -200,6 +200,7 @@ class _Run:
             footing.suspect(account, outside.filled_by(waiting))
         _settle_changes(account, book)
         _settle_fills(account, book)
+        kept_legs.give_up_missing(account, book.value, book.as_of)
         return by_broker_id(our_orders(account) if news or late or strangers else orders)
 
     def _take_in(

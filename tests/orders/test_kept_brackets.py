@@ -16,7 +16,7 @@ from apps.brokers import quotes, reporting
 from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import BrokerState, Intent, LegName, OrderReport, OrderType, Side
 from apps.brokers.quotes import Picture
-from apps.orders import bracket_guard, brackets, look, services
+from apps.orders import bracket_guard, brackets, kept_legs, look, services
 from apps.orders.bracket_check import breaks_of, check_brackets
 from apps.orders.bracket_machine import Part
 from apps.orders.bracket_sight import orders_of
@@ -480,3 +480,41 @@ def test_the_check_names_legs_by_the_brokers_list(place):
     found = check_brackets()
     assert (found.named, found.breaks, found.unread) == (2, [], [])
     assert bracket.legs.get(leg="TARGET").leg_order_id == f"{bracket.parent_broker_id}/TARGET"
+
+
+@pytest.fixture
+def without_legs(monkeypatch):
+    """The broker made no legs, whatever it promised; until told otherwise."""
+    hidden = [True]
+    real = kept_legs.together
+
+    def together(book, supers):
+        found = real(book, supers)
+        return [row for row in found if not (hidden[0] and row.part in kept_legs.EXITS)]
+
+    monkeypatch.setattr(kept_legs, "together", together)
+    return hidden
+
+
+def test_legs_that_the_broker_never_made_are_given_up_and_replaced(
+    place, market, without_legs, account
+):
+    bracket = place()
+    until(bracket, is_held(bracket))
+    legs = Order.objects.exclude(leg_of="")
+    assert {(order.status, order.absences) for order in legs} == {("REJECTED", 2)}
+    assert newest(bracket, Part.STOP_LOSS).kept == ""
+
+
+def test_a_leg_that_comes_after_all_is_taken_away(place, market, without_legs, account):
+    bracket = place()
+    until(bracket, is_held(bracket))
+    without_legs[0] = False
+    late = Order.objects.alive().exclude(leg_of="")
+    until(bracket, late.exists)
+    until(bracket, lambda: not late.all().exists(), seconds=30)
+    until(bracket, is_held(bracket))
+    assert (newest(bracket, Part.STOP_LOSS).open_quantity, held(account)) == (10, 10)
+    market(1431)
+    until(bracket, is_over(bracket))
+    assert held(account) == 0
