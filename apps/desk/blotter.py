@@ -218,15 +218,14 @@ def read(filters: Filters) -> Sheet:
 
 def changes(filters: Filters, seen: Seen) -> Changes | None:
     """What changed since ``seen``; None when a page had better be read anew."""
+    now = numbers()
+    if not _behind(seen, now):
+        return Changes([], now)
     with one_moment():
         now = numbers()
-        behind = {
-            account: seen.get(account, 0) for account in now if now[account] != seen.get(account)
-        }
+        behind = _behind(seen, now)
         if any(was > now[account] for account, was in behind.items()):
             return None
-        if not behind:
-            return Changes([], now)
         since = Q(pk__in=[])
         for account, was in behind.items():
             since |= Q(account=account, live_seq__gt=was)
@@ -236,12 +235,20 @@ def changes(filters: Filters, seen: Seen) -> Changes | None:
     return Changes(sorted(found, key=lambda changed: changed[0].seq), now)
 
 
+def _behind(seen: Seen, now: Seen) -> Seen:
+    """What was seen of the accounts that are further, or elsewhere, by now."""
+    return {account: seen.get(account, 0) for account in now if now[account] != seen.get(account)}
+
+
 def _changed(filters: Filters, since: Q) -> list[tuple[Unit, bool]] | None:
     """Units of which an order, or the bracket itself, changed; None when they are too many."""
-    orders = list(_orders().filter(since).annotate(shown=_either(filters.condition()))[: LIMIT + 1])
+    # By their numbers: by another column the index of the numbers would not be used.
+    moved = _orders().filter(since).annotate(shown=_either(filters.condition()))
+    orders = list(moved.order_by("live_seq")[: LIMIT + 1])
     theirs = {order.bracket_number for order in orders} - {None}
     changed = _brackets().filter(since | Q(pk__in=theirs)).filter(origin=None)
-    brackets = list(changed.annotate(shown=_either(filters.of_brackets()))[: LIMIT + 1])
+    changed = changed.annotate(shown=_either(filters.of_brackets())).order_by("live_seq")
+    brackets = list(changed[: LIMIT + 1])
     if max(len(orders), len(brackets)) > LIMIT:
         return None
     alone = [order for order in orders if order.bracket_number is None]

@@ -251,11 +251,11 @@ def test_news_of_many_brackets_needs_as_many_queries_as_of_one(
 ):
     story.entered()
     seen = {account.pk: 0}
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         assert len(blotter.changes(Filters(), seen).units) == 1
     for _ in range(5):
         story.new_order()
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         assert len(blotter.changes(Filters(), seen).units) == 6
 
 
