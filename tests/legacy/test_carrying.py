@@ -154,6 +154,7 @@ def test_an_order_without_an_id_is_named_by_its_row(migrate, past):
 def test_an_order_of_today_waits_until_its_day_is_over(migrate, past):
     migrate(past.orders(order("1", created_at=at(0, 0, 1)), order("2")).done())
     assert "its day is not over, import it afterwards" in reasons()["1"]
+    assert "orders: 1 are of a day that is not over, with what belongs to them" in notes()[0]
     assert Order.every.count() == 1
 
 

@@ -383,3 +383,18 @@ def test_an_exit_that_bears_its_parents_id_is_not_the_entry(migrate, original):
     original.leg("1", "1", "TARGET")
     migrate(original.done())
     assert legs_of(Bracket.objects.get()) == {"TARGET": ("1", None, 0), "ENTRY": ("1", "1", 10)}
+
+
+def test_tables_without_row_ids_are_read_too(migrate, original):
+    fill(original)
+    columns = "id TEXT PRIMARY KEY, " + ", ".join(
+        row[1] for row in original.db.execute("PRAGMA table_info(orders)") if row[1] != "id"
+    )
+    original.db.executescript(
+        f"PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; CREATE TABLE new ({columns})"
+        " WITHOUT ROWID; INSERT INTO new SELECT * FROM orders; DROP VIEW v_active_orders;"
+        "DROP TABLE orders; ALTER TABLE new RENAME TO orders;"
+    )
+    migrate(original.done())
+    assert all_was_carried(), reasons()
+    assert Order.every.count() == len(WORDS)

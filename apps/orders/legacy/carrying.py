@@ -92,6 +92,7 @@ def _carry_all(
     orders = PastOrders(keeper, contracts, wish, Traded(database, layout))
     each = partial(_each_chunk, database, report, tell)
     each(ORDERS, orders.take)
+    orders.tell_of_today()
     brackets = PastBrackets(keeper, orders)
     if LEGS in layout.tables:
         each(LEGS, brackets.take)

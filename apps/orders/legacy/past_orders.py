@@ -79,6 +79,7 @@ class PastOrders:
         self._wish = wish
         self._traded = traded
         self._today = trading_day()
+        self._too_early = 0
         self._refs: dict[tuple[str, str], list[Ref]] = {}
         self._orders = Filling(
             Order, status=Status.IMPORTED, source=Source.LEGACY, actor=wish.actor[:150]
@@ -126,6 +127,12 @@ class PastOrders:
                 missing.append(new)
         self._store(missing)
 
+    def tell_of_today(self) -> None:
+        """Note how many orders may still be at work."""
+        if self._too_early:
+            text = f"{self._too_early:,} are of a day that is not over, with what belongs to them"
+            self._keeper.report.notes.append(f"{ORDERS}: {text}: run it again afterwards")
+
     def _meet(self, new: _New, known: Known) -> None:
         """An earlier import has brought it: what is about it may still be new."""
         report = self._keeper.report
@@ -162,6 +169,7 @@ class PastOrders:
             past = past_order(row)
             day = trading_day(past.created_at)
             if day >= self._today:
+                self._too_early += 1
                 raise CannotCarry(f"it is of {day}: its day is not over, import it afterwards")
             name = identity(ORDERS, past.role, past.legacy_id, day)
             said = digest(row)
