@@ -33,7 +33,7 @@ def text_of(client, where):
 
 def test_the_form_with_a_stop_places_a_bracket_once(tara, filled_in):  # noqa: F811
     page = confirm_page(tara, filled_in | EXITS)
-    for words in ("Stop-loss", "₹2,480.00", "₹2,550.00", "Managed"):
+    for words in ("Stop-loss", "₹2,480.00", "₹2,550.00", "Super order, kept by the broker"):
         assert words in page
     assert not Bracket.objects.exists()
     answers = filled_in | EXITS | {"confirmed": "1", "request_key": key_in(page)}

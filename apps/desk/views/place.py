@@ -139,11 +139,19 @@ def _confirm(request: HttpRequest, form: PlaceForm) -> HttpResponse:
         limit=limit,
         value=_value(price, wanted.quantity),
         sent_as=_sent_as(wanted),
-        bracket=form.bracket() if form.is_bracket else None,
+        **_bracket(form),
         lots=_lots(wanted.quantity, wanted.instrument.lot_size),
         **_market(wanted),
         request_key=secrets.token_hex(16),
     )
+
+
+def _bracket(form: PlaceForm) -> dict[str, object]:
+    """The bracket that is asked for, and who would keep its ways out."""
+    if not form.is_bracket:
+        return {"bracket": None}
+    bracket = form.bracket()
+    return {"bracket": bracket, "style": brackets.style_of(bracket)}
 
 
 def _market(wanted: OrderIntent) -> dict[str, object]:

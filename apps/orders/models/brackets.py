@@ -18,9 +18,9 @@ from apps.orders.models.orders import MANUAL, PREFIX, Order, Source, trading_day
 class Style(models.TextChoices):
     """Where the legs live, and so who cancels the sibling of the one that filled."""
 
-    SUPER = "SUPER", "One super order; the broker's"
-    NATIVE = "NATIVE", "The broker's own bracket or cover order"
-    MANAGED = "MANAGED", "Plain orders; ours to cancel"
+    SUPER = "SUPER", "Super order, kept by the broker"
+    NATIVE = "NATIVE", "Bracket or cover order, kept by the broker"
+    MANAGED = "MANAGED", "Managed by the desk"
 
 
 class BracketStatus(models.TextChoices):
