@@ -71,10 +71,11 @@ class Desk:
     def __init__(self, reliance, stack: ExitStack, sign: int = 1) -> None:
         self.broker = stack.enter_context(served(Broker(reliance.security_id, MOST_LAG)))
         self.instrument, self.sign = reliance, sign
+        number = next(_numbers)
         self.account = BrokerAccount.objects.create(
-            name=f"lagging-{next(_numbers)}",
+            name=f"lagging-{number}",
             broker="dhan",
-            client_id="1000000001",
+            client_id=f"{1_000_000_001 + number}",  # a later broker may be served on the same port
             rest_url=self.broker.url,
             feed_url=self.broker.url.replace("http", "ws"),
             calendar="always_open",
