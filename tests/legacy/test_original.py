@@ -228,9 +228,19 @@ class TestPrices:
             ("SELL", 20.0, 10.0, ("1380.5", "1410.5")),
             ("BUY", 1420.0, 1390.0, ("1420", "1390")),
             ("SELL", 1380.0, 1410.0, ("1380", "1410")),
-            ("BUY", 900.0, 1000.0, (None, None)),
+            ("BUY", 900.0, 600.0, ("2300.5", "800.5")),
+            ("BUY", 1900.0, 1000.0, (None, None)),
+            ("SELL", 1000.0, 1900.0, (None, None)),
         ],
-        ids=["distances", "of a sale", "prices", "prices of a sale", "who knows"],
+        ids=[
+            "distances",
+            "of a sale",
+            "prices",
+            "prices of a sale",
+            "far",
+            "who knows",
+            "who knows of a sale",
+        ],
     )
     def test_of_a_bracket_order_distances_and_prices_are_told_apart(
         self, migrate, original, side, target, stop, prices

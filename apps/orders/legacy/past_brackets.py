@@ -309,7 +309,8 @@ def _asked(past: PastOrder) -> dict[str, Decimal | None]:
 def _level_or_distance(entry: Decimal, way: int, value: Decimal | None) -> Decimal | None:
     """The broker's parameter is a distance (DhanHQ, orders); the file's schema says level."""
     level = _level(entry, way, value)
-    if level is None and value is not None and value < entry * _FAR:
+    sure = entry if way > 0 else entry * _FAR  # what is below the entry is no level above it
+    if level is None and value is not None and value < sure:
         return _price(entry + way * value)
     return level
 
@@ -321,7 +322,7 @@ def _level(entry: Decimal, way: int, value: Decimal | None) -> Decimal | None:
     return value
 
 
-# Of the entry's price: a level lies no further from it, and a distance is smaller.
+# Of the entry's price: a level lies no further from it, and a distance down is smaller.
 _NEAR, _FAR = Decimal("0.2"), Decimal("0.5")
 
 

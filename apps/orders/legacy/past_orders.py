@@ -35,7 +35,7 @@ _THERE = """
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ref:
     """An order of the file that is in the desk. ``row`` is empty unless this import brought it."""
 
@@ -48,7 +48,7 @@ class Ref:
     filled: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _There:
     """An order that the desk has and that did not come from this row."""
 
@@ -59,7 +59,7 @@ class _There:
     ours: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _New:
     legacy_id: str
     name: str

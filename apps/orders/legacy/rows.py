@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 _WAS_A_NUMBER = re.compile(r"(\d+)\.0", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PastOrder:
     """An order of the other system. Prices in rupees, quantities in units, times aware."""
 
@@ -72,7 +72,7 @@ class PastOrder:
         return self.product_word in BRACKETS and self.leg in {"", "ENTRY"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PastLeg:
     """A leg as the other system kept it. ``role`` is empty where its writer named no account."""
 

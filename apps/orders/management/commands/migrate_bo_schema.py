@@ -115,7 +115,7 @@ class Command(BaseCommand):
             self.stdout.write(summary(report))
             if where is not None:
                 _write_report(report, where)
-            if why := renew_statistics():
+            if wish.keep and (why := renew_statistics()):
                 self.stdout.write(f"  note: kept; the planner's figures are of before it: {why}")
 
     def _take_back(self, options: dict[str, Any], actor: str) -> None:
