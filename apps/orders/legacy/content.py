@@ -24,9 +24,12 @@ _SECRET = re.compile(rf"{_KEYS}|\beyJ", re.IGNORECASE)
 _SECRET_KEY = re.compile(_KEYS, re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]{5,}(?:\.[\w-]*){0,2}")
 # A key and its value in a text that is no JSON: what a program prints of a dictionary, a header, a
-# query. Quotes may be escaped; after a quoted key a comma may stand, as in a list of pairs.
+# query. Quotes may be escaped; after a quoted key a comma may stand, as in a list of pairs. All
+# repeats are bounded: a text made for it must not take hours.
 _PAIR = re.compile(
-    rf"((?:{_KEYS})[\w.-]*(?:[\"'\\]*\s*[:=]|[\"'\\]+\s*,|\s+(?=eyJ))\s*(?:bearer\s+)?[\"'\\]*)"
+    rf"((?:{_KEYS})[\w.-]{{0,40}}(?:[\"'\\]{{0,40}}\s{{0,9}}[:=]|[\"'\\]{{1,40}}\s{{0,9}},"
+    r"|(?<=bearer)\s)"
+    r"\s{0,9}(?:bearer\s{1,9})?[\"'\\]{0,40})"
     r"((?<=\")[^\"\\]+|(?<=')[^'\\]+|[^\s\"',;&}\\]+)",
     re.IGNORECASE,
 )
