@@ -90,9 +90,10 @@ def our_fills(
     """Quantity and price of every trade that is stored of these orders."""
     since = trading_day() - dt.timedelta(days=1)
     fills = rows.Fill.objects.filter(account=account, trading_day__gte=since).order_by()
-    names = ("order", "broker_order_id", "segment", "exchange_trade_id", "quantity", "price")
-    keys = {order.pk for order in ours.values()}
-    return {row[1:4]: row[4:6] for row in fills.values_list(*names) if row[0] in keys}
+    names = ("order", "segment", "exchange_trade_id", "quantity", "price")
+    ids = {order.pk: order.broker_order_id for order in ours.values()}
+    stored = fills.values_list(*names)
+    return {(ids[row[0]], *row[1:3]): row[3:5] for row in stored if row[0] in ids}
 
 
 def tells_nothing_new(order: Ours | Order, report: OrderReport) -> bool:

@@ -92,7 +92,7 @@ def _name_legs(account: BrokerAccount, found: Findings) -> None:
     try:
         read = reporting.reports_of(account)
         supers = kept_legs.read(account, read)
-        book = kept_legs.together(read.order_book().value, supers)
+        book = kept_legs.together(read.order_book().value, supers.value if supers else [])
     except ReadFailed as error:
         found.unread.append(f"the order book of {account.name}: {error}")
         return

@@ -166,9 +166,10 @@ def _gapped(bracket: Bracket, orders: Orders) -> bool:
     resting while the loss grows."""
     stops = [order for order in orders[Part.STOP_LOSS] if order.status in AT_BROKER]
     price = price_now(bracket) if stops else None
-    if price is None or stops[-1].price is None:
+    limit = (stops[-1].price or stops[-1].trigger_price) if stops else None  # kept: none is told
+    if price is None or limit is None:
         return False
-    return (price - stops[-1].price) * bracket.exit_side.sign > 0
+    return (price - limit) * bracket.exit_side.sign > 0
 
 
 def _do(bracket: Bracket, orders: Orders, seen: Sight, step: Step) -> None:

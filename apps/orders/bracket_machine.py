@@ -230,7 +230,8 @@ def _unprotected(seen: Sight, patience: Patience) -> str:
         return f"the stop failed {seen.stop.failed} times"
     if seen.exposed and seen.exposed_for >= patience.leave_after:
         return f"no stop was at work for {seen.exposed_for:.0f} s"
-    if seen.stop.at is At.WORKING and seen.gap_for >= patience.gap_for:
+    gap = patience.gap_for + (patience.broker if seen.kept else 0)
+    if seen.stop.at is At.WORKING and seen.gap_for >= gap:
         return "the price went past the stop's limit"
     return ""
 

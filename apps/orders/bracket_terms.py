@@ -86,14 +86,21 @@ def _follow_the_broker(bracket: Bracket, order: Order) -> None:
     if before is None or now is None or before == now or services.change_under_way(order):
         return
     moved = now - before
-    if bracket.stop_price == before and moved * Side(bracket.side).sign > 0:
+    trailed = bracket.stop_price == before and moved * Side(bracket.side).sign > 0
+    if trailed:
         same = Bracket.objects.filter(pk=bracket.pk, stop_price=before)
         if not same.update(stop_price=now):
             return
         bracket.stop_price = now
     if bracket.stop_price == now:
-        from_price = None if bracket.trail_price is None else bracket.trail_price + moved
-        bracket.keep({"trail_stop": now, "trail_price": from_price})
+        bracket.keep({"trail_stop": now, "trail_price": _counted_from(bracket, trailed, moved)})
+
+
+def _counted_from(bracket: Bracket, trailed: bool, moved: Decimal) -> Decimal | None:
+    """The price that trailing counts from: it goes along with the stop, or begins anew."""
+    if bracket.trail_price is None or not trailed:
+        return price_now(bracket) or bracket.trail_price
+    return bracket.trail_price + moved
 
 
 def _begin_to_trail(bracket: Bracket) -> None:

@@ -373,7 +373,8 @@ def _moved_stop(bracket: Bracket, stop: Decimal) -> dict[str, Decimal | None]:
     if bracket.stop_limit is not None and bracket.stop_price is not None:
         moved["stop_limit"] = bracket.stop_limit + (stop - bracket.stop_price)
     last = price_now(bracket)
-    if bracket.trail_price is not None and last is not None:
+    kept = bracket.legs.filter(leg=Leg.STOP_LOSS).exclude(order__leg_of="").exists()
+    if bracket.trail_price is not None and last is not None and not kept:
         moved |= {"trail_price": last, "trail_stop": stop}
     return moved
 

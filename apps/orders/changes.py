@@ -174,7 +174,8 @@ def _finish(change: Modification, status: Change, text: str, **columns: Any) -> 
         return
     # The order's row may follow later than the book that showed the change: the larger one counts.
     applied = change.quantity if status == Change.APPLIED else 0
-    book.settle_quantity(order.correlation_id, max(order.quantity, applied))
+    if not order.kept_exit:  # what the broker keeps is held at what its entry has filled
+        book.settle_quantity(order.correlation_id, max(order.quantity, applied))
     _note(change, f"change to {change}: {status.label.lower()} {text}".strip())
 
 

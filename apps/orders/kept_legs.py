@@ -15,13 +15,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apps.alerts.raising import STEADY, raise_alert, settle_alert
 from apps.brokers.models import BrokerAccount
 from apps.brokers.port import (
     BracketKind,
     Intent,
+    Known,
     LegName,
     OrderReport,
     OrderType,
+    ReadFailed,
     Reporting,
     Side,
     is_address,
@@ -36,6 +39,7 @@ from apps.risk import book
 EXITS = (LegName.STOP_LOSS, LegName.TARGET)
 FEED, BOOK = "feed", "book"
 PROOFS_NEEDED = 2
+NEVER_LEFT = (Status.NEW, Status.AWAITING_APPROVAL, Status.APPROVED, Status.DENIED, Status.LAPSED)
 BROKER = "the broker"
 
 
@@ -47,6 +51,7 @@ def apply_to_entry(order_id: int, happening: Happening) -> bool:
     with transaction.atomic():
         entry = with_related(lifecycle.locked(order_id), "account", "instrument")
         book.lock(entry.account)
+        book.lock_group(entry.account, f"{PREFIX}{entry.bracket_number}")
         applied = lifecycle.apply_to(entry, happening)
         if entry.filled_quantity:
             _cover(entry)
@@ -167,12 +172,28 @@ def _name(entry: Order, report: OrderReport) -> None:
 # --- what the broker's own list of them says ----------------------------------------------------
 
 
-def read(account: BrokerAccount, reporting: Reporting) -> list[OrderReport]:
-    """The account's super orders; nothing is asked while it has none of ours today."""
+def read(account: BrokerAccount, reporting: Reporting) -> Known[list[OrderReport]] | None:
+    """The account's super orders, asked for while one of ours may be among them.
+
+    None when they cannot be read: people are told, and the order book must do without.
+    """
+    name = f"super-orders:{account.name}"
+    if not _may_be_listed(account):
+        return Known([], timezone.now())
+    try:
+        found = reporting.super_orders()
+    except ReadFailed as error:
+        if error.kind != "token":  # its session has told people already
+            raise_alert(name, f"the super orders of {account.name} cannot be read: {error}")
+        return None
+    settle_alert(name, "they can be read again", STEADY)
+    return found
+
+
+def _may_be_listed(account: BrokerAccount) -> bool:
     mine = Order.objects.filter(account=account, kept=BracketKind.SUPER)
-    if not mine.filter(trading_day__gte=trading_day()).exists():
-        return []
-    return reporting.super_orders().value
+    today = mine.filter(trading_day__gte=trading_day()) | mine.exclude(status__in=TERMINAL)
+    return today.exclude(broker_order_id="", status__in=NEVER_LEFT).exists()
 
 
 def together(book: Sequence[OrderReport], supers: Sequence[OrderReport]) -> list[OrderReport]:
@@ -196,6 +217,22 @@ def together(book: Sequence[OrderReport], supers: Sequence[OrderReport]) -> list
     return sorted(found, key=lambda one: one.part in EXITS)
 
 
+def as_ours(account: BrokerAccount, shown: list[OrderReport]) -> list[OrderReport]:
+    """The same reports, those of legs under the ids that their orders here have."""
+    if not any(row.part in EXITS for row in shown):
+        return shown
+    named = Order.objects.filter(account=account).exclude(leg_of="").exclude(broker_order_id="")
+    lately = named.filter(leg_of__in={row.whole_id for row in shown if row.whole_id})
+    ids = {(leg_of, leg): name for leg_of, leg, name in lately.values_list(*_NAMES)}
+    return [
+        replace(row, broker_order_id=ids.get((row.whole_id, row.part or ""), row.broker_order_id))
+        for row in shown
+    ]
+
+
+_NAMES = ("leg_of", "leg", "broker_order_id")
+
+
 def _told(row: OrderReport, known: OrderReport | None, wholes: Mapping[str, str]) -> OrderReport:
     """A row of the book, and what the other list says of it; a leg by its entry's id of ours."""
     if known is not None:
@@ -214,10 +251,13 @@ def give_up_missing(
     Should the leg come after all, it comes alive again.
     """
     places = {(row.whole_id, row.part) for row in shown}
+    strays = {(row.part, row.security_id) for row in shown if row.part and not row.whole_id}
     since = begun - dt.timedelta(seconds=settings.SETTLE_TIME)
     born = Order.objects.filter(account=account, status=Status.SUBMITTED, news_at=None)
-    for order in born.exclude(leg_of="").filter(created_at__lt=since):
-        if (order.leg_of, order.leg) not in places:
+    born = born.exclude(leg_of="").filter(created_at__lt=since).select_related("instrument")
+    for order in born:
+        may_be_a_stray = (order.leg, order.instrument.security_id) in strays
+        if not may_be_a_stray and (order.leg_of, order.leg) not in places:
             _count_absence(order)
 
 

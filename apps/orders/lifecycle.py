@@ -337,7 +337,8 @@ def _numbers(order: Order, happening: Happening, event: Event) -> dict[str, Any]
     if happening.average_price is not None and (filled or 0) >= order.filled_quantity:
         columns["average_price"] = round(happening.average_price, 4)
     if event in FACTS and _is_newer(order, happening):
-        columns |= {"terms_as_of": happening.reported_at, "terms_written_at": timezone.now()}
+        columns |= {"terms_written_at": timezone.now()}
+        columns |= {"terms_as_of": happening.reported_at} if happening.reported_at else {}
         columns |= _terms(happening.terms)
     return columns
 
@@ -348,7 +349,9 @@ def _is_newer(order: Order, happening: Happening) -> bool:
     The broker's stamps have whole seconds. Within one second a frame proves nothing, but a book
     whose reading began after our last terms were written outranks them.
     """
-    at = happening.reported_at
+    at, read_at = happening.reported_at, happening.read_at
+    if at is None and order.kept_exit and read_at is not None:  # the list of them has no stamps
+        return order.terms_written_at is None or read_at > order.terms_written_at
     if at is None:
         return False
     if order.terms_as_of is None or at > order.terms_as_of:

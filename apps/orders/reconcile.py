@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, OperationalError
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -160,8 +160,17 @@ class _Run:
         supers = kept_legs.read(self.account, read)
         self.reading = "order book"
         book = read.order_book()
-        book = Known(kept_legs.together(book.value, supers), book.as_of)
-        ours = self._apply_book(book, certain=certain)
+        if supers is not None:
+            begun = min(supers.as_of, book.as_of)
+            book = Known(kept_legs.together(book.value, supers.value), begun)
+        ours = self._apply_book(book, certain=certain and supers is not None)
+        book = Known(kept_legs.as_ours(self.account, book.value), book.as_of)
+        _settle_changes(self.account, book)
+        _settle_fills(self.account, book)
+        if supers is None:  # whether it shows a leg is not known
+            ours = {name: order for name, order in ours.items() if not order.leg_of}
+        else:
+            kept_legs.give_up_missing(self.account, book.value, book.as_of)
         self.row.orders = len(book.value)
         self.reading = "trade book"
         trades = addressed(ours, our_fills(self.account, ours), read.trade_book().value)
@@ -198,9 +207,6 @@ class _Run:
         self.attributed = not waiting
         if waiting:
             footing.suspect(account, outside.filled_by(waiting))
-        _settle_changes(account, book)
-        _settle_fills(account, book)
-        kept_legs.give_up_missing(account, book.value, book.as_of)
         return by_broker_id(our_orders(account) if news or late or strangers else orders)
 
     def _take_in(
@@ -287,7 +293,10 @@ def _told(
     What came of it, or why nothing did.
     """
     try:
-        return apply()
+        try:
+            return apply()
+        except OperationalError:  # a deadlock: it was undone whole
+            return apply()
     except (DataError, IntegrityError, lifecycle.ImpossibleTransition) as error:
         log.exception("row not applied", account=account.name, order=broker_order_id)
         raise_alert(

@@ -58,6 +58,11 @@ def lock(account: BrokerAccount) -> None:
     TradingState.objects.select_for_update().filter(account=account).first()
 
 
+def lock_group(account: BrokerAccount, group: str) -> None:
+    """The holds of orders that exclude each other, before any hold that comes with them."""
+    list(Hold.objects.select_for_update().filter(account=account, group=group).order_by("pk"))
+
+
 def hold_from_outside(account: BrokerAccount, request: OrderRequest) -> None:
     """What an order may do that the desk did not send: counted like any other.
 

@@ -121,9 +121,11 @@ def test_both_descriptions_of_legs(stop: dict[str, Any], target: dict[str, Any])
         assert each.exchange_order_id is None
 
 
-def test_only_the_classic_page_tells_the_side_and_no_quantity_of_a_target() -> None:
+def test_only_the_classic_page_tells_the_side_and_no_total_of_a_target() -> None:
     assert leg(TARGET).side is Side.SELL
-    assert (leg(TARGET).quantity, leg(TARGET).filled_quantity) == (None, None)
+    assert (leg(TARGET).quantity, leg(TARGET).filled_quantity) == (10, 0)  # by what remains
+    gone_out = leg(TARGET, orderStatus="TRIGGERED", triggeredQuantity=10)
+    assert (gone_out.quantity, gone_out.filled_quantity) == (None, None)
     assert leg(PORTAL_TARGET).side is None
     assert (leg(PORTAL_TARGET).quantity, leg(PORTAL_TARGET).filled_quantity) == (10, 0)
 
@@ -176,7 +178,7 @@ def test_a_leg_that_waits_for_its_entry_has_no_quantity_yet(row: dict[str, Any])
         ({"orderStatus": "TRADED", "triggeredQuantity": 10}, BrokerState.FILLED, None),
         ({"orderStatus": "TRADED", "remainingQuantity": 0}, BrokerState.FILLED, None),
         ({"orderStatus": "CANCELLED"}, BrokerState.CANCELLED, 0),
-        ({"orderStatus": "CANCELLED", "remainingQuantity": 0}, BrokerState.CANCELLED, None),
+        ({"orderStatus": "CANCELLED", "remainingQuantity": 0}, BrokerState.CANCELLED, 0),
         (
             {"orderStatus": "CANCELLED", "triggeredQuantity": 10, "remainingQuantity": 6},
             BrokerState.CANCELLED,
@@ -186,7 +188,8 @@ def test_a_leg_that_waits_for_its_entry_has_no_quantity_yet(row: dict[str, Any])
         ({"orderStatus": "EXPIRED"}, BrokerState.EXPIRED, 0),
         ({"orderStatus": "CLOSED"}, BrokerState.UNRECOGNISED, 0),
         ({"orderStatus": "Levitating"}, BrokerState.UNRECOGNISED, 0),
-        ({"totalQuatity": 0}, BrokerState.WORKING, None),
+        ({"totalQuatity": 0}, BrokerState.WORKING, 0),
+        ({"totalQuatity": 0, "triggeredQuantity": 10}, BrokerState.WORKING, None),
         ({"remainingQuantity": None}, BrokerState.WORKING, None),
     ],
 )

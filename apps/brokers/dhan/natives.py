@@ -99,7 +99,8 @@ def modify_native_arguments(request: ModifyRequest, part: LegAddress) -> dict[st
 
 def native_id(broker_order_id: str, part: LegAddress) -> str:
     """Under which id the broker knows the part: its own, or its entry's where it shares that."""
-    if part.leg is LegName.ENTRY or broker_order_id.partition("/")[0] == part.whole_id:
+    named = broker_order_id.partition("/")[0]
+    if part.leg is LegName.ENTRY or named in {"", part.whole_id}:
         return part.whole_id
     return broker_order_id
 

@@ -31,6 +31,7 @@ from apps.brokers.port import (
 )
 from apps.brokers.storable import Kept
 
+_CUT_OFF = frozenset({BrokerState.CANCELLED, BrokerState.EXPIRED, BrokerState.REJECTED})
 _NOT_STARTED = frozenset({BrokerState.IN_TRANSIT, BrokerState.WORKING})
 
 
@@ -108,14 +109,18 @@ def _units(
     what remains, if it could have been: some of it went to the exchange, and a leg that is done
     or was cut off says so.
     """
-    if not entry.filled_quantity or not found.total:
+    if not entry.filled_quantity:
         return None, None
-    if found.remaining is None:
-        return found.total, None
-    filled = found.total - found.remaining
+    if state in _CUT_OFF and found.triggered == 0:  # of nothing that went out, nothing filled
+        return found.total, 0
+    # The classic page tells a target's total by what remains, while nothing of it went out.
+    total = found.total or (found.remaining if found.triggered == 0 else None)
+    if not total or found.remaining is None:
+        return total or None, None
+    filled = total - found.remaining
     if filled < 0:
         raise BadWire(f"{what}: remainingQuantity is more than the leg's quantity")
-    return found.total, filled if _is_plausible(found, state, filled) else None
+    return total, filled if _is_plausible(found, state, filled) else None
 
 
 def _is_plausible(found: SuperLegRow, state: BrokerState, filled: int) -> bool:
