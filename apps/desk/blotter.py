@@ -108,13 +108,7 @@ class Filters:
 
     def condition(self) -> Q:
         """The filters as one condition on orders."""
-        wanted = GROUPS[self.group][1]
-        if self.account is not None:
-            wanted &= Q(account=self.account)
-        if self.source:
-            wanted &= Q(source=self.source)
-        if self.strategy:
-            wanted &= Q(strategy=self.strategy)
+        wanted = GROUPS[self.group][1] & self._whose()
         if self.text:
             named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
             wholes = Slicing.objects.filter(public_id__istartswith=self.text).values("pk")
@@ -127,6 +121,11 @@ class Filters:
             )
         return wanted
 
+    def _whose(self) -> Q:
+        """What orders and brackets both say of themselves."""
+        asked = {"account": self.account, "source": self.source, "strategy": self.strategy}
+        return Q(**{name: value for name, value in asked.items() if value})
+
     def of_brackets(self) -> Q:
         """The same on brackets: one order that the page shows of it matches, or a bare leg."""
         if not self.chosen:
@@ -138,18 +137,12 @@ class Filters:
         return Q(Exists(orders)) | self._of_bare_legs()
 
     def _of_bare_legs(self) -> Q:
-        wanted = Q()
+        wanted = self._whose()
         if self.group == "working":
             wanted &= ~OVER
         elif self.group in BARE:
             bare = BracketLeg.objects.filter(bracket=OuterRef("pk"), order=None)
             wanted &= Q(Exists(bare.filter(BARE[self.group])))
-        if self.account is not None:
-            wanted &= Q(account=self.account)
-        if self.source:
-            wanted &= Q(source=self.source)
-        if self.strategy:
-            wanted &= Q(strategy=self.strategy)
         if self.text:
             named = Instrument.every.filter(symbol__icontains=self.text).values("pk")
             legs = BracketLeg.objects.filter(bracket=OuterRef("pk"))

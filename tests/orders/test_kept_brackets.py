@@ -9,18 +9,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from django.utils import timezone
 
 from apps.alerts.models import Alert
-from apps.brokers import quotes, reporting
+from apps.brokers import reporting
 from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import BrokerState, Intent, LegName, OrderReport, OrderType, Side
-from apps.brokers.quotes import Picture
 from apps.orders import bracket_guard, brackets, kept_legs, look, services
 from apps.orders.bracket_check import breaks_of, check_brackets
 from apps.orders.bracket_machine import Part
 from apps.orders.bracket_sight import orders_of
-from apps.orders.brackets import BracketIntent
 from apps.orders.ingest import apply_report
 from apps.orders.models import Bracket, Break, LedgerPosition, Order, Source, Unattributed
 from apps.orders.reconcile import reconcile
@@ -35,16 +32,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 WAYS = [("own", "classic"), ("own", "portal"), ("shared", "classic"), ("shared", "portal")]
 
 
-@pytest.fixture
-def market(exchange):
-    def price(rupees: float) -> None:
-        exchange.control("price", segment="NSE_EQ", securityId="2885", price=rupees)
-
-    price(1400)
-    exchange.control("auto", on=True)
-    return price
-
-
 @pytest.fixture(params=WAYS, ids="-".join)
 def way(request, exchange):
     leg_ids, details = request.param
@@ -54,23 +41,6 @@ def way(request, exchange):
 @pytest.fixture
 def own_ids(exchange):
     exchange.control("super", leg_ids="own", details="portal")
-
-
-@pytest.fixture
-def wanted(account, reliance):
-    def make(**different) -> BracketIntent:
-        fields = {
-            "account": account,
-            "instrument": reliance,
-            "side": Side.BUY,
-            "quantity": 10,
-            "price": Decimal(1405),
-            "stop_price": Decimal(1380),
-            "target_price": Decimal(1430),
-        }
-        return BracketIntent(**(fields | different))
-
-    return make
 
 
 @pytest.fixture
@@ -93,14 +63,6 @@ def entered(place, market):
         return bracket
 
     return make
-
-
-@pytest.fixture
-def fill(exchange):
-    def fill(order: Order, quantity: int, price: int) -> None:
-        exchange.control("fill", orderId=order.broker_order_id, quantity=quantity, price=price)
-
-    return fill
 
 
 def agrees(account) -> None:
@@ -399,12 +361,8 @@ def test_an_account_may_have_all_its_brackets_managed_here(wanted, account):
     assert brackets.style_of(wanted()) == "MANAGED"
 
 
-def test_a_bracket_at_the_market_is_a_super_order_too(place, market, account, reliance):
-    now = timezone.now()
-    heard = Picture(
-        instrument_id=reliance.pk, market=account.market, last_price=Decimal(1400), as_of=now
-    )
-    quotes.keep([heard])
+def test_a_bracket_at_the_market_is_a_super_order_too(place, market, heard):
+    heard(1400)
     bracket = place(order_type=OrderType.MARKET, price=None, target_price=Decimal(1450))
     assert bracket.style == "SUPER"
     until(bracket, is_held(bracket))

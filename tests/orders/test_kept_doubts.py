@@ -9,15 +9,12 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
 from apps.alerts.models import Alert
-from apps.brokers import quotes
 from apps.brokers.dhan.natives import id_to_cancel
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import BracketKind, BrokerState, Known, LegAddress, LegName, OrderReport
-from apps.brokers.quotes import Picture
 from apps.orders import brackets, changes, kept_legs, services
 from apps.orders.bracket_guard import patience, tend
 from apps.orders.bracket_machine import Part
@@ -28,14 +25,7 @@ from apps.risk.models import Hold
 from tests.orders import closing
 from tests.orders.bracketing import is_held, is_over, newest, one_pass, status_of, until
 from tests.orders.closing import held
-from tests.orders.test_kept_brackets import (  # noqa: F401 - fixtures
-    entered,
-    fill,
-    leg_frame,
-    market,
-    place,
-    wanted,
-)
+from tests.orders.test_kept_brackets import entered, leg_frame, place  # noqa: F401 - fixtures
 
 # ruff: noqa: F811 - fixtures of the neighbour's are arguments here
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_times")]
@@ -65,18 +55,6 @@ def filled_in_part(place, fill, market, exchange) -> Callable[[int], Bracket]:
         return bracket
 
     return make
-
-
-@pytest.fixture
-def heard(account, reliance):
-    def keep(price: int) -> None:
-        now = timezone.now()
-        news = Picture(
-            instrument_id=reliance.pk, market=account.market, last_price=Decimal(price), as_of=now
-        )
-        quotes.keep([news])
-
-    return keep
 
 
 def all_of_it(entry: Order) -> OrderReport:

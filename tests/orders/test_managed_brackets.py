@@ -9,14 +9,11 @@ import pytest
 from django.utils import timezone
 
 from apps.alerts.models import Alert
-from apps.brokers import quotes
 from apps.brokers.port import OrderType, Side
-from apps.brokers.quotes import Picture
 from apps.orders import bracket_guard, brackets, services
 from apps.orders.bracket_check import breaks_of
 from apps.orders.bracket_machine import Part
 from apps.orders.bracket_sight import orders_of
-from apps.orders.brackets import BracketIntent
 from apps.orders.ingest import apply_report
 from apps.orders.models import Bracket, Order, Source
 from apps.orders.services import Actor, BadOrder, TooLate
@@ -32,35 +29,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("quick_times", "managed_here"),
 ]
-
-
-@pytest.fixture
-def market(exchange):
-    """Turn the price of the share; orders that it reaches fill."""
-
-    def price(rupees: float) -> None:
-        exchange.control("price", segment="NSE_EQ", securityId="2885", price=rupees)
-
-    price(1400)
-    exchange.control("auto", on=True)
-    return price
-
-
-@pytest.fixture
-def wanted(account, reliance):
-    def make(**different) -> BracketIntent:
-        fields = {
-            "account": account,
-            "instrument": reliance,
-            "side": Side.BUY,
-            "quantity": 10,
-            "price": Decimal(1405),
-            "stop_price": Decimal(1380),
-            "target_price": Decimal(1430),
-        }
-        return BracketIntent(**(fields | different))
-
-    return make
 
 
 @pytest.fixture
@@ -131,30 +99,6 @@ def test_a_sold_bracket_works_the_other_way_round(entered, market, account):
     market(1421)
     until(bracket, is_over(bracket))
     assert (held(account), status_of(bracket, "STOP_LOSS")) == (0, "FILLED")
-
-
-@pytest.fixture
-def fill(exchange):
-    """Let the exchange fill so many units of an order, whatever the price."""
-
-    def fill(order: Order, quantity: int, price: int) -> None:
-        exchange.control("fill", orderId=order.broker_order_id, quantity=quantity, price=price)
-
-    return fill
-
-
-@pytest.fixture
-def heard(account, reliance):
-    """A price that was just heard on the feed."""
-
-    def keep(price) -> None:
-        now = timezone.now()
-        heard = Picture(
-            instrument_id=reliance.pk, market=account.market, last_price=Decimal(price), as_of=now
-        )
-        quotes.keep([heard])
-
-    return keep
 
 
 class TestParts:
