@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.brokers.models import Instrument
 from apps.orders.models import LeftOut, LegacyImport, Order
 from tests.legacy.past import Past, order
-from tests.legacy.telling import dump
+from tests.legacy.telling import dump, elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,3 +119,16 @@ def test_an_order_of_the_desk_that_says_something_else_is_not_the_same(
     said = LeftOut.objects.get(table="orders").reason
     assert "the desk has an order of that id and day of its own, and it differs" in said
     assert str(next(iter(different.values()))) in said
+
+
+def test_a_large_import_counts_its_rows_while_it_grows(migrate, tmp_path):
+    """Else the planner thinks the table empty, and reads all of it for each name."""
+    path = options(tmp_path / "a.sqlite3", contracts=1, orders=4001).done()
+    with connection.cursor() as cursor, elsewhere(connection) as other:
+        cursor.execute("ANALYZE orders_order")
+        other.execute("BEGIN; LOCK TABLE orders_importedrow IN SHARE UPDATE EXCLUSIVE MODE")
+        migrate(path, "--dry-run")
+        other.execute("ROLLBACK")
+        cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'orders_order'")
+        assert cursor.fetchone()[0] == 4000
+        cursor.execute("ANALYZE orders_order")

@@ -312,6 +312,7 @@ def test_another_import_at_the_same_time_waits_for_its_turn(migrate, tmp_path):
         cursor.execute("SELECT pg_advisory_lock(7204, hashtext(%s))", [TURN])
         with pytest.raises(CommandError, match="another import or rollback is under way"):
             migrate(path)
+        cursor.execute("SELECT pg_advisory_unlock(7204, hashtext(%s))", [TURN])
     migrate(path)
     assert Order.every.count() == 1
 

@@ -15,7 +15,7 @@ from apps.orders.legacy.contracts import Contracts
 from apps.orders.legacy.keeping import CHANGED, Keeper, Known
 from apps.orders.legacy.rows import PastOrder, Row, digest, identity, name_of, past_order
 from apps.orders.legacy.schema import ORDERS
-from apps.orders.legacy.tables import Filling, fetched, new_ids
+from apps.orders.legacy.tables import Filling, fetched, new_ids, recount
 from apps.orders.legacy.traded import Traded
 from apps.orders.legacy.words import ROLES, CannotCarry, Outcome
 from apps.orders.models import ImportedRow, Order, OrderEvent, Source, trading_day
@@ -33,6 +33,9 @@ _THERE = """
                         WHERE account_id = named.account AND trading_day = named.day
                           AND broker_order_id = named.name AND broker_order_id <> '' OFFSET 0) o
 """
+
+
+_RECOUNTS = {4**power for power in range(1, 8)}  # chunks: each time it is four times as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class PastOrders:
         self._traded = traded
         self._today = trading_day()
         self._too_early = 0
+        self._chunks = 0
         self._refs: dict[tuple[str, str], list[Ref]] = {}
         self._orders = Filling(
             Order, status=Status.IMPORTED, source=Source.LEGACY, actor=wish.actor[:150]
@@ -126,6 +130,9 @@ class PastOrders:
             else:
                 missing.append(new)
         self._store(missing)
+        self._chunks += 1
+        if self._chunks in _RECOUNTS:
+            recount()
 
     def tell_of_today(self) -> None:
         """Note how many orders may still be at work."""
