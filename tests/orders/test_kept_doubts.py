@@ -22,7 +22,7 @@ from apps.orders.ingest import apply_report
 from apps.orders.models import Bracket, Break, Change, Order
 from apps.orders.reconcile import reconcile
 from apps.risk.models import Hold
-from tests.orders import closing
+from tests.orders import closing, test_killing
 from tests.orders.bracketing import is_held, is_over, newest, one_pass, status_of, until
 from tests.orders.closing import held
 from tests.orders.test_kept_brackets import entered, leg_frame, place  # noqa: F401 - fixtures
@@ -252,3 +252,14 @@ def test_a_super_order_that_never_left_asks_for_no_list(place, account):
     assert newest(bracket, Part.ENTRY).status == "DENIED"
     reconcile(account)
     assert not WireCall.objects.filter(verb=Verb.READ, what="super orders").exists()
+
+
+@pytest.mark.parametrize(("with_positions", "left"), [(True, 0), (False, 10)], ids=str)
+def test_the_kill_switch_takes_kept_legs_away(entered, account, trader, with_positions, left):
+    bracket = entered()
+    row = test_killing.kill(account, trader, with_positions=with_positions)
+    test_killing.gone_through(row, "LOCKED", seconds=30)
+    assert not Order.objects.alive().exists()
+    assert held(account) == left
+    tend(bracket.pk)
+    assert not Order.objects.alive().exists()
