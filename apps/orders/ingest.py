@@ -60,7 +60,7 @@ def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
     if order is None and report.part in kept_legs.EXITS:
         order = kept_legs.addressed(account, report)
     elif order is None and report.correlation_id:
-        ours = "account_id = %s AND correlation_id = %s"
+        ours = "account_id = %s AND correlation_id = %s AND origin_id IS NULL"
         order = read_row(Order, ours, [account.pk, report.correlation_id])
     if order is None:
         return None
@@ -69,7 +69,7 @@ def find_order(account: BrokerAccount, report: OrderReport) -> Order | None:
 
 
 _NAMED = """
-    account_id = %s AND broker_order_id = %s
+    account_id = %s AND broker_order_id = %s AND origin_id IS NULL
     AND (trading_day >= %s OR (trading_day = %s AND status <> ALL(%s)))
     ORDER BY trading_day DESC
 """

@@ -9,8 +9,19 @@ from decimal import Decimal
 
 import pytest
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from apps.brokers.models import Instrument
+from apps.brokers.port import (
+    BrokerState,
+    OrderReport,
+    OrderType,
+    Product,
+    Segment,
+    Side,
+)
+from apps.orders import outside
+from apps.orders.ingest import named
 from apps.orders.models import (
     Bracket,
     BracketLeg,
@@ -151,11 +162,59 @@ def test_an_order_without_an_id_is_named_by_its_row(migrate, past):
     assert reasons() == {"row 2": "id is missing"}
 
 
-def test_an_order_of_today_waits_until_its_day_is_over(migrate, past):
-    migrate(past.orders(order("1", created_at=at(0, 0, 1)), order("2")).done())
-    assert "its day is not over, import it afterwards" in reasons()["1"]
-    assert "orders: 1 are of a day that is not over, with what belongs to them" in notes()[0]
+def test_an_order_of_tomorrow_stays_behind(migrate, past):
+    migrate(past.orders(order("1", created_at=at(-1)), order("2")).done())
+    assert "its day has not begun" in reasons()["1"]
     assert Order.every.count() == 1
+
+
+def test_an_order_of_today_is_history_beside_what_the_broker_tells_of_it(migrate, past, accounts):
+    path = past.orders(order("4711", created_at=at(0, 0, 1), status="PENDING")).done()
+    migrate(path)
+    assert "orders: 1 are of today" in notes()[0]
+    history = Order.every.get()
+    account = accounts["first"]
+    assert named(account, "4711") is None
+    shown = OrderReport(
+        broker_order_id="4711",
+        state=BrokerState.WORKING,
+        state_word="PENDING",
+        correlation_id=history.origin.correlation_id,
+        segment=Segment.NSE_EQ,
+        security_id="2885",
+        side=Side.BUY,
+        product=Product.INTRADAY,
+        order_type=OrderType.LIMIT,
+        quantity=10,
+        price=Decimal(1400),
+    )
+    assert outside.import_order(account, shown, timezone.now()) == ""
+    live = Order.objects.get()
+    assert (live.source, live.status, live.broker_order_id) == ("EXTERNAL", "OPEN", "4711")
+    assert named(account, "4711") == live
+    history.refresh_from_db()
+    assert history.status == "IMPORTED"
+    migrate(path)
+    assert (Order.every.count(), counts("orders")["known"]) == (2, 1)
+
+
+def test_an_order_of_today_that_the_desk_has_is_known(migrate, past, accounts):
+    account = accounts["first"]
+    made = Order.objects.create(
+        account=account,
+        instrument=Instrument.objects.get(symbol="RELIANCE"),
+        side="BUY",
+        quantity=10,
+        order_type="LIMIT",
+        product="INTRADAY",
+        source="EXTERNAL",
+        actor="somebody",
+        status="OPEN",
+        broker_order_id="4711",
+    )
+    migrate(past.orders(order("4711", created_at=at(0, 0, 1))).done())
+    assert counts("orders") == {"read": 1, "carried": 0, "known": 1, "left_out": 0}
+    assert Order.every.get() == made
 
 
 def test_an_order_of_no_known_table_row_and_its_events_stay_behind_together(migrate, past):

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -29,9 +30,15 @@ _THERE = """
     SELECT named.account, named.day, named.name,
            o.id, o.instrument_id, o.side, o.quantity, o.origin_id IS NULL
     FROM unnest(%s::bigint[], %s::date[], %s::varchar[]) AS named (account, day, name)
-    CROSS JOIN LATERAL (SELECT id, instrument_id, side, quantity, origin_id FROM orders_order
-                        WHERE account_id = named.account AND trading_day = named.day
-                          AND broker_order_id = named.name AND broker_order_id <> '' OFFSET 0) o
+    CROSS JOIN LATERAL (
+        (SELECT id, instrument_id, side, quantity, origin_id FROM orders_order
+         WHERE account_id = named.account AND trading_day = named.day
+           AND broker_order_id = named.name AND broker_order_id <> '' AND origin_id IS NOT NULL)
+        UNION ALL
+        (SELECT id, instrument_id, side, quantity, origin_id FROM orders_order
+         WHERE account_id = named.account AND trading_day = named.day
+           AND broker_order_id = named.name AND broker_order_id <> '' AND origin_id IS NULL)
+        OFFSET 0) o
 """
 
 
@@ -82,7 +89,7 @@ class PastOrders:
         self._wish = wish
         self._traded = traded
         self._today = trading_day()
-        self._too_early = 0
+        self._of_today = 0
         self._chunks = 0
         self._refs: dict[tuple[str, str], list[Ref]] = {}
         self._orders = Filling(
@@ -136,9 +143,9 @@ class PastOrders:
 
     def tell_of_today(self) -> None:
         """Note how many orders may still be at work."""
-        if self._too_early:
-            text = f"{self._too_early:,} are of a day that is not over, with what belongs to them"
-            self._keeper.report.notes.append(f"{ORDERS}: {text}: run it again afterwards")
+        if self._of_today:
+            text = "are of today: they stay as the file says, what becomes of them the books tell"
+            self._keeper.report.notes.append(f"{ORDERS}: {self._of_today:,} {text}")
 
     def _meet(self, new: _New, known: Known) -> None:
         """An earlier import has brought it: what is about it may still be new."""
@@ -175,9 +182,9 @@ class PastOrders:
         try:
             past = past_order(row)
             day = trading_day(past.created_at)
-            if day >= self._today:
-                self._too_early += 1
-                raise CannotCarry(f"it is of {day}: its day is not over, import it afterwards")
+            if day > self._today:
+                raise CannotCarry(f"it is of {day}: its day has not begun")
+            self._of_today += day == self._today
             name = identity(ORDERS, past.role, past.legacy_id, day)
             said = digest(row)
             if why := self._keeper.again(name, said):
@@ -194,8 +201,8 @@ class PastOrders:
             [new.day for new in fresh],
             [new.past.legacy_id for new in fresh],
         ]
-        found = fetched(_THERE, names) if fresh else []
-        return {(row[0], row[1], row[2]): _There(*row[3:]) for row in found}
+        found = sorted(fetched(_THERE, names), key=itemgetter(7)) if fresh else []
+        return {(row[0], row[1], row[2]): _There(*row[3:]) for row in found}  # our own counts
 
     def _remember(self, new: _New, pk: int, instrument: int | None, row: int | None) -> Ref:
         past = new.past

@@ -223,8 +223,14 @@ class Order(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["account", "trading_day", "broker_order_id"],
-                condition=~models.Q(broker_order_id=""),
+                condition=~models.Q(broker_order_id="") & models.Q(origin__isnull=True),
                 name="broker_id_is_unique_per_day",
+            ),
+            # What is history here may be in the broker's book of today as well.
+            models.UniqueConstraint(
+                fields=["account", "trading_day", "broker_order_id"],
+                condition=~models.Q(broker_order_id="") & models.Q(origin__isnull=False),
+                name="imported_broker_id_is_unique_per_day",
             ),
             models.CheckConstraint(
                 condition=models.Q(filled_quantity__gte=0), name="filled_is_not_negative"
