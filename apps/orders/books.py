@@ -44,10 +44,10 @@ class Ours(NamedTuple):
     after_market: bool
     submitted_at: dt.datetime | None
     trading_day: dt.date
-    leg: str
-    leg_of: str
-    exit_stop: Decimal | None
-    exit_target: Decimal | None
+    leg: str = ""
+    leg_of: str = ""
+    exit_stop: Decimal | None = None
+    exit_target: Decimal | None = None
 
 
 _COLUMNS = {

@@ -169,12 +169,11 @@ class _Run:
         _settle_fills(self.account, book)
         if supers is None:  # whether it shows a leg is not known
             ours = {name: order for name, order in ours.items() if not order.leg_of}
-        else:
+        elif any(order.leg for order in ours.values()):
             kept_legs.give_up_missing(self.account, book.value, book.as_of)
         self.row.orders = len(book.value)
         self.reading = "trade book"
-        trades = addressed(ours, our_fills(self.account, ours), read.trade_book().value)
-        ours, fills = self._apply_trades(ours, trades)
+        ours, fills, trades = self._apply_trades(ours, read.trade_book().value)
         self.row.trades = len(trades)
         self.books_read = True
         self.reading = "positions"
@@ -235,17 +234,18 @@ class _Run:
 
     def _apply_trades(
         self, ours: dict[str, Ours], trades: list[Fill]
-    ) -> tuple[dict[str, Ours], dict[TradeKey, tuple[int, Decimal]]]:
-        """Store the trades that are not stored yet, order by order."""
+    ) -> tuple[dict[str, Ours], dict[TradeKey, tuple[int, Decimal]], list[Fill]]:
+        """Store the trades that are not stored yet, order by order; all under their orders' ids."""
         account = self.account
         fills = our_fills(account, ours)
+        trades = addressed(ours, fills, trades)
         new = new_trades(ours, fills, trades)
         for broker_id, mine in new.items():
             _store(account, ours[broker_id].pk, mine)
         if not new:
-            return ours, fills
+            return ours, fills, trades
         ours = by_broker_id(our_orders(account))
-        return ours, our_fills(account, ours)
+        return ours, our_fills(account, ours), trades
 
     def _failed(self, error: ReadFailed) -> None:
         account = self.account

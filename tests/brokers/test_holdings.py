@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.alerts.models import Alert
 from apps.brokers import holdings
 from apps.brokers.dhan import mapping
-from apps.brokers.models import HoldingsReport, Instrument, WireCall
+from apps.brokers.models import CalendarKind, HoldingsReport, Instrument, WireCall
 from apps.brokers.port import BadWire, ReadFailed, Segment
 from apps.brokers.reporting import reports_of
 from tests.brokers.payloads import payload
@@ -186,6 +186,7 @@ def test_the_exchange_of_a_row_wins(at: Any) -> None:
 def test_the_most_that_was_shown_today_is_kept_with_what_is_there_now(at: Any) -> None:
     with Stub(answer(200, [ROW]), answer(200, [ROW | {"totalQty": 7}]), answer(500, EMPTY)) as stub:
         account = at(stub.url)
+        account.calendar = CalendarKind.ALWAYS_OPEN  # at any hour of the day
         shown = [holdings.store_holdings(account).rows[0] for _ in range(3)]
     assert [(row["total"], row["most"]) for row in shown] == [(1000, 1000), (7, 1000), (0, 1000)]
     assert shown[2]["available"] == 0

@@ -15,7 +15,7 @@ from apps.brokers.dhan.natives import id_to_cancel
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import BracketKind, BrokerState, Known, LegAddress, LegName, OrderReport
-from apps.orders import brackets, changes, kept_legs, services
+from apps.orders import brackets, changes, kept_legs, services, trimming
 from apps.orders.bracket_guard import patience, tend
 from apps.orders.bracket_machine import Part
 from apps.orders.ingest import apply_report
@@ -263,3 +263,29 @@ def test_the_kill_switch_takes_kept_legs_away(entered, account, trader, with_pos
     assert held(account) == left
     tend(bracket.pk)
     assert not Order.objects.alive().exists()
+
+
+@pytest.mark.parametrize(("sold", "left"), [(4, 6), (10, 0)], ids=str)
+def test_what_people_sell_at_the_broker_is_not_left_twice(entered, exchange, account, sold, left):
+    bracket = entered()
+    answer = exchange.control(
+        "hand",
+        client_id=account.client_id,
+        transactionType="SELL",
+        exchangeSegment="NSE_EQ",
+        securityId="2885",
+        productType="INTRADAY",
+        orderType="MARKET",
+        quantity=sold,
+        fill=True,
+    )
+    assert answer["orderStatus"] == "TRADED"
+
+    def is_in_step() -> bool:
+        trimming.trim_by_last_read(account)
+        alive = Order.objects.alive().exclude(leg="ENTRY")
+        return [order.open_quantity for order in alive] == ([left] * 2 if left else [])
+
+    until(bracket, is_in_step, seconds=40)
+    assert held(account) == left
+    assert not Order.objects.alive().exclude(leg_of="").exists()  # nobody can shrink those
