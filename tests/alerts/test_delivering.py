@@ -47,7 +47,7 @@ def test_killed_in_the_middle_of_sending_another_process_says_it(telegram, bot_a
     bot_api.next(api.hang)
     raise_alert("a", "look")
     with deliverer() as process:
-        until(lambda: states() == ["SENDING"])
+        bot_api.until(lambda: not bot_api.acts)  # its message has come, and is not answered
         process.send_signal(signal.SIGKILL)
         process.wait(5)
     assert states() == ["SENDING"]

@@ -63,6 +63,12 @@ def test_the_legs_stand_under_their_entry_before_they_have_orders(operator, brac
         assert words in said[legs[2]]
 
 
+def test_a_leg_that_the_broker_keeps_waits_there(operator, bracket):
+    Bracket.objects.filter(pk=bracket.pk).update(style="SUPER")
+    said = {key: text for key, _, text in lines(page_of(signed_in(operator)))}
+    assert "waits at the broker for the entry" in said[leg(bracket, "TARGET")]
+
+
 def test_a_leg_with_an_order_shows_the_order(operator, story):
     story.entered()
     story.trail(2490)
