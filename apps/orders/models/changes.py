@@ -62,7 +62,8 @@ class Modification(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} @ {self.price}"
+        kept = f", stop {self.exit_stop}, target {self.exit_target}" if self.exit_stop else ""
+        return f"{self.quantity} @ {self.price}{kept}"
 
     def request(self) -> ModifyRequest:
         """The change as the gate sends it."""
