@@ -6,6 +6,13 @@ from apps.brokers.models import BracketStyle, BrokerAccount, Instrument
 from apps.brokers.port import BracketKind
 from apps.brokers.reporting import brackets_of
 
+SANDBOX = "sandbox"
+
+
+def lists_supers(account: BrokerAccount) -> bool:
+    """True when the broker has a list of super orders, which may show legs that no book does."""
+    return account.environment != SANDBOX and BracketKind.SUPER in brackets_of(account)
+
 
 def kinds(
     account: BrokerAccount, instrument: Instrument, *, target: bool = True
@@ -16,7 +23,7 @@ def kinds(
     depends on it too, and is for INTRADAY alone. A person may leave them all to the desk, and
     DhanHQ's sandbox has no super orders (it answers 404, as was measured).
     """
-    if account.bracket_style == BracketStyle.MANAGED or account.environment == "sandbox":
+    if account.bracket_style == BracketStyle.MANAGED or account.environment == SANDBOX:
         return ()
     allowed = {
         BracketKind.SUPER: target,

@@ -222,7 +222,9 @@ def as_ours(account: BrokerAccount, shown: list[OrderReport]) -> list[OrderRepor
     if not any(row.part in EXITS for row in shown):
         return shown
     named = Order.objects.filter(account=account).exclude(leg_of="").exclude(broker_order_id="")
-    lately = named.filter(leg_of__in={row.whole_id for row in shown if row.whole_id})
+    wholes = {row.whole_id for row in shown if row.whole_id}
+    since = trading_day() - dt.timedelta(days=1)  # the broker's ids are unique in a day
+    lately = named.filter(leg_of__in=wholes, trading_day__gte=since).order_by("trading_day")
     ids = {(leg_of, leg): name for leg_of, leg, name in lately.values_list(*_NAMES)}
     return [
         replace(row, broker_order_id=ids.get((row.whole_id, row.part or ""), row.broker_order_id))
@@ -258,10 +260,15 @@ def give_up_missing(
     for order in born:
         may_be_a_stray = (order.leg, order.instrument.security_id) in strays
         if not may_be_a_stray and (order.leg_of, order.leg) not in places:
-            _count_absence(order)
+            _count_absence(order.pk)
 
 
-def _count_absence(order: Order) -> None:
+@transaction.atomic
+def _count_absence(order_id: int) -> None:
+    """One more time; nothing once the broker has told of the leg after all."""
+    order = with_related(lifecycle.locked(order_id), "account")
+    if order.status != Status.SUBMITTED or order.news_at is not None:
+        return
     times = order.absences + 1
     told = Happening(
         event=Event.NOTE if times < PROOFS_NEEDED else Event.REJECT,
@@ -269,4 +276,4 @@ def _count_absence(order: Order) -> None:
         text=f"the broker shows no such leg of {order.leg_of}, for the {times}. time",
         columns={"absences": times},
     )
-    lifecycle.apply(order.pk, told)
+    lifecycle.apply_to(order, told)

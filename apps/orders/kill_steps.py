@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from apps.alerts.models import Severity
 from apps.alerts.raising import raise_alert, settle_alert
-from apps.brokers import reporting
+from apps.brokers import keeping, reporting
 from apps.brokers.models import Instrument, PositionsReport
-from apps.brokers.port import Accepted, BrokerState, Refused
+from apps.brokers.port import Accepted, BrokerState, OrderReport, Refused
 from apps.orders import clearing, flatten, goals, kill_rows
 from apps.orders.dispatch import close_with
 from apps.orders.goals import Closing
@@ -119,9 +119,9 @@ def _instrument(key: footing.Key) -> Instrument | None:
 
 def _prove(row: KillAccount) -> None:
     """Two reads of the broker's books, begun after everything had ended, must show nothing."""
-    book = reporting.reports_of(row.account, retries=False).order_book()
+    shown = _shown(row)
     report = footing.read_positions(row.account, retries=False)
-    working = [found.broker_order_id for found in book.value if found.state in _WORKING]
+    working = sorted({found.broker_order_id for found in shown if found.state in _WORKING})
     held = list(footing.keys_open(report)) if row.flatten else []
     alive = Order.objects.alive().filter(account=row.account).count()
     if working or held or alive:
@@ -139,11 +139,18 @@ def _prove(row: KillAccount) -> None:
         return
     if any(proof["mark"] == report.mark for proof in row.proofs):
         return
-    kill_rows.keep(row, proofs=[*row.proofs, _proof(report, len(book.value))])
+    kill_rows.keep(row, proofs=[*row.proofs, _proof(report, len(shown))])
     kill_rows.say(row, f"{len(row.proofs)} of {PROOFS_NEEDED} reads show nothing", row.proofs[-1])
     if len(row.proofs) >= PROOFS_NEEDED:
         kill_rows.keep(row, proved_at=timezone.now())
         kill_rows.move(row, KillStage.SWITCHING, "proved by two reads")
+
+
+def _shown(row: KillAccount) -> list[OrderReport]:
+    """Every order of the broker's books. Exits of super orders may be in their list alone."""
+    read = reporting.reports_of(row.account, retries=False)
+    supers = read.super_orders().value if keeping.lists_supers(row.account) else []
+    return [*read.order_book().value, *supers]
 
 
 def _explained(row: KillAccount, report: PositionsReport) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+import requests
 from django.db import connection
 
 from apps.alerts.models import Alert
@@ -15,7 +16,7 @@ from apps.brokers.dhan.natives import id_to_cancel
 from apps.brokers.dhan.reporting import DhanReporting
 from apps.brokers.models import Verb, WireCall
 from apps.brokers.port import BracketKind, BrokerState, Known, LegAddress, LegName, OrderReport
-from apps.orders import brackets, changes, kept_legs, services, trimming
+from apps.orders import brackets, changes, kept_legs, killing, services, trimming
 from apps.orders.bracket_guard import patience, tend
 from apps.orders.bracket_machine import Part
 from apps.orders.ingest import apply_report
@@ -289,3 +290,46 @@ def test_what_people_sell_at_the_broker_is_not_left_twice(entered, exchange, acc
     until(bracket, is_in_step, seconds=40)
     assert held(account) == left
     assert not Order.objects.alive().exclude(leg_of="").exists()  # nobody can shrink those
+
+
+def test_a_leg_of_which_the_broker_tells_meanwhile_is_not_given_up(entered, account):
+    stop = newest(entered(), Part.STOP_LOSS)
+    assert stop.status == "OPEN"
+    for _ in range(2):
+        kept_legs._count_absence(stop.pk)
+    stop.refresh_from_db()
+    assert (stop.status, stop.absences) == ("OPEN", 0)
+
+
+def test_the_kill_switch_proves_nothing_while_a_super_orders_stop_rests(
+    only_in_the_list, market, account, trader, exchange
+):
+    """Made at the broker's own page, and its exits are in no order book."""
+    headers = {"access-token": f"token-{account.client_id[-1]}"}
+    asked = {
+        "dhanClientId": account.client_id,
+        "transactionType": "BUY",
+        "exchangeSegment": "NSE_EQ",
+        "productType": "INTRADAY",
+        "orderType": "LIMIT",
+        "securityId": "2885",
+        "quantity": 10,
+        "price": 1405,
+        "targetPrice": 1430,
+        "stopLossPrice": 1380,
+        "trailingJump": 0,
+    }
+    made = requests.post(
+        f"{exchange.rest_url}/super/orders", json=asked, headers=headers, timeout=5
+    )
+    assert made.status_code == 200, made.text
+    order_id = made.json()["orderId"]
+    row = test_killing.kill(account, trader, with_positions=False)
+    deadline = time.monotonic() + 20
+    while "at work at the broker" not in row.note:
+        assert time.monotonic() < deadline, [str(note) for note in row.notes.all()]
+        closing.one_pass(account)
+        killing.advance(row.pk)
+        row.refresh_from_db()
+    assert f"{order_id}/STOP_LOSS" in row.note
+    assert row.stage == "PROVING"
